@@ -1,0 +1,36 @@
+"""Keras, imported without TensorFlow's start-up chatter.
+
+Every room that needs Keras imports it from here, so that TensorFlow is loaded in one place.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Point the process's standard error at nothing.
+
+    TensorFlow 2.19 to 2.21 print from C++ while they load, whatever ``TF_CPP_MIN_LOG_LEVEL``
+    says (tensorflow#100442), so Python's ``sys.stderr`` is too late to stop it. nbval compares
+    stderr: one stray line fails a notebook.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _without_stderr():
+    import keras
+
+__all__ = ["keras"]

@@ -1,0 +1,29 @@
+"""Files are written whole: what a run that died leaves behind never looks finished."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to, and rename it to `path` if nothing went wrong.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make or to replace; its folder is made if needed.
+
+    Yields
+    ------
+    Path
+        A name beside `path`, with the same suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
