@@ -1,0 +1,84 @@
+"""The architectures of the paper (appendix A.2), as Keras models."""
+
+from helpers.backend import keras
+
+
+def mlp(
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    dropout: float = 0.0,
+    width: int = 256,
+    depth: int = 4,
+) -> keras.Model:
+    """Build the paper's multilayer perceptron: four hidden layers of 256 rectified units.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one input, without the batch axis.
+    n_classes : int
+        Number of softmax outputs.
+    dropout : float
+        Rate of the dropout after each hidden layer, in [0, 1); 0 leaves the layers out. The
+        paper uses 0.5 where it uses dropout.
+    width, depth : int
+        Units per hidden layer, and number of hidden layers.
+
+    Returns
+    -------
+    keras.Model
+        Hidden layers ``dense_1`` to ``dense_4`` and ``output``.
+    """
+    layers = [keras.Input(input_shape, name="input"), keras.layers.Flatten(name="flatten")]
+    for index in range(1, depth + 1):
+        layers.append(keras.layers.Dense(width, activation="relu", name=f"dense_{index}"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout, name=f"dropout_{index}"))
+    layers.append(keras.layers.Dense(n_classes, activation="softmax", name="output"))
+    return keras.Sequential(layers, name="mlp")
+
+
+def cnn(
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    channels: int = 64,
+    dense_width: int = 128,
+) -> keras.Model:
+    """Build the paper's small CNN: three 3x3 convolutions of 64 channels and a dense layer.
+
+    The second and the third convolution are followed by 2x2 max pooling.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width and channels of one image.
+    n_classes : int
+        Number of softmax outputs.
+    channels, dense_width : int
+        Feature maps per convolution, and units of the dense layer.
+
+    Returns
+    -------
+    keras.Model
+        Layers ``conv_1`` to ``conv_3``, ``dense`` and ``output``.
+    """
+
+    def convolution(index: int) -> keras.layers.Layer:
+        return keras.layers.Conv2D(
+            channels, 3, padding="same", activation="relu", name=f"conv_{index}"
+        )
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, name="input"),
+            convolution(1),
+            convolution(2),
+            keras.layers.MaxPooling2D(name="pool_2"),
+            convolution(3),
+            keras.layers.MaxPooling2D(name="pool_3"),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dense(dense_width, activation="relu", name="dense"),
+            keras.layers.Dense(n_classes, activation="softmax", name="output"),
+        ],
+        name="cnn",
+    )
