@@ -1,0 +1,338 @@
+"""A Keras model as a chain of stages: the one room that walks a model's layers.
+
+A stage is one layer of units (a Dense or Conv2D layer) together with everything that follows it
+up to the next such layer. What follows acts on each unit by itself: activation, pooling, batch
+normalisation, flattening. Graphs need the kernels of consecutive stages; lesions need to stop
+before an activation, change some units, and go on.
+
+Feature maps are tensors of Keras's backend. Once they are flattened, arrays are NumPy's: dense
+layers are matrix products, which NumPy's BLAS does at the machine's peak and in place.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.backend import keras
+
+Array = Any
+"""A NumPy array of shape (n, features), or a backend tensor of shape (n, height, width, maps)."""
+
+Operation = Callable[[Array], Array]
+
+_LAYERS = keras.layers
+_IDENTITIES = (
+    _LAYERS.InputLayer,
+    _LAYERS.Dropout,
+    _LAYERS.SpatialDropout2D,
+    _LAYERS.GaussianDropout,
+    _LAYERS.GaussianNoise,
+    _LAYERS.ActivityRegularization,
+)
+_UNITWISE = (
+    _LAYERS.Activation,
+    _LAYERS.ReLU,
+    _LAYERS.LeakyReLU,
+    _LAYERS.PReLU,
+    _LAYERS.ELU,
+    _LAYERS.MaxPooling2D,
+    _LAYERS.AveragePooling2D,
+    _LAYERS.GlobalMaxPooling2D,
+    _LAYERS.GlobalAveragePooling2D,
+    _LAYERS.ZeroPadding2D,
+    _LAYERS.UpSampling2D,
+    _LAYERS.BatchNormalization,
+    _LAYERS.Flatten,
+    _LAYERS.Rescaling,
+)
+_ELEMENTWISE = (
+    *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
+    *("softplus", "softsign", "squareplus", "tanh", "hard_tanh", "sigmoid", "hard_sigmoid"),
+    *("log_sigmoid", "hard_silu", "hard_swish", "exponential", "linear"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer of units and what follows it.
+
+    Attributes
+    ----------
+    layer : keras.layers.Dense or keras.layers.Conv2D
+        The layer whose outputs are the units.
+    kernel : ndarray of float32, shape (inputs, units) or (height, width, inputs, units)
+        Its weights.
+    bias : ndarray of float32, shape (units,)
+        Its biases; zeros if it has none.
+    batch_norm : keras.layers.BatchNormalization or None
+        The first batch normalisation that follows, possibly behind activation or pooling.
+    operations : tuple of callable
+        Activation and everything else up to the next stage, in inference mode. Empty of the
+        activation if this is the last stage: `logits` are pre-activations.
+    """
+
+    layer: keras.layers.Layer
+    kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    batch_norm: keras.layers.BatchNormalization | None
+    operations: tuple[Operation, ...]
+
+    @property
+    def name(self) -> str:
+        """The Keras layer's name."""
+        return str(self.layer.name)
+
+    @property
+    def n_units(self) -> int:
+        """Number of neurons or feature maps."""
+        return int(self.kernel.shape[-1])
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether a unit is a feature map."""
+        return self.kernel.ndim == 4
+
+    def linear(
+        self,
+        inputs: Array,
+        features: npt.NDArray[np.intp] | None = None,
+        out: npt.NDArray[np.float32] | None = None,
+    ) -> Array:
+        """Apply the kernel, without the bias.
+
+        Parameters
+        ----------
+        inputs : array, shape (n, ..., inputs)
+            What the previous stage hands on; with `features`, only these of it.
+        features : ndarray of int, optional
+            Indices of the inputs that are given, on the last axis; all by default.
+        out : ndarray, shape (n, units), optional
+            Where a dense stage writes its result.
+        """
+        if not self.is_convolution:
+            kernel = self.kernel if features is None else self.kernel[features]
+            return np.matmul(inputs, kernel, out=out)
+        kernel = self.layer.kernel if features is None else self.kernel[:, :, features]
+        return keras.ops.conv(
+            inputs,
+            kernel,
+            strides=self.layer.strides,
+            padding=self.layer.padding,
+            dilation_rate=self.layer.dilation_rate,
+        )
+
+    def respond(self, preactivation: Array) -> Array:
+        """Turn pre-activations into what the next stage takes in. May work in place."""
+        for operation in self.operations:
+            preactivation = operation(preactivation)
+        return preactivation
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A model as stages.
+
+    Attributes
+    ----------
+    entry : tuple of callable
+        What happens to an image before the first stage (rescaling, flattening).
+    stages : tuple of Stage
+        From the first layer of units to the outputs.
+    input_name : str
+        Name of the model's input layer.
+    """
+
+    entry: tuple[Operation, ...]
+    stages: tuple[Stage, ...]
+    input_name: str
+
+    def enter(self, images: npt.NDArray[np.float32]) -> Array:
+        """Turn images into what the first stage takes in."""
+        for operation in self.entry:
+            images = operation(images)
+        return images
+
+    def index(self, layer: str) -> int:
+        """Return the position of a stage by its layer's name.
+
+        Raises
+        ------
+        ValueError
+            If no stage has this name; lists those there are.
+        """
+        names = [stage.name for stage in self.stages]
+        if layer not in names:
+            raise ValueError(f"layer: no units in {layer!r}; accepted are {', '.join(names)}")
+        return names.index(layer)
+
+
+def chain(model: keras.Model) -> Chain:
+    """Read a model as a chain of stages.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or functional model in which every layer feeds exactly the next one. It is
+        read now: weights that change later are not seen.
+
+    Returns
+    -------
+    Chain
+
+    Raises
+    ------
+    ValueError
+        If the model is not built, branches, or has a layer that cannot be handled: the message
+        names the layer.
+    """
+    layers = _layers(model)
+    positions = [i for i, layer in enumerate(layers) if _has_units(layer)]
+    if not positions:
+        raise ValueError(f"model: {model.name!r} has neither a Dense nor a Conv2D layer")
+    ends = [*positions[1:], len(layers)]
+    stages = tuple(
+        _stage(layers[start], layers[start + 1 : end], is_last=end == len(layers))
+        for start, end in zip(positions, ends, strict=True)
+    )
+    entry = tuple(_operations(layers[: positions[0]]))
+    return Chain(entry, stages, str(model.inputs[0].name))
+
+
+def activations(
+    model: keras.Model, x: npt.NDArray[np.float32], layer: str, batch_size: int = 1000
+) -> npt.NDArray[np.float32]:
+    """Return the activations of one layer, whatever the shape of the model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any built Keras model.
+    x : ndarray of float32, shape (n, ...)
+        Inputs.
+    layer : str
+        Name of a layer of the model.
+    batch_size : int
+        Inputs per forward pass, which bounds the memory beyond the result's.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, ..., units)
+        The layer's outputs, after its own activation function.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such layer; lists those there are.
+    """
+    names = [each.name for each in model.layers]
+    if layer not in names:
+        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
+    probe = keras.Model(model.inputs, model.get_layer(layer).output)
+    return np.asarray(probe.predict(x, batch_size=batch_size, verbose=0))
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a chain in order, or say why the model is none."""
+    if not model.built or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(f"model: {model.name!r} must be built, with one input and one output")
+    if isinstance(model, keras.Sequential):
+        return list(model.layers)
+    previous = model.inputs[0]
+    for operation in model.operations:
+        if isinstance(operation, _LAYERS.InputLayer):
+            continue
+        if operation.input is not previous:
+            raise ValueError(
+                f"model: layer {operation.name!r} does not take in just the output of the layer "
+                "before it; only chains, in which every layer feeds the next one, are handled"
+            )
+        previous = operation.output
+    if model.outputs[0] is not previous:
+        raise ValueError(f"model: the output of {model.name!r} is not that of its last layer")
+    return list(model.operations)
+
+
+def _has_units(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, _LAYERS.Dense) or type(layer) is _LAYERS.Conv2D
+
+
+def _stage(layer: keras.layers.Layer, followers: list[keras.layers.Layer], is_last: bool) -> Stage:
+    is_convolution = isinstance(layer, _LAYERS.Conv2D)
+    if is_convolution and (layer.groups != 1 or layer.data_format != "channels_last"):
+        raise ValueError(f"model: layer {layer.name!r} has groups or puts channels first")
+    if not is_convolution and len(layer.output.shape) != 2:
+        raise ValueError(f"model: dense layer {layer.name!r} does not follow a flattened input")
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    bias = (
+        keras.ops.convert_to_numpy(layer.bias)
+        if layer.use_bias
+        else np.zeros(kernel.shape[-1], kernel.dtype)
+    )
+    norms = [each for each in followers if isinstance(each, _LAYERS.BatchNormalization)]
+    operations: list[Operation] = []
+    if not is_last:
+        operations = [*_activation(layer, is_convolution), *_operations(followers)]
+        if operations and operations[0] is keras.ops.relu and _pools_next(followers):
+            # The maximum and relu commute exactly, and pooled maps are a quarter of the size.
+            operations[:2] = reversed(operations[:2])
+    elif not all(isinstance(each, (*_IDENTITIES, _LAYERS.Activation)) for each in followers):
+        names = ", ".join(repr(each.name) for each in followers)
+        raise ValueError(f"model: the output layer {layer.name!r} is followed by {names}")
+    return Stage(layer, kernel, bias, norms[0] if norms else None, tuple(operations))
+
+
+def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
+    """Yield what each layer does in inference, nothing if that is nothing."""
+    for layer in layers:
+        if isinstance(layer, _IDENTITIES):
+            continue
+        if not isinstance(layer, _UNITWISE):
+            raise ValueError(
+                f"model: cannot handle layer {layer.name!r} ({type(layer).__name__}); accepted "
+                f"are Dense, Conv2D, {', '.join(each.__name__ for each in _UNITWISE)}"
+            )
+        if isinstance(layer, _LAYERS.Activation):
+            yield from _activation(layer, len(layer.output.shape) == 4)
+        elif isinstance(layer, _LAYERS.Flatten):
+            yield _flatten
+        elif isinstance(layer, _LAYERS.BatchNormalization):
+            yield lambda z, layer=layer: _like(z, layer(z, training=False))
+        else:
+            yield lambda z, layer=layer: _like(z, layer(z))
+
+
+def _activation(layer: keras.layers.Layer, is_convolution: bool) -> Iterator[Operation]:
+    """Yield a layer's activation function, nothing if it is the identity."""
+    name = getattr(layer.activation, "__name__", str(layer.activation))
+    if name not in _ELEMENTWISE:
+        raise ValueError(
+            f"model: layer {layer.name!r} has the activation {name!r}, which mixes units or is "
+            f"unknown; accepted in hidden layers are {', '.join(_ELEMENTWISE)}"
+        )
+    if name == "relu":
+        yield keras.ops.relu if is_convolution else _relu_in_place
+    elif name != "linear":
+        yield lambda z: _like(z, layer.activation(z))
+
+
+def _pools_next(followers: list[keras.layers.Layer]) -> bool:
+    acting = [each for each in followers if not isinstance(each, _IDENTITIES)]
+    return bool(acting) and isinstance(acting[0], _LAYERS.MaxPooling2D)
+
+
+def _relu_in_place(z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.maximum(z, 0, out=z)
+
+
+def _flatten(maps: Array) -> npt.NDArray[np.float32]:
+    """Leave the backend: from here on, arrays are NumPy's."""
+    array = keras.ops.convert_to_numpy(maps)
+    return np.asarray(array).reshape(len(array), -1)
+
+
+def _like(z: Array, result: Array) -> Array:
+    """Return a result of Keras as the kind of array that went in."""
+    return keras.ops.convert_to_numpy(result) if isinstance(z, np.ndarray) else result

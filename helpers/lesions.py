@@ -1,0 +1,289 @@
+"""Which predictions survive a lesion: exact, and fast.
+
+A lesion sets all weights into some units, and their biases, to zero (section 3.2 of the paper).
+Only what follows these units changes. So the intact network is run once per batch of images,
+keeping every stage's pre-activations and responses, and a lesion then costs
+
+* the correction of the next stage's pre-activations by what the lesioned units no longer add
+  (or, if they are more than half of the layer, by what the others still add);
+* the stages after that, in full.
+
+A lesioned unit's pre-activation is zero, but its response need not be: behind batch
+normalisation it is a constant, which is propagated.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from helpers.backend import keras
+from helpers.forward import Array, Chain, chain
+
+Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
+"""Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
+
+_TRACE_BYTES = 2**26
+_CACHED_IMAGES = 1000
+
+
+def correct(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    lesions: Sequence[Lesion],
+) -> npt.NDArray[np.bool_]:
+    """Say which images are classified correctly under each lesion.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain of layers, see `forward.chain`; its outputs are class scores.
+    x : ndarray of float32, shape (n_images, height, width, channels)
+        Images.
+    y : ndarray of int, shape (n_images,)
+        Their classes, in 0 to n_outputs - 1.
+    lesions : sequence of mapping of str to int array
+        Layer name to indices of the units that are lesioned there; ``{}`` lesions nothing.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_lesions, n_images)
+
+    Raises
+    ------
+    ValueError
+        If the model is no chain, if a layer or a unit does not exist, or if `x` and `y` do not
+        belong together.
+    """
+    right = np.empty((len(lesions), len(x)), dtype=bool)
+    for images, batch in _correct_in_batches(model, x, y, lesions):
+        right[:, images] = batch
+    return right
+
+
+def correct_counts(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    lesions: Sequence[Lesion],
+) -> npt.NDArray[np.int64]:
+    """Count the images of each class that are classified correctly under each lesion.
+
+    Parameters
+    ----------
+    model, x, y, lesions
+        As in `correct`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_lesions, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        As in `correct`.
+    """
+    n_outputs = chain(model).stages[-1].n_units
+    counts = np.zeros((len(lesions), n_outputs), dtype=np.int64)
+    for images, batch in _correct_in_batches(model, x, y, lesions):
+        one_hot = np.eye(n_outputs, dtype=np.float32)[y[images]]
+        counts += (batch.astype(np.float32) @ one_hot).astype(np.int64)
+    return counts
+
+
+def _correct_in_batches(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    lesions: Sequence[Lesion],
+) -> Iterator[tuple[slice, npt.NDArray[np.bool_]]]:
+    """Yield batches of images with what is right of them, shape (n_lesions, batch).
+
+    Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
+    use one core only, and would otherwise leave the others idle.
+    """
+    network = chain(model)
+    _check_images(network, x, y)
+    by_stage = [_checked(network, lesion) for lesion in lesions]
+    size = _batch_size(network, x) if len(x) else 1
+    batches = [slice(start, start + size) for start in range(0, len(x), size)]
+
+    def judge(images: slice) -> npt.NDArray[np.bool_]:
+        return _correct(network, x[images], y[images], by_stage)
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as executor:
+        done = tqdm(
+            executor.map(judge, batches), "lesions", len(batches), unit="batch", disable=None
+        )
+        yield from zip(batches, done, strict=True)
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What one stage did in the intact network, and what it would do without its inputs.
+
+    Attributes
+    ----------
+    preactivations : array, shape (n, ..., units)
+        Before the activation.
+    departures : array, shape (n, ..., features)
+        What the next stage takes in, less what it would take in if all units were lesioned.
+    orphaned : array, shape (1, ..., units)
+        Pre-activations if all units of the previous stage are lesioned.
+    """
+
+    preactivations: Array
+    departures: Array
+    orphaned: Array
+
+
+def _run(network: Chain, images: npt.NDArray[np.float32]) -> list[_Trace]:
+    """Run the intact network and keep what lesions start from."""
+    traces = []
+    responses = network.enter(images)
+    silence = responses[:1] * 0
+    for stage in network.stages:
+        preactivations = stage.linear(responses) + stage.bias
+        orphaned = stage.linear(silence) + stage.bias
+        responses = stage.respond(preactivations + 0)
+        silence = stage.respond(orphaned * 0)
+        traces.append(_Trace(preactivations, responses - silence, orphaned))
+    return traces
+
+
+def _correct(
+    network: Chain,
+    images: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.integer[Any]],
+    lesions: Sequence[dict[int, npt.NDArray[np.intp]]],
+) -> npt.NDArray[np.bool_]:
+    """Say which images of one batch are classified correctly under each lesion."""
+    traces = _run(network, images)
+    # Fresh arrays cost more (page faults) than the arithmetic on them: all lesions share these.
+    workspace = [
+        None if stage.is_convolution else np.empty((len(images), stage.n_units), np.float32)
+        for stage in network.stages
+    ]
+    right = np.empty((len(lesions), len(images)), dtype=bool)
+    for row, lesion in zip(right, lesions, strict=True):
+        logits = _logits(network, traces, workspace, lesion)
+        np.equal(logits.argmax(axis=-1), classes, out=row)
+    return right
+
+
+def _logits(
+    network: Chain,
+    traces: list[_Trace],
+    workspace: list[npt.NDArray[np.float32] | None],
+    lesion: dict[int, npt.NDArray[np.intp]],
+) -> npt.NDArray[np.float32]:
+    """Return the outputs' pre-activations under one lesion."""
+    last = len(network.stages) - 1
+    first = min(lesion, default=last)
+    if first == last:
+        return _silenced(traces[last].preactivations, lesion.get(last))
+    preactivations = _without(network, traces, first, lesion[first], workspace[first + 1])
+    preactivations = _silenced(preactivations, lesion.get(first + 1))
+    for index in range(first + 2, last + 1):
+        stage = network.stages[index]
+        responses = network.stages[index - 1].respond(preactivations)
+        preactivations = stage.linear(responses, out=workspace[index])
+        preactivations += stage.bias
+        preactivations = _silenced(preactivations, lesion.get(index))
+    return np.asarray(preactivations)
+
+
+def _without(
+    network: Chain,
+    traces: list[_Trace],
+    index: int,
+    units: npt.NDArray[np.intp],
+    out: npt.NDArray[np.float32] | None,
+) -> Array:
+    """Return the pre-activations of the stage after the one whose units are lesioned."""
+    departures, following = traces[index].departures, traces[index + 1]
+    n_units = network.stages[index].n_units
+    few = 2 * len(units) <= n_units
+    chosen = units if few else np.setdiff1d(np.arange(n_units), units)
+    if not chosen.size:
+        return following.preactivations * 0 + following.orphaned
+    # Flattening lays the feature maps side by side, position after position.
+    positions = np.arange(0, departures.shape[-1], n_units)
+    features = (positions[:, np.newaxis] + chosen).ravel()
+    inputs = _take(departures, features)
+    contribution = network.stages[index + 1].linear(inputs, features, out)
+    if few:
+        return _subtract(following.preactivations, contribution)
+    contribution += following.orphaned
+    return contribution
+
+
+def _take(departures: Array, features: npt.NDArray[np.intp]) -> Array:
+    if isinstance(departures, np.ndarray):
+        return departures[:, features]
+    # Multiplying by columns of the identity is exact, and faster than gathering feature maps.
+    return keras.ops.matmul(departures, np.eye(departures.shape[-1], dtype="float32")[:, features])
+
+
+def _subtract(preactivations: Array, contribution: Array) -> Array:
+    if isinstance(contribution, np.ndarray):
+        return np.subtract(preactivations, contribution, out=contribution)
+    return preactivations - contribution
+
+
+def _silenced(preactivations: Array, units: npt.NDArray[np.intp] | None) -> Array:
+    """Return pre-activations with those of the lesioned units, if any, set to zero."""
+    if units is None:
+        return preactivations
+    alive = np.ones(preactivations.shape[-1], dtype=np.float32)
+    alive[units] = 0
+    return preactivations * alive
+
+
+def _batch_size(network: Chain, x: npt.NDArray[np.float32]) -> int:
+    """Return how many images a core works on at once.
+
+    Few enough for the traces to fit into `_TRACE_BYTES`, and for one dense layer's activations
+    to stay in a core's cache.
+    """
+    traces = _run(network, x[:1])
+    n_values = sum(np.prod(t.preactivations.shape) + np.prod(t.departures.shape) for t in traces)
+    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, _CACHED_IMAGES))
+
+
+def _check_images(
+    network: Chain, x: npt.NDArray[np.float32], y: npt.NDArray[np.integer[Any]]
+) -> None:
+    n_outputs = network.stages[-1].n_units
+    if len(x) != len(y):
+        raise ValueError(f"x and y: {len(x)} images but {len(y)} classes were given")
+    if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
+        raise ValueError(f"y: integers of shape (n,) are accepted, not {y.dtype} {y.shape}")
+    if len(y) and not (y.min() >= 0 and y.max() < n_outputs):
+        raise ValueError(f"y: classes {y.min()} to {y.max()} were given for {n_outputs} outputs")
+
+
+def _checked(network: Chain, lesion: Lesion) -> dict[int, npt.NDArray[np.intp]]:
+    """Return a lesion by stage, without layers in which nothing is lesioned."""
+    by_stage = {}
+    for layer, given in lesion.items():
+        index = network.index(layer)
+        units = np.unique(np.asarray(given))
+        n_units = network.stages[index].n_units
+        if units.size and not np.issubdtype(units.dtype, np.integer):
+            raise ValueError(f"lesions: unit indices of {layer!r} must be integers")
+        if units.size and not (units[0] >= 0 and units[-1] < n_units):
+            raise ValueError(
+                f"lesions: units {units[0]} to {units[-1]} were given for layer {layer!r}, "
+                f"which has units 0 to {n_units - 1}"
+            )
+        if units.size:
+            by_stage[index] = units.astype(np.intp)
+    return by_stage

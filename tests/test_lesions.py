@@ -1,0 +1,192 @@
+"""Lesions: equal to changing the weights and running the whole network again."""
+
+import numpy as np
+import pytest
+
+import brute_force
+from helpers import lesions, networks, zoo
+from helpers.backend import keras
+
+L = keras.layers
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def randomised(model, seed=0):
+    """The model with random weights, biases and normalisation statistics included."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        layer.set_weights(
+            [
+                rng.uniform(0.5, 1.5, w.shape)
+                if "variance" in v.name
+                else rng.normal(scale=0.3, size=w.shape)
+                for v, w in zip(layer.weights, layer.get_weights(), strict=True)
+            ]
+        )
+    return model
+
+
+def bn_after_pool():
+    return keras.Sequential(
+        [
+            keras.Input((9, 8, 3)),
+            L.Conv2D(6, 3, padding="same", activation="relu", name="a"),
+            L.MaxPooling2D(2, padding="same"),
+            L.BatchNormalization(),
+            L.Dropout(0.5),
+            L.Conv2D(7, 3, padding="same", strides=2, activation="relu", name="b"),
+            L.BatchNormalization(),
+            L.Flatten(),
+            L.Dense(9, name="c"),
+            L.BatchNormalization(),
+            L.ReLU(),
+            L.Dropout(0.5),
+            L.Dense(4, activation="softmax", name="out"),
+        ]
+    )
+
+
+def functional_average_pool():
+    image = keras.Input((8, 8, 2))
+    z = L.Conv2D(5, 3, dilation_rate=2, padding="same", use_bias=False, name="a")(image)
+    z = L.AveragePooling2D(2, padding="same")(z)
+    z = L.Activation("tanh")(z)
+    z = L.Conv2D(6, 2, activation="sigmoid", name="b")(z)
+    z = L.GlobalAveragePooling2D()(z)
+    z = L.Dense(8, activation="elu", name="c")(z)
+    return keras.Model(image, L.Dense(4, name="out")(z))
+
+
+def dense_with_rescaling():
+    return keras.Sequential(
+        [
+            keras.Input((5, 5, 1)),
+            L.Rescaling(2.0, offset=-1.0),
+            L.Flatten(),
+            L.Dense(12, activation="relu", name="a"),
+            L.Dense(11, activation="gelu", name="b"),
+            L.Dense(4, activation="softmax", name="out"),
+        ]
+    )
+
+
+MODELS = [
+    bn_after_pool,
+    functional_average_pool,
+    dense_with_rescaling,
+    lambda: networks.mlp((8, 8, 1), 4, dropout=0.5, width=16),
+    lambda: networks.cnn((8, 8, 1), 4, channels=6, dense_width=9),
+]
+
+
+def some_lesions(model, seed=0):
+    """Single and joint lesions of every layer, from one unit to all of them."""
+    rng = np.random.default_rng(seed)
+    widths = {x.name: x.kernel.shape[-1] for x in model.layers if hasattr(x, "kernel")}
+    chosen = [{}]
+    for name, width in widths.items():
+        for size in {1, width // 3, width - 1, width}:
+            chosen.append({name: rng.choice(width, size, replace=False)})
+    for first in widths:
+        for second in widths:
+            chosen.append({first: [0, 2], second: [1, 2, 3]})
+    return [*chosen, {name: [0, 1] for name in widths}]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_lesion_equals_zeroing_the_weights_into_the_units(make):
+    model = randomised(make())
+    x = noise((60, *model.input_shape[1:]))
+    y = np.random.default_rng(1).integers(0, 4, 60)
+    chosen = some_lesions(model)
+    expected = brute_force.correct(model, x, y, chosen)
+    np.testing.assert_array_equal(lesions.correct(model, x, y, chosen), expected)
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn"])
+def test_lesions_of_trained_networks_equal_brute_force(name):
+    network = zoo.trained(name)
+    x, y = network.dataset.x_test, network.dataset.y_test
+    chosen = some_lesions(network.model)
+    expected = brute_force.correct(network.model, x, y, chosen)
+    np.testing.assert_array_equal(lesions.correct(network.model, x, y, chosen), expected)
+
+
+def test_lesioning_nothing_gives_the_accuracy_of_the_intact_network():
+    network = zoo.trained("digits-mlp")
+    right = lesions.correct(network.model, network.dataset.x_test, network.dataset.y_test, [{}])
+    assert right.mean() == pytest.approx(network.accuracy)
+
+
+def test_counts_are_the_sums_of_correct_predictions_per_class():
+    network = zoo.trained("digits-mlp")
+    x, y = network.dataset.x_test, network.dataset.y_test
+    chosen = [{}, {"dense_2": [3, 4]}, {"dense_1": range(256)}]
+    right = lesions.correct(network.model, x, y, chosen)
+    expected = [[row[y == c].sum() for c in range(10)] for row in right]
+    np.testing.assert_array_equal(lesions.correct_counts(network.model, x, y, chosen), expected)
+
+
+def test_counts_have_a_column_for_an_output_that_no_image_belongs_to():
+    model = networks.mlp((2, 2, 1), n_classes=7, width=4)
+    counts = lesions.correct_counts(model, noise((5, 2, 2, 1)), np.zeros(5, int), [{}, {}])
+    assert counts.shape == (2, 7)
+    assert not counts[:, 1:].any()
+
+
+def test_results_do_not_depend_on_how_images_are_batched(monkeypatch):
+    network = zoo.trained("digits-cnn")
+    x, y = network.dataset.x_test[:50], network.dataset.y_test[:50]
+    chosen = some_lesions(network.model)[:12]
+    whole = lesions.correct(network.model, x, y, chosen)
+    monkeypatch.setattr(lesions, "_TRACE_BYTES", 2**20)
+    np.testing.assert_array_equal(lesions.correct(network.model, x, y, chosen), whole)
+
+
+def test_the_model_is_left_as_it_was():
+    model = zoo.trained("digits-mlp").model
+    before = model.get_weights()
+    lesions.correct(model, noise((5, 8, 8, 1)), np.zeros(5, int), [{"dense_1": [0]}])
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_no_images_give_empty_results():
+    model = networks.mlp((2, 2, 1), 3, width=4)
+    empty = np.zeros((0, 2, 2, 1), np.float32), np.zeros(0, int)
+    assert lesions.correct(model, *empty, [{}]).shape == (1, 0)
+    np.testing.assert_array_equal(lesions.correct_counts(model, *empty, [{}]), [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("lesion", "message"),
+    [
+        ({"dense_9": [0]}, "no units in 'dense_9'; accepted are dense_1"),
+        ({"dense_1": [4]}, "has units 0 to 3"),
+        ({"dense_1": [-1]}, "has units 0 to 3"),
+        ({"dense_1": [0.5]}, "must be integers"),
+        ({"dense_1": [True, False]}, "must be integers"),
+    ],
+)
+def test_units_that_do_not_exist_are_refused(lesion, message):
+    model = networks.mlp((2, 2, 1), 3, width=4)
+    with pytest.raises(ValueError, match=message):
+        lesions.correct(model, noise((2, 2, 2, 1)), np.zeros(2, int), [lesion])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(3, int), "2 images but 3 classes"),
+        (np.array([0, 3]), "classes 0 to 3 were given for 3 outputs"),
+        (np.zeros(2), "integers of shape"),
+        (np.zeros((2, 1), int), "integers of shape"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(y, message):
+    model = networks.mlp((2, 2, 1), 3, width=4)
+    with pytest.raises(ValueError, match=message):
+        lesions.correct(model, noise((2, 2, 2, 1)), y, [{}])
