@@ -11,6 +11,7 @@ layers are matrix products, which NumPy's BLAS does at the machine's peak and in
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -299,9 +300,9 @@ def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
         elif isinstance(layer, _LAYERS.Flatten):
             yield _flatten
         elif isinstance(layer, _LAYERS.BatchNormalization):
-            yield lambda z, layer=layer: _like(z, layer(z, training=False))
+            yield partial(_apply, partial(layer, training=False))
         else:
-            yield lambda z, layer=layer: _like(z, layer(z))
+            yield partial(_apply, layer)
 
 
 def _activation(layer: keras.layers.Layer, is_convolution: bool) -> Iterator[Operation]:
@@ -315,7 +316,7 @@ def _activation(layer: keras.layers.Layer, is_convolution: bool) -> Iterator[Ope
     if name == "relu":
         yield keras.ops.relu if is_convolution else _relu_in_place
     elif name != "linear":
-        yield lambda z: _like(z, layer.activation(z))
+        yield partial(_apply, layer.activation)
 
 
 def _pools_next(followers: list[keras.layers.Layer]) -> bool:
@@ -333,6 +334,7 @@ def _flatten(maps: Array) -> npt.NDArray[np.float32]:
     return np.asarray(array).reshape(len(array), -1)
 
 
-def _like(z: Array, result: Array) -> Array:
-    """Return a result of Keras as the kind of array that went in."""
+def _apply(function: Operation, z: Array) -> Array:
+    """Apply a function of Keras and return the kind of array that went in."""
+    result = function(z)
     return keras.ops.convert_to_numpy(result) if isinstance(z, np.ndarray) else result

@@ -188,7 +188,7 @@ def _logits(
     last = len(network.stages) - 1
     first = min(lesion, default=last)
     if first == last:
-        return _silenced(traces[last].preactivations, lesion.get(last))
+        return np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
     preactivations = _without(network, traces, first, lesion[first], workspace[first + 1])
     preactivations = _silenced(preactivations, lesion.get(first + 1))
     for index in range(first + 2, last + 1):

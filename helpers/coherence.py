@@ -1,0 +1,188 @@
+"""The second proxy, coherence: how consistently the units of a sub-cluster matter.
+
+Output coherence under lesions (section 3.2 of the paper): the class-wise range tells how
+unevenly a lesion's damage falls on the classes.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from helpers import lesions, statistics
+from helpers.backend import keras
+from helpers.partitions import SubCluster
+from helpers.profiles import LesionProfiles, class_weights
+from helpers.protocols import PAPER, Protocol
+
+MAX_TRIES = 50
+"""Twins are redrawn until n are defined, but at most this many times n are drawn."""
+
+
+def class_wise_range(
+    counts: npt.NDArray[np.int64],
+    intact: npt.NDArray[np.int64],
+    class_sizes: npt.NDArray[np.int64],
+    keeps_undefined: bool = False,
+) -> npt.NDArray[np.float64]:
+    """Return the normalised class-wise range of lesions (section 3.2 of the paper).
+
+    With d the changes of the classes' accuracies, it is (max d - min d) / abs(mean d).
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (..., n_classes)
+        Correctly classified images per class under each lesion.
+    intact : ndarray of int, shape (n_classes,)
+        The same of the intact network.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images per class. Classes without images are left out.
+    keeps_undefined : bool
+        If true, only a mean of exactly zero is undefined, as in the released code.
+
+    Returns
+    -------
+    ndarray of float, shape (...)
+        At least 0; NaN where it is undefined because the mean class damage, in absolute value,
+        is smaller than one image in the largest class. Ranges that are equal as fractions are
+        equal as floats: everything up to the last division is done on integers.
+    """
+    weights, common = class_weights(class_sizes)
+    present = class_sizes > 0
+    damages = ((intact - counts).astype(object) * weights)[..., present]
+    n_classes = int(present.sum())
+    totals = abs(damages.sum(axis=-1))
+    spans = damages.max(axis=-1) - damages.min(axis=-1)
+    undefined = (
+        totals == 0 if keeps_undefined else totals * int(class_sizes.max()) < n_classes * common
+    )
+    ranges = n_classes * spans / np.where(undefined, 1, totals)
+    return np.where(undefined, np.nan, np.asarray(ranges, dtype=np.float64))
+
+
+def class_range(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    profiles: LesionProfiles,
+    protocol: Protocol = PAPER,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test each sub-cluster of a network for a large class-wise range.
+
+    Parameters
+    ----------
+    model, x, y
+        Those of which `profiles` were taken; twins whose range is undefined are redrawn on them.
+    profiles : LesionProfiles
+        Of `profiles.lesion_profiles`.
+    protocol : Protocol
+        How undefined ranges and ties count, and whether complete sub-clusters are tested.
+    seed : int
+        Seed of the redrawn twins.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sub-cluster: layer, cluster, size, share, complete, intact, lesioned (as in
+        `LesionProfiles.describe`); value, its class-wise range; random_1 to random_n, those of
+        its twins; undefined_twins, how many twins were undefined, and redrawn unless the
+        protocol keeps them; excluded, "complete", "undefined" or "twins undefined" (fewer than
+        n were defined among 50 n), or ""; p, NaN if it is not tested.
+    """
+    rng = np.random.default_rng(seed)
+    table = profiles.describe()
+    true = _ranges(profiles.true, profiles, protocol)
+    random = list(_ranges(profiles.random, profiles, protocol))
+    excluded = np.full(len(table), "", dtype=object)
+    if not protocol.keeps_undefined:
+        excluded[np.isnan(true)] = "undefined"
+    if not protocol.keeps_complete:
+        excluded[table["complete"]] = "complete"
+    if not protocol.keeps_undefined:
+        _redraw(model, x, y, profiles, protocol, random, excluded == "", rng)
+    n_undefined = [int(np.isnan(values).sum()) for values in random]
+    if not protocol.keeps_undefined:
+        random = [_first_defined(values, profiles.n_random) for values in random]
+        short = np.isnan(random).any(axis=1)
+        excluded[short & (excluded == "")] = "twins undefined"
+    return table.assign(
+        value=true,
+        **{f"random_{i + 1}": np.array(random)[:, i] for i in range(profiles.n_random)},
+        undefined_twins=n_undefined,
+        excluded=excluded,
+        p=[
+            np.nan if why else _p_value(one, twins, protocol)
+            for one, twins, why in zip(true, random, excluded, strict=True)
+        ],
+    )
+
+
+def combined(table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0) -> dict[str, Any]:
+    """Combine the sub-clusters of one network into its p values for the class-wise range.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `class_range`, under the same protocol.
+    protocol : Protocol
+        How ties count.
+    seed : int
+        Seed of the exchangeable test.
+
+    Returns
+    -------
+    dict
+        As of `statistics.combine`.
+    """
+    return statistics.combine(table, "right", protocol.ties, seed)
+
+
+def _ranges(
+    counts: npt.NDArray[np.int64], profiles: LesionProfiles, protocol: Protocol
+) -> npt.NDArray[np.float64]:
+    return class_wise_range(counts, profiles.intact, profiles.class_sizes, protocol.keeps_undefined)
+
+
+def _redraw(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    profiles: LesionProfiles,
+    protocol: Protocol,
+    random: list[npt.NDArray[np.float64]],
+    needed: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> None:
+    """Append ranges of further twins to `random` until n of each needed row are defined."""
+    n = profiles.n_random
+    for _ in range(MAX_TRIES - 1):
+        short = [i for i in np.flatnonzero(needed) if np.isfinite(random[i]).sum() < n]
+        if not short:
+            return
+        twins = [_lesions(profiles, profiles.subclusters[i], rng) for i in short]
+        counts = lesions.correct_counts(model, x, y, [each for group in twins for each in group])
+        ranges = _ranges(counts, profiles, protocol).reshape(len(short), n)
+        for i, more in zip(short, ranges, strict=True):
+            random[i] = np.concatenate([random[i], more])
+
+
+def _lesions(
+    profiles: LesionProfiles, subcluster: SubCluster, rng: np.random.Generator
+) -> list[lesions.Lesion]:
+    twins = profiles.partition.random_twins(subcluster, profiles.n_random, rng)
+    return [{subcluster.layer: units} for units in twins]
+
+
+def _first_defined(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    """Return the first n defined values, filled up with NaN."""
+    defined = values[np.isfinite(values)][:n]
+    return np.pad(defined, (0, n - len(defined)), constant_values=np.nan)
+
+
+def _p_value(true: float, random: npt.NDArray[np.float64], protocol: Protocol) -> float:
+    if protocol.keeps_undefined:
+        # Comparisons with NaN are false: an undefined range is never exceeded and never exceeds.
+        return float((np.sum(random > true) + 1) / (len(random) + 1))
+    return statistics.p_value(true, random, "right", protocol.ties)

@@ -1,0 +1,244 @@
+"""Clusters of units: spectral clustering, sub-clusters, and their random twins."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+from sklearn.cluster import SpectralClustering
+
+from helpers.graphs import WeightGraph
+
+ISOLATED = -1
+"""Label of a unit without any connection, which belongs to no cluster."""
+
+
+@dataclass(frozen=True)
+class SubCluster:
+    """The units of one cluster in one layer.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    cluster : int
+        Label of the cluster.
+    units : ndarray of int, shape (size,)
+        Indices of the units within the layer, ascending.
+    """
+
+    layer: str
+    cluster: int
+    units: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A cluster label for every unit of a network.
+
+    Attributes
+    ----------
+    labels : dict of str to ndarray of int, shape (units,)
+        The clusters of each layer's units, layer by layer in order; -1 for isolated units.
+    hidden : tuple of str
+        Layers whose sub-clusters are studied: all but inputs and outputs.
+    """
+
+    labels: dict[str, npt.NDArray[np.intp]]
+    hidden: tuple[str, ...]
+
+    @classmethod
+    def from_labels(
+        cls,
+        labels: Mapping[str, npt.ArrayLike],
+        hidden: tuple[str, ...] | None = None,
+    ) -> "Partition":
+        """Make a partition from one's own labels.
+
+        Parameters
+        ----------
+        labels : mapping of str to array-like of int, shape (units,)
+            For each layer, by its Keras name, the cluster of each unit; -1 for units that
+            belong to none.
+        hidden : tuple of str, optional
+            Layers whose sub-clusters are studied; by default, all that are given.
+
+        Raises
+        ------
+        ValueError
+            If labels are not one-dimensional integers from -1, or `hidden` names another layer.
+        """
+        arrays = {layer: _checked_labels(layer, given) for layer, given in labels.items()}
+        chosen = tuple(arrays) if hidden is None else hidden
+        unknown = [layer for layer in chosen if layer not in arrays]
+        if unknown:
+            raise ValueError(f"hidden: no labels for {', '.join(unknown)}")
+        return cls(arrays, chosen)
+
+    def live_units(self, layer: str) -> npt.NDArray[np.intp]:
+        """Return the units of a layer that belong to a cluster, ascending."""
+        return np.flatnonzero(self.labels[layer] != ISOLATED)
+
+    def subclusters(self, min_size: int = 1, max_fraction: float = 1.0) -> list[SubCluster]:
+        """Return the sub-clusters of the hidden layers, layer by layer.
+
+        Parameters
+        ----------
+        min_size : int
+            Least number of units.
+        max_fraction : float
+            Largest share of the layer's width, inclusive, in (0, 1].
+        """
+        found = [
+            SubCluster(layer, int(cluster), np.flatnonzero(self.labels[layer] == cluster))
+            for layer in self.hidden
+            for cluster in np.unique(self.labels[layer])
+            if cluster != ISOLATED
+        ]
+        return [
+            each
+            for each in found
+            if min_size <= len(each.units) <= max_fraction * len(self.labels[each.layer])
+        ]
+
+    def random_twins(
+        self, subcluster: SubCluster, n: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.intp]:
+        """Draw random sets of units to compare a sub-cluster with.
+
+        Parameters
+        ----------
+        subcluster : SubCluster
+            Sets its layer and size.
+        n : int
+            Number of sets.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray of int, shape (n, size)
+            Each row a set drawn uniformly and without replacement from the layer's units that
+            belong to a cluster, the sub-cluster's own included; ascending.
+        """
+        live = self.live_units(subcluster.layer)
+        shuffled = rng.permuted(np.tile(live, (n, 1)), axis=1)
+        return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
+
+
+def spectral(graph: WeightGraph, n_clusters: int, seed: int = 0) -> Partition:
+    """Partition a graph by normalised spectral clustering (Shi and Malik, 2000; appendix A.1).
+
+    Parameters
+    ----------
+    graph : WeightGraph
+        Of `graphs.weight_graph`.
+    n_clusters : int
+        Number of clusters, from 1 to the number of units that are connected to any other.
+    seed : int
+        Seed of the eigensolver's start and of k-means.
+
+    Returns
+    -------
+    Partition
+        Isolated units have the label -1. In a graph of several components no component is cut
+        as long as there are at most as many clusters as components.
+
+    Raises
+    ------
+    ValueError
+        If the adjacency is not finite, non-negative and symmetric, or if there are fewer
+        connected units than clusters.
+    """
+    adjacency = scipy.sparse.csr_array(graph.adjacency)
+    _check_adjacency(adjacency)
+    connected = np.flatnonzero(adjacency.sum(axis=0) > 0)
+    if not 1 <= n_clusters <= len(connected):
+        raise ValueError(
+            f"n_clusters: {n_clusters} was given; accepted are 1 to {len(connected)}, "
+            "the number of units that are connected to any other"
+        )
+    labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
+    labels[connected] = _cluster(adjacency[connected][:, connected], n_clusters, seed)
+    return Partition(
+        {layer: labels[graph.slice(layer)] for layer in graph.layers}, hidden=graph.hidden
+    )
+
+
+def normalized_cut(adjacency: Any, labels: npt.ArrayLike) -> float:
+    """Return the n-cut of a partition of a graph (appendix A.1, after von Luxburg, 2007).
+
+    Half the sum, over the clusters, of the weight of the edges that leave a cluster divided by
+    the cluster's volume.
+
+    Parameters
+    ----------
+    adjacency : sparse or dense array, shape (n, n)
+        Symmetric, non-negative edge weights.
+    labels : array-like of int, shape (n,)
+        Cluster of each vertex; vertices with label -1 belong to none.
+
+    Returns
+    -------
+    float
+        In [0, n_clusters / 2].
+
+    Raises
+    ------
+    ValueError
+        If there is not one label per vertex, or if a cluster has no edges (its n-cut is 0/0).
+    """
+    weights = scipy.sparse.csr_array(adjacency)
+    clusters = np.asarray(labels)
+    if clusters.shape != weights.shape[:1]:
+        raise ValueError(f"labels: {clusters.shape} was given for {weights.shape[0]} vertices")
+    members = (np.unique(clusters[clusters != ISOLATED])[:, np.newaxis] == clusters).astype(float)
+    volumes = members @ weights.sum(axis=1)
+    if not np.all(volumes > 0):
+        raise ValueError("labels: a cluster without any edge has no n-cut; label its units -1")
+    within = np.sum(members * (weights @ members.T).T, axis=1)
+    return float(np.sum(1 - within / volumes) / 2)
+
+
+def _cluster(adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int) -> Any:
+    """Label the vertices of a graph without isolated vertices."""
+    n_vertices = adjacency.shape[0]
+    if n_clusters == 1:
+        return np.zeros(n_vertices, dtype=np.intp)
+    if n_clusters == n_vertices:
+        return np.arange(n_vertices)
+    clustering = SpectralClustering(
+        n_clusters,
+        affinity="precomputed",
+        eigen_solver="arpack",
+        assign_labels="kmeans",
+        n_init=25 if n_vertices <= 2000 else 100,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # On a graph of several components the leading eigenvectors span their indicators: the
+        # embedding maps each component to one point, so the warning does not apply.
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        return clustering.fit_predict(scipy.sparse.csr_matrix(adjacency))
+
+
+def _check_adjacency(adjacency: scipy.sparse.csr_array) -> None:
+    if not np.isfinite(adjacency.data).all():
+        raise ValueError("graph: the adjacency has edges that are NaN or infinite")
+    if (adjacency.data < 0).any():
+        raise ValueError("graph: the adjacency has negative edges")
+    if abs(adjacency - adjacency.T).max() > 0:
+        raise ValueError("graph: the adjacency is not symmetric")
+
+
+def _checked_labels(layer: str, given: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    labels = np.asarray(given)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels < -1).any():
+        raise ValueError(
+            f"labels: {layer!r} needs one integer from -1 per unit, not {labels.dtype} of shape "
+            f"{labels.shape}"
+        )
+    return labels.astype(np.intp)

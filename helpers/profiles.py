@@ -1,0 +1,185 @@
+"""Lesion profiles: what each sub-cluster's lesion, and its random twins', does to each class.
+
+Both proxies that rest on lesions start from these counts: how much is lost overall is
+`importance`, how unevenly it is lost over the classes is (output) `coherence`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from helpers import lesions
+from helpers.backend import keras
+from helpers.partitions import Partition, SubCluster
+
+
+@dataclass(frozen=True)
+class LesionProfiles:
+    """Correctly classified images per class: intact, and under lesions.
+
+    Attributes
+    ----------
+    partition : Partition
+        Where the sub-clusters and their random twins come from.
+    subclusters : tuple of SubCluster
+        The k sub-clusters that were lesioned.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images of each class.
+    intact : ndarray of int, shape (n_classes,)
+        Those that the intact network classifies correctly.
+    true : ndarray of int, shape (k, n_classes)
+        The same under the lesion of each sub-cluster.
+    random : ndarray of int, shape (k, n_random, n_classes)
+        The same under the lesion of each of its random twins.
+    """
+
+    partition: Partition
+    subclusters: tuple[SubCluster, ...]
+    class_sizes: npt.NDArray[np.int64]
+    intact: npt.NDArray[np.int64]
+    true: npt.NDArray[np.int64]
+    random: npt.NDArray[np.int64]
+
+    @property
+    def n_random(self) -> int:
+        """Random twins per sub-cluster."""
+        return int(self.random.shape[1])
+
+    def is_complete(self, subcluster: SubCluster) -> bool:
+        """Say whether a sub-cluster is all live units of its layer, and so equals its twins."""
+        return len(subcluster.units) == len(self.partition.live_units(subcluster.layer))
+
+    def describe(self) -> pd.DataFrame:
+        """Return one row per sub-cluster: where it is, how large, and what its lesion does.
+
+        Columns: layer, cluster, size, share (of the layer's width, in (0, 1]), complete, intact
+        and lesioned (overall accuracies, in [0, 1]).
+        """
+        return pd.DataFrame(
+            {
+                "layer": [each.layer for each in self.subclusters],
+                "cluster": [each.cluster for each in self.subclusters],
+                "size": [len(each.units) for each in self.subclusters],
+                "share": [
+                    len(each.units) / len(self.partition.labels[each.layer])
+                    for each in self.subclusters
+                ],
+                "complete": [self.is_complete(each) for each in self.subclusters],
+                "intact": overall_accuracy(self.intact, self.class_sizes),
+                "lesioned": overall_accuracy(self.true, self.class_sizes),
+            }
+        )
+
+
+def lesion_profiles(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    partition: Partition,
+    n_random: int = 20,
+    seed: int = 0,
+) -> LesionProfiles:
+    """Lesion every sub-cluster of a partition, and random twins of each.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain of layers, see `forward.chain`.
+    x : ndarray of float32, shape (n_images, height, width, channels)
+        Images.
+    y : ndarray of int, shape (n_images,)
+        Their classes.
+    partition : Partition
+        Labels of the units of (some of) the model's layers.
+    n_random : int
+        Random twins per sub-cluster, at least 1 (the paper uses 20).
+    seed : int
+        Seed of the twins.
+
+    Returns
+    -------
+    LesionProfiles
+
+    Raises
+    ------
+    ValueError
+        If `n_random` is less than 1, if the labels do not fit the model, or as in
+        `lesions.correct_counts`.
+    """
+    if n_random < 1:
+        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    _check_widths(model, partition)
+    rng = np.random.default_rng(seed)
+    subclusters = tuple(partition.subclusters())
+    chosen: list[lesions.Lesion] = [{}]
+    for each in subclusters:
+        chosen.append({each.layer: each.units})
+        chosen += [{each.layer: units} for units in partition.random_twins(each, n_random, rng)]
+    intact, *lesioned = lesions.correct_counts(model, x, y, chosen)
+    n_classes = len(intact)
+    by_subcluster = np.reshape(lesioned, (len(subclusters), n_random + 1, n_classes))
+    return LesionProfiles(
+        partition=partition,
+        subclusters=subclusters,
+        class_sizes=np.bincount(y, minlength=n_classes),
+        intact=intact,
+        true=by_subcluster[:, 0],
+        random=by_subcluster[:, 1:],
+    )
+
+
+def overall_accuracy(
+    counts: npt.NDArray[np.int64], class_sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the fraction of all images that is classified correctly.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (..., n_classes)
+        Correctly classified images per class.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images per class.
+    """
+    return np.asarray(counts.sum(axis=-1) / class_sizes.sum())
+
+
+def class_mean_accuracy(
+    counts: npt.NDArray[np.int64], class_sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the mean over the classes of the fraction that is classified correctly.
+
+    Parameters and classes without images as in `overall_accuracy` and `class_weights`.
+    """
+    weights, common = class_weights(class_sizes)
+    totals = counts.astype(object) @ weights
+    return np.asarray(totals / (common * np.count_nonzero(class_sizes)), dtype=np.float64)
+
+
+def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.object_], int]:
+    """Return integer weights that make counts of classes of different sizes comparable.
+
+    Returns
+    -------
+    weights : ndarray of Python int, shape (n_classes,)
+        The common multiple divided by the size of each class; 0 for a class without images.
+    common : int
+        Least common multiple of the sizes. ``count * weight / common`` is the fraction of a
+        class, and sums of ``count * weight`` are exact: equal ones tie, whatever the rounding.
+    """
+    sizes = [int(size) for size in class_sizes]
+    common = math.lcm(*(size for size in sizes if size))
+    return np.array([common // size if size else 0 for size in sizes], dtype=object), common
+
+
+def _check_widths(model: keras.Model, partition: Partition) -> None:
+    for layer in partition.hidden:
+        n_units = model.get_layer(layer).output.shape[-1]
+        if len(partition.labels[layer]) != n_units:
+            raise ValueError(
+                f"partition: {len(partition.labels[layer])} labels were given for layer "
+                f"{layer!r}, which has {n_units} units"
+            )

@@ -1,0 +1,82 @@
+"""The choices behind a table of results, as values.
+
+The published numbers came from code that departs from the paper's text. A `Protocol` carries
+every such choice, so that each table can be made both ways: `PAPER` follows the text, with ties
+and undefined values treated soundly; `RELEASED` computes what the released code computed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from helpers.graphs import BatchNorm, EdgeNorm
+from helpers.statistics import Ties
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way through the choices that the paper and its code make differently.
+
+    Attributes
+    ----------
+    name : str
+        How notebooks ask for it.
+    edge_norm : {"l1", "max_column_sum"}
+        Weight of the edge between two feature maps, see `graphs.weight_graph`.
+    batch_norm : {"outgoing", "none"}
+        Whether batch normalisation is folded into the graph, see `graphs.weight_graph`.
+    ties : {"inclusive", "strict"}
+        Whether a random value equal to the true one counts as at least as extreme.
+    keeps_complete : bool
+        Whether a sub-cluster that is all live units of its layer is tested. Its random twins
+        equal it, so that it can tell nothing.
+    keeps_undefined : bool
+        Whether a class-wise range that is undefined is tested, as the most extreme of all.
+    accuracy : {"overall", "class_mean"}
+        What the importance test compares: the fraction of all images, or the mean over classes
+        of the fraction of each class's images.
+    """
+
+    name: str
+    edge_norm: EdgeNorm
+    batch_norm: BatchNorm
+    ties: Ties
+    keeps_complete: bool
+    keeps_undefined: bool
+    accuracy: Literal["overall", "class_mean"]
+
+
+PAPER = Protocol(
+    name="paper",
+    edge_norm="l1",
+    batch_norm="outgoing",
+    ties="inclusive",
+    keeps_complete=False,
+    keeps_undefined=False,
+    accuracy="overall",
+)
+"""The paper's text. Ties count against significance; what is undefined is excluded, and counted."""
+
+RELEASED = Protocol(
+    name="released",
+    edge_norm="max_column_sum",
+    batch_norm="none",
+    ties="strict",
+    keeps_complete=True,
+    keeps_undefined=True,
+    accuracy="class_mean",
+)
+"""The released code behind the published numbers, as its audit found it."""
+
+
+def protocol(name: str) -> Protocol:
+    """Return a protocol by its name.
+
+    Raises
+    ------
+    ValueError
+        If the name is neither "paper" nor "released".
+    """
+    known = {each.name: each for each in (PAPER, RELEASED)}
+    if name not in known:
+        raise ValueError(f"name: no protocol {name!r}; accepted are {', '.join(known)}")
+    return known[name]
