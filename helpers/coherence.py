@@ -52,13 +52,12 @@ def class_wise_range(
     present = class_sizes > 0
     damages = ((intact - counts).astype(object) * weights)[..., present]
     n_classes = int(present.sum())
-    totals = abs(damages.sum(axis=-1))
-    spans = damages.max(axis=-1) - damages.min(axis=-1)
-    undefined = (
-        totals == 0 if keeps_undefined else totals * int(class_sizes.max()) < n_classes * common
-    )
-    ranges = n_classes * spans / np.where(undefined, 1, totals)
-    return np.where(undefined, np.nan, np.asarray(ranges, dtype=np.float64))
+    totals = np.asarray(abs(damages.sum(axis=-1)), dtype=object)
+    spans = np.asarray(damages.max(axis=-1) - damages.min(axis=-1), dtype=object)
+    least = 1 if keeps_undefined else -(-n_classes * common // int(class_sizes.max()))
+    defined = np.asarray(totals >= least, dtype=bool)
+    ranges = np.asarray(n_classes * spans / np.where(defined, totals, 1), dtype=np.float64)
+    return np.where(defined, ranges, np.nan)
 
 
 def class_range(

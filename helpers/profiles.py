@@ -152,11 +152,16 @@ def class_mean_accuracy(
 ) -> npt.NDArray[np.float64]:
     """Return the mean over the classes of the fraction that is classified correctly.
 
-    Parameters and classes without images as in `overall_accuracy` and `class_weights`.
+    Parameters
+    ----------
+    counts : ndarray of int, shape (..., n_classes)
+        Correctly classified images per class.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images per class; classes without images are left out.
     """
     weights, common = class_weights(class_sizes)
     totals = counts.astype(object) @ weights
-    return np.asarray(totals / (common * np.count_nonzero(class_sizes)), dtype=np.float64)
+    return np.asarray(totals / (common * int(np.sum(class_sizes > 0))), dtype=np.float64)
 
 
 def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.object_], int]:
