@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "zoo"
 NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
+RESULTS = ROOT / "results"
+BUILD = ROOT / "_build"
 
 
 def cache_folder() -> Path:
