@@ -1,0 +1,127 @@
+"""The book: which notebook makes which page, and how pages become HTML.
+
+``python -m helpers.pages execute digits`` executes the sections with their defaults into
+``_build/digits``; ``... execute paper`` executes them with the networks that ``sweeps/book.yaml``
+names into ``book/``; ``... render FOLDER`` renders a folder of pages. Papermill executes, Jupyter
+Book only renders: its own cache would not notice that a helper has changed.
+"""
+
+import argparse
+import base64
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from helpers import files, runs, settings
+
+SCALES = ("digits", "paper")
+
+PROSE = ("*.md", "*.bib", "figures/*")
+"""What a page needs from ``book/`` besides executed notebooks."""
+
+
+def execute(scale: str) -> Path:
+    """Execute every section at a scale.
+
+    Parameters
+    ----------
+    scale : {"digits", "paper"}
+        ``digits`` uses the notebooks' defaults, and embedded data.
+
+    Returns
+    -------
+    Path
+        The folder of the pages.
+    """
+    folder = settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
+    parameters = _paper_parameters() if scale == "paper" else {}
+    notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+    runs.execute_all(
+        runs.Run(each, folder / each.name, parameters.get(each.stem, {})) for each in notebooks
+    )
+    if scale == "paper":
+        save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
+    return folder
+
+
+def render(pages: Path, source: Path) -> Path:
+    """Render pages as HTML, without executing anything.
+
+    Parameters
+    ----------
+    pages : Path
+        Folder of executed notebooks.
+    source : Path
+        Folder to assemble the book in: configuration, prose, and pages. Made anew, except for
+        `pages` if it lies there.
+
+    Returns
+    -------
+    Path
+        The book's first page.
+
+    Raises
+    ------
+    RuntimeError
+        If Jupyter Book fails or warns, or if there is no HTML afterwards.
+    """
+    target = source / "book"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(settings.ROOT / name, source / name)
+    for pattern in PROSE:
+        for path in settings.BOOK.glob(pattern):
+            (target / path.relative_to(settings.BOOK)).parent.mkdir(exist_ok=True)
+            shutil.copy(path, target / path.relative_to(settings.BOOK))
+    if pages != target:
+        for path in pages.glob("*.ipynb"):
+            shutil.copy(path, target / path.name)
+    shutil.rmtree(source / "_build", ignore_errors=True)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    built = subprocess.run([jupyter_book, "build", source, "-W", "--keep-going", "-n"], check=False)
+    page = source / "_build" / "html" / "book" / "introduction.html"
+    if built.returncode or not page.exists():
+        raise RuntimeError(f"jupyter-book failed on {source}; its messages are above")
+    return page
+
+
+def save_figure(notebook: Path, name: str, folder: Path) -> Path:
+    """Save the picture of a named figure of an executed notebook as ``NAME.png``."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
+            picture = base64.b64decode(cell.outputs[0]["data"]["image/png"])
+            path = folder / f"{name.removeprefix('fig-')}.png"
+            with files.written_whole(path) as temporary:
+                temporary.write_bytes(picture)
+            return path
+    raise ValueError(f"name: {notebook.name} has no figure {name!r}")
+
+
+def _paper_parameters() -> dict[str, dict[str, Any]]:
+    text = (settings.ROOT / "sweeps" / "book.yaml").read_text()
+    return dict(yaml.safe_load(text))
+
+
+def main() -> None:
+    """Execute or render the book's pages."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.pages", description=main.__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("execute").add_argument("scale", choices=SCALES)
+    verbs.add_parser("render").add_argument("scale", choices=SCALES)
+    arguments = parser.parse_args()
+    if arguments.verb == "execute":
+        print(execute(arguments.scale))
+    elif arguments.scale == "paper":
+        print(render(settings.BOOK, settings.BUILD / "paper"))
+    else:
+        source = settings.BUILD / arguments.scale
+        print(render(source / "book", source))
+
+
+if __name__ == "__main__":
+    main()
