@@ -1,0 +1,75 @@
+"""Notebooks: thin, executed, and fit to be pages. (That their outputs hold is nbval's to say.)"""
+
+import re
+
+import nbformat
+import pytest
+
+from helpers import settings, zoo
+
+SECTIONS = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+PAGES = sorted(settings.BOOK.glob("*.ipynb"))
+
+
+@pytest.fixture(params=SECTIONS, ids=lambda path: path.stem)
+def section(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def figure(cell):
+    return cell.metadata.get("mystnb", {}).get("figure")
+
+
+def test_every_section_has_a_page_at_paper_scale():
+    assert SECTIONS
+    assert [path.name for path in SECTIONS] == [path.name for path in PAGES]
+
+
+@pytest.mark.parametrize(
+    "path", SECTIONS + PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_cell_was_executed_in_order_without_errors_or_stray_messages(path):
+    cells = code_cells(nbformat.read(path, as_version=4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = {output.output_type for cell in cells for output in cell.outputs}
+    assert kinds <= {"execute_result", "display_data"}
+
+
+def test_one_cell_holds_typed_and_commented_parameters(section):
+    (cell,) = [c for c in code_cells(section) if "parameters" in c.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = .+  # \S.*", line)
+    assert 'network: str = "digits-' in cell.source
+
+
+def test_cells_are_short_and_define_no_functions(section):
+    for cell in code_cells(section):
+        assert not re.search(r"^\s*(def|class) ", cell.source, re.M)
+        if "import" not in cell.source:
+            assert len(cell.source.splitlines()) <= 10
+
+
+def test_prose_holds_no_typed_results(section):
+    prose = "\n".join(c.source for c in section.cells if c.cell_type == "markdown")
+    assert not re.search(r"\d+\.\d+|\d+ ?%", prose)
+
+
+def test_figures_have_a_name_a_caption_and_a_description(section):
+    pictures = [c for c in code_cells(section) if any("image/png" in o.data for o in c.outputs)]
+    assert pictures
+    for cell in pictures:
+        assert len(cell.outputs) == 1
+        assert figure(cell)["name"].startswith("fig-")
+        assert len(figure(cell)["caption"]) > 40
+        assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
+
+
+def test_the_networks_of_the_pages_lie_in_the_zoo():
+    for path in SECTIONS + PAGES:
+        sources = "\n".join(c.source for c in code_cells(nbformat.read(path, as_version=4)))
+        *_, name = re.findall(r'^network(?:: str)? = "(.+?)"', sources, re.M)
+        assert (settings.ZOO / f"{zoo.recipe(name).name}-0.npz").exists()
