@@ -1,0 +1,60 @@
+# make reproduce, make test: everything else follows. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SCALE ?= digits
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.complete
+NBVAL := $(PYTHON) -m pytest --nbval --nbval-cell-timeout 600 notebooks
+
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: help
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+# The environment is made on first use, and anew when the list of versions changes.
+$(STAMP): pyproject.toml requirements.txt
+	@python=$$(for each in python3 python3.13 python3.12 python3.11; do \
+	    $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	        2>/dev/null && echo $$each && break; done); \
+	test -n "$$python" || { echo 'Python 3.11, 3.12 or 3.13 is needed' >&2; exit 1; }; \
+	echo "Making $(VENV) with $$($$python --version); this takes a few minutes."; \
+	$$python -m venv --clear $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    --requirement requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation --editable .
+	touch $@
+
+.PHONY: reproduce
+reproduce: $(STAMP) ## Execute the book's notebooks and render it (SCALE=paper writes book/).
+	$(PYTHON) -m helpers.pages execute $(SCALE)
+	$(PYTHON) -m helpers.pages render $(SCALE)
+
+.PHONY: book
+book: $(STAMP) ## Render the pages in book/ as they are, without executing anything.
+	$(PYTHON) -m helpers.pages render paper
+
+.PHONY: test
+test: $(STAMP) ## Check style, types, functions, notebooks, and that the book builds.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest
+	$(NBVAL)
+	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)
+
+.PHONY: notebooks
+notebooks: $(STAMP) ## Execute the notebooks in place, after a change, to commit their outputs.
+	$(VENV)/bin/jupyter nbconvert --to notebook --inplace --execute \
+	    --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+.PHONY: lab
+lab: $(STAMP) ## Open JupyterLab on the notebooks.
+	$(VENV)/bin/jupyter lab notebooks
+
+.PHONY: lock
+lock: ## Pin the newest versions that pyproject.toml allows (needs uv).
+	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest \
+	    --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+	    --output-file requirements.txt
