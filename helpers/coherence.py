@@ -54,7 +54,7 @@ def class_wise_range(
     n_classes = int(present.sum())
     totals = np.asarray(abs(damages.sum(axis=-1)), dtype=object)
     spans = np.asarray(damages.max(axis=-1) - damages.min(axis=-1), dtype=object)
-    least = 1 if keeps_undefined else -(-n_classes * common // int(class_sizes.max()))
+    least = 1 if keeps_undefined else n_classes * common // int(class_sizes.max())
     defined = np.asarray(totals >= least, dtype=bool)
     ranges = np.asarray(n_classes * spans / np.where(defined, totals, 1), dtype=np.float64)
     return np.where(defined, ranges, np.nan)
@@ -93,22 +93,22 @@ def class_range(
     rng = np.random.default_rng(seed)
     table = profiles.describe()
     true = _ranges(profiles.true, profiles, protocol)
-    random = list(_ranges(profiles.random, profiles, protocol))
+    random = _ranges(profiles.random, profiles, protocol)
     excluded = np.full(len(table), "", dtype=object)
     if not protocol.keeps_undefined:
         excluded[np.isnan(true)] = "undefined"
     if not protocol.keeps_complete:
         excluded[table["complete"]] = "complete"
+    n_undefined = np.isnan(random).sum(axis=1)
     if not protocol.keeps_undefined:
-        _redraw(model, x, y, profiles, protocol, random, excluded == "", rng)
-    n_undefined = [int(np.isnan(values).sum()) for values in random]
-    if not protocol.keeps_undefined:
-        random = [_first_defined(values, profiles.n_random) for values in random]
-        short = np.isnan(random).any(axis=1)
-        excluded[short & (excluded == "")] = "twins undefined"
+        drawn = _redrawn(model, x, y, profiles, protocol, random, excluded == "", rng)
+        n_undefined = np.array([np.isnan(ranges).sum() for ranges in drawn], dtype=int)
+        defined = [_first_defined(ranges, profiles.n_random) for ranges in drawn]
+        random = np.reshape(defined, random.shape)
+        excluded[np.isnan(random).any(axis=1) & (excluded == "")] = "twins undefined"
     return table.assign(
         value=true,
-        **{f"random_{i + 1}": np.array(random)[:, i] for i in range(profiles.n_random)},
+        **{f"random_{i + 1}": random[:, i] for i in range(profiles.n_random)},
         undefined_twins=n_undefined,
         excluded=excluded,
         p=[
@@ -144,27 +144,29 @@ def _ranges(
     return class_wise_range(counts, profiles.intact, profiles.class_sizes, protocol.keeps_undefined)
 
 
-def _redraw(
+def _redrawn(
     model: keras.Model,
     x: npt.NDArray[np.float32],
     y: npt.NDArray[np.integer[Any]],
     profiles: LesionProfiles,
     protocol: Protocol,
-    random: list[npt.NDArray[np.float64]],
+    random: npt.NDArray[np.float64],
     needed: npt.NDArray[np.bool_],
     rng: np.random.Generator,
-) -> None:
-    """Append ranges of further twins to `random` until n of each needed row are defined."""
+) -> list[npt.NDArray[np.float64]]:
+    """Return the ranges of all twins drawn until n of each needed sub-cluster are defined."""
     n = profiles.n_random
+    drawn = list(random)
     for _ in range(MAX_TRIES - 1):
-        short = [i for i in np.flatnonzero(needed) if np.isfinite(random[i]).sum() < n]
+        short = [i for i in np.flatnonzero(needed) if np.isfinite(drawn[i]).sum() < n]
         if not short:
-            return
+            break
         twins = [_lesions(profiles, profiles.subclusters[i], rng) for i in short]
         counts = lesions.correct_counts(model, x, y, [each for group in twins for each in group])
         ranges = _ranges(counts, profiles, protocol).reshape(len(short), n)
         for i, more in zip(short, ranges, strict=True):
-            random[i] = np.concatenate([random[i], more])
+            drawn[i] = np.concatenate([drawn[i], more])
+    return drawn
 
 
 def _lesions(
@@ -181,7 +183,9 @@ def _first_defined(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.fl
 
 
 def _p_value(true: float, random: npt.NDArray[np.float64], protocol: Protocol) -> float:
-    if protocol.keeps_undefined:
-        # Comparisons with NaN are false: an undefined range is never exceeded and never exceeds.
-        return float((np.sum(random > true) + 1) / (len(random) + 1))
-    return statistics.p_value(true, random, "right", protocol.ties)
+    """Rank a range; one that is undefined, if kept, is never exceeded and never exceeds.
+
+    So did the released code's comparisons with NaN decide.
+    """
+    one, twins = np.nan_to_num(true, nan=np.inf), np.nan_to_num(random, nan=-np.inf)
+    return statistics.p_value(float(one), twins, "right", protocol.ties)

@@ -152,9 +152,10 @@ class Chain:
 
     def enter(self, images: npt.NDArray[np.float32]) -> Array:
         """Turn images into what the first stage takes in."""
+        inputs = images.copy()  # Operations may work in place.
         for operation in self.entry:
-            images = operation(images)
-        return images
+            inputs = operation(inputs)
+        return inputs
 
     def index(self, layer: str) -> int:
         """Return the position of a stage by its layer's name.
@@ -232,15 +233,21 @@ def activations(
     if layer not in names:
         raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
     probe = keras.Model(model.inputs, model.get_layer(layer).output)
+    if not len(x):
+        return np.zeros((0, *probe.output_shape[1:]), np.float32)
     return np.asarray(probe.predict(x, batch_size=batch_size, verbose=0))
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a chain in order, or say why the model is none."""
-    if not model.built or len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(f"model: {model.name!r} must be built, with one input and one output")
+    is_known = isinstance(model, keras.Sequential) or hasattr(model, "operations")
+    if not is_known or not model.built or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"model: {model.name!r} must be a Sequential or functional model, built, with one "
+            "input and one output"
+        )
     if isinstance(model, keras.Sequential):
-        return list(model.layers)
+        return _without_repeats(list(model.layers))
     previous = model.inputs[0]
     for operation in model.operations:
         if isinstance(operation, _LAYERS.InputLayer):
@@ -253,7 +260,15 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
         previous = operation.output
     if model.outputs[0] is not previous:
         raise ValueError(f"model: the output of {model.name!r} is not that of its last layer")
-    return list(model.operations)
+    return _without_repeats(list(model.operations))
+
+
+def _without_repeats(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    names = [layer.name for layer in layers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"model: layer {name!r} occurs more than once")
+    return layers
 
 
 def _has_units(layer: keras.layers.Layer) -> bool:
@@ -275,8 +290,8 @@ def _stage(layer: keras.layers.Layer, followers: list[keras.layers.Layer], is_la
     norms = [each for each in followers if isinstance(each, _LAYERS.BatchNormalization)]
     operations: list[Operation] = []
     if not is_last:
-        operations = [*_activation(layer, is_convolution), *_operations(followers)]
-        if operations and operations[0] is keras.ops.relu and _pools_next(followers):
+        operations = [*_activation(layer), *_operations(followers)]
+        if operations and operations[0] is _relu and _pools_next(followers):
             # The maximum and relu commute exactly, and pooled maps are a quarter of the size.
             operations[:2] = reversed(operations[:2])
     elif not all(isinstance(each, (*_IDENTITIES, _LAYERS.Activation)) for each in followers):
@@ -296,7 +311,7 @@ def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
                 f"are Dense, Conv2D, {', '.join(each.__name__ for each in _UNITWISE)}"
             )
         if isinstance(layer, _LAYERS.Activation):
-            yield from _activation(layer, len(layer.output.shape) == 4)
+            yield from _activation(layer)
         elif isinstance(layer, _LAYERS.Flatten):
             yield _flatten
         elif isinstance(layer, _LAYERS.BatchNormalization):
@@ -305,7 +320,7 @@ def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
             yield partial(_apply, layer)
 
 
-def _activation(layer: keras.layers.Layer, is_convolution: bool) -> Iterator[Operation]:
+def _activation(layer: keras.layers.Layer) -> Iterator[Operation]:
     """Yield a layer's activation function, nothing if it is the identity."""
     name = getattr(layer.activation, "__name__", str(layer.activation))
     if name not in _ELEMENTWISE:
@@ -314,7 +329,7 @@ def _activation(layer: keras.layers.Layer, is_convolution: bool) -> Iterator[Ope
             f"unknown; accepted in hidden layers are {', '.join(_ELEMENTWISE)}"
         )
     if name == "relu":
-        yield keras.ops.relu if is_convolution else _relu_in_place
+        yield _relu
     elif name != "linear":
         yield partial(_apply, layer.activation)
 
@@ -324,8 +339,9 @@ def _pools_next(followers: list[keras.layers.Layer]) -> bool:
     return bool(acting) and isinstance(acting[0], _LAYERS.MaxPooling2D)
 
 
-def _relu_in_place(z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.maximum(z, 0, out=z)
+def _relu(z: Array) -> Array:
+    """Rectify; NumPy's arrays in place, because fresh memory costs more than the arithmetic."""
+    return np.maximum(z, 0, out=z) if isinstance(z, np.ndarray) else keras.ops.relu(z)
 
 
 def _flatten(maps: Array) -> npt.NDArray[np.float32]:

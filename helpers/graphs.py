@@ -121,20 +121,25 @@ def _edge_weights(
 ) -> npt.NDArray[np.float64]:
     """Return the edges between a stage's inputs and its units, shape (inputs, units)."""
     magnitudes = np.abs(stage.kernel.astype(np.float64))
-    if not np.isfinite(magnitudes).all():
-        raise ValueError(f"model: layer {stage.name!r} has weights that are not finite")
     if stage.is_convolution:
         column_sums = magnitudes.sum(axis=0)
         reduce = np.sum if edge_norm == "l1" else np.max
         magnitudes = reduce(column_sums, axis=0)
     if batch_norm == "outgoing" and stage.batch_norm is not None:
-        magnitudes = magnitudes * _scale(stage.batch_norm)
+        magnitudes = magnitudes * _scale(stage.batch_norm, stage)
+    if not np.isfinite(magnitudes).all():
+        raise ValueError(f"model: layer {stage.name!r} has weights that are not finite")
     return magnitudes
 
 
-def _scale(layer: keras.layers.BatchNormalization) -> npt.NDArray[np.float64]:
-    """Return abs(gamma) / (sigma + epsilon) of each unit."""
+def _scale(layer: keras.layers.BatchNormalization, stage: Stage) -> npt.NDArray[np.float64]:
+    """Return abs(gamma) / (sigma + epsilon) of each unit of a stage."""
     variance = keras.ops.convert_to_numpy(layer.moving_variance).astype(np.float64)
+    if len(variance) != stage.n_units:
+        raise ValueError(
+            f"model: {layer.name!r} does not normalise the units of {stage.name!r}, but their "
+            "flattened positions; leave batch normalisation out with batch_norm='none'"
+        )
     gamma = keras.ops.convert_to_numpy(layer.gamma) if layer.scale else np.ones(len(variance))
     return np.asarray(np.abs(gamma) / (np.sqrt(variance) + layer.epsilon), dtype=np.float64)
 

@@ -29,7 +29,10 @@ from helpers.forward import Array, Chain, chain
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 """Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
 
-_TRACE_BYTES = 2**26
+Rows = slice | npt.NDArray[np.intp]
+
+_WORTH_PICKING = 0.9
+_TRACE_BYTES = 2**27
 _CACHED_IMAGES = 1000
 
 
@@ -120,7 +123,13 @@ def _correct_in_batches(
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as executor:
         done = tqdm(
-            executor.map(judge, batches), "lesions", len(batches), unit="batch", disable=None
+            executor.map(judge, batches),
+            "lesions",
+            len(batches),
+            unit="batch",
+            leave=False,
+            delay=2,
+            disable=None,
         )
         yield from zip(batches, done, strict=True)
 
@@ -135,6 +144,7 @@ class _Trace:
         Before the activation.
     departures : array, shape (n, ..., features)
         What the next stage takes in, less what it would take in if all units were lesioned.
+        A NumPy array is transposed in memory, so that the features of a lesion lie together.
     orphaned : array, shape (1, ..., units)
         Pre-activations if all units of the previous stage are lesioned.
     """
@@ -152,10 +162,19 @@ def _run(network: Chain, images: npt.NDArray[np.float32]) -> list[_Trace]:
     for stage in network.stages:
         preactivations = stage.linear(responses) + stage.bias
         orphaned = stage.linear(silence) + stage.bias
-        responses = stage.respond(preactivations + 0)
+        responses = stage.respond(_own(preactivations))
         silence = stage.respond(orphaned * 0)
-        traces.append(_Trace(preactivations, responses - silence, orphaned))
+        is_silent = not np.any(keras.ops.convert_to_numpy(silence))
+        departures = responses if is_silent else responses - silence
+        if isinstance(departures, np.ndarray):
+            departures = np.asfortranarray(departures)
+        traces.append(_Trace(preactivations, departures, orphaned))
     return traces
+
+
+def _own(array: Array) -> Array:
+    """Return what may be changed in place: a copy of a NumPy array; tensors are immutable."""
+    return array.copy() if isinstance(array, np.ndarray) else array
 
 
 def _correct(
@@ -171,10 +190,12 @@ def _correct(
         None if stage.is_convolution else np.empty((len(images), stage.n_units), np.float32)
         for stage in network.stages
     ]
-    right = np.empty((len(lesions), len(images)), dtype=bool)
+    intact = np.asarray(traces[-1].preactivations).argmax(axis=-1) == classes
+    right = np.tile(intact, (len(lesions), 1))
     for row, lesion in zip(right, lesions, strict=True):
-        logits = _logits(network, traces, workspace, lesion)
-        np.equal(logits.argmax(axis=-1), classes, out=row)
+        if lesion:
+            rows, logits = _logits(network, traces, workspace, lesion)
+            row[rows] = logits.argmax(axis=-1) == classes[rows]
     return right
 
 
@@ -183,51 +204,64 @@ def _logits(
     traces: list[_Trace],
     workspace: list[npt.NDArray[np.float32] | None],
     lesion: dict[int, npt.NDArray[np.intp]],
-) -> npt.NDArray[np.float32]:
-    """Return the outputs' pre-activations under one lesion."""
+) -> tuple[Rows, npt.NDArray[np.float32]]:
+    """Return which images a lesion affects, and the outputs' pre-activations for them."""
     last = len(network.stages) - 1
-    first = min(lesion, default=last)
+    first = min(lesion)
     if first == last:
-        return np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
-    preactivations = _without(network, traces, first, lesion[first], workspace[first + 1])
+        return slice(None), np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
+    rows, preactivations = _without(network, traces, workspace, first, lesion)
     preactivations = _silenced(preactivations, lesion.get(first + 1))
     for index in range(first + 2, last + 1):
-        stage = network.stages[index]
+        stage, out = network.stages[index], workspace[index]
         responses = network.stages[index - 1].respond(preactivations)
-        preactivations = stage.linear(responses, out=workspace[index])
+        preactivations = stage.linear(responses, out=None if out is None else out[: len(responses)])
         preactivations += stage.bias
         preactivations = _silenced(preactivations, lesion.get(index))
-    return np.asarray(preactivations)
+    return rows, np.asarray(preactivations)
 
 
 def _without(
     network: Chain,
     traces: list[_Trace],
+    workspace: list[npt.NDArray[np.float32] | None],
     index: int,
-    units: npt.NDArray[np.intp],
-    out: npt.NDArray[np.float32] | None,
-) -> Array:
-    """Return the pre-activations of the stage after the one whose units are lesioned."""
+    lesion: dict[int, npt.NDArray[np.intp]],
+) -> tuple[Rows, Array]:
+    """Return the affected images and their pre-activations behind the first lesioned stage."""
+    units, out = lesion[index], workspace[index + 1]
     departures, following = traces[index].departures, traces[index + 1]
     n_units = network.stages[index].n_units
     few = 2 * len(units) <= n_units
     chosen = units if few else np.setdiff1d(np.arange(n_units), units)
     if not chosen.size:
-        return following.preactivations * 0 + following.orphaned
+        return slice(None), following.preactivations * 0 + following.orphaned
     # Flattening lays the feature maps side by side, position after position.
     positions = np.arange(0, departures.shape[-1], n_units)
     features = (positions[:, np.newaxis] + chosen).ravel()
     inputs = _take(departures, features)
-    contribution = network.stages[index + 1].linear(inputs, features, out)
+    rows: Rows = slice(None)
+    if few and len(lesion) == 1 and isinstance(inputs, np.ndarray):
+        rows = _active(inputs)
+        inputs = inputs[rows]
+    contribution = network.stages[index + 1].linear(
+        inputs, features, None if out is None else out[: len(inputs)]
+    )
     if few:
-        return _subtract(following.preactivations, contribution)
+        return rows, _subtract(following.preactivations[rows], contribution)
     contribution += following.orphaned
-    return contribution
+    return rows, contribution
+
+
+def _active(inputs: npt.NDArray[np.float32]) -> Rows:
+    """Return the images for which the lesioned units say anything: a lesion changes no others."""
+    active = np.flatnonzero(inputs.any(axis=1))
+    return active if len(active) < _WORTH_PICKING * len(inputs) else slice(None)
 
 
 def _take(departures: Array, features: npt.NDArray[np.intp]) -> Array:
     if isinstance(departures, np.ndarray):
-        return departures[:, features]
+        return departures.T[features].T
     # Multiplying by columns of the identity is exact, and faster than gathering feature maps.
     return keras.ops.matmul(departures, np.eye(departures.shape[-1], dtype="float32")[:, features])
 

@@ -102,7 +102,8 @@ class Partition:
         return [
             each
             for each in found
-            if min_size <= len(each.units) <= max_fraction * len(self.labels[each.layer])
+            if len(each.units) >= min_size
+            and len(each.units) / len(self.labels[each.layer]) <= max_fraction
         ]
 
     def random_twins(

@@ -242,9 +242,7 @@ def p_value_counts(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def _panels(
-    height: float, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[Figure, Any]:
+def _panels(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Make a figure of page width and a height in inches, with its panels in rows and columns."""
     figure, panels = plt.subplots(
         rows, columns, figsize=(PAGE_WIDTH, height), squeeze=False, **options

@@ -50,8 +50,8 @@ def p_value(
     """
     values = _finite_order(np.atleast_1d(np.asarray(random, dtype=float)), "random")
     _finite_order(np.asarray(true, dtype=float), "true")
-    if values.size == 0:
-        raise ValueError("random: at least one random value is needed")
+    if values.size == 0 or values.ndim != 1:
+        raise ValueError("random: a sequence of at least one random value is needed")
     values, extreme = _right_sided(values, side), _right_sided(np.asarray(true, float), side)
     if ties not in ("inclusive", "strict"):
         raise ValueError(f"ties: {ties!r} was given; accepted are inclusive, strict")
@@ -123,11 +123,12 @@ def exchangeable(
     n_draws: int = 9999,
     rng: np.random.Generator | None = None,
 ) -> float:
-    """Test all sub-clusters of a network at once, exactly up to Monte-Carlo error.
+    """Test all sub-clusters of a network at once by Monte Carlo, whatever ties.
 
     Under the null hypothesis each of a sub-cluster's n + 1 values is equally likely to be the
-    true one. Which one it is, is drawn again, independently for each sub-cluster, and the
-    combined statistic computed each time from inclusive p values.
+    true one. Which one it is, is drawn again, independently for each sub-cluster (the test
+    assumes that they are independent), and the combined statistic computed each time from
+    inclusive p values.
 
     Parameters
     ----------

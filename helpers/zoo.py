@@ -246,21 +246,35 @@ def _find(wanted: Recipe, replicate: int, folders: tuple[Path, ...]) -> Path | N
 
 
 def _load(path: Path, wanted: Recipe, replicate: int) -> TrainedNetwork:
-    remedy = (
-        f"Restore it (git checkout -- {path.parent.name}/), or delete {path} and "
-        f"{path.with_suffix('.json').name} and ask again: it is then trained anew."
-    )
-    manifest = json.loads(path.with_suffix(".json").read_text())
+    manifest = _read_manifest(path)
+    if manifest is None or not path.exists() or _checksum(path) != manifest["sha256"]:
+        raise ValueError(f"{path} or its manifest is damaged. {_remedy(path)}")
     if manifest["recipe"] != asdict(wanted) or manifest["replicate"] != replicate:
-        raise ValueError(f"{path} belongs to another recipe than {wanted}. {remedy}")
-    if not path.exists() or _checksum(path) != manifest["sha256"]:
-        raise ValueError(f"{path} is damaged: its checksum is not its manifest's. {remedy}")
+        raise ValueError(f"{path} belongs to another recipe than {wanted}. {_remedy(path)}")
     dataset = datasets.load(wanted.dataset)
     model = _build(wanted, dataset)
     with np.load(path, allow_pickle=False) as file:
         _set_weights(model, dict(file))
     return TrainedNetwork(
         model, dataset, wanted, replicate, float(manifest["accuracy"]["test"]), manifest
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """Return the manifest of stored weights, None if it is not whole."""
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text())
+    except ValueError:
+        return None
+    is_whole = isinstance(manifest, dict) and {"recipe", "replicate", "sha256"} <= set(manifest)
+    return manifest if is_whole else None
+
+
+def _remedy(path: Path) -> str:
+    restore = f"Restore it (git checkout -- {path.parent.name}/), or delete"
+    return (
+        f"{restore if path.parent == settings.ZOO else 'Delete'} {path} and "
+        f"{path.with_suffix('.json').name} and ask again: it is then trained anew."
     )
 
 
@@ -330,8 +344,9 @@ def main() -> None:
     parser.add_argument("--replicates", nargs="+", type=int, default=[0], help="seeds")
     parser.add_argument("--into", type=Path, default=settings.ZOO, help="folder (default: zoo/)")
     arguments = parser.parse_args()
+    recipes = [recipe(name) for name in arguments.names]
     for replicate in arguments.replicates:
-        for wanted in map(recipe, arguments.names):
+        for wanted in recipes:
             path = _find(wanted, replicate, (arguments.into,))
             path = path or train(wanted, replicate, arguments.into)
             manifest = json.loads(path.with_suffix(".json").read_text())
