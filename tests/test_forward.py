@@ -1,0 +1,276 @@
+"""Models as stages: composed by hand, they do what the model does."""
+
+import numpy as np
+import pytest
+import scipy.special
+
+from helpers import forward, networks
+from helpers.backend import keras
+
+L = keras.layers
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def randomised(model):
+    """The model with biases and normalisation statistics that are not at their defaults."""
+    rng = np.random.default_rng(1)
+    model.set_weights([w + rng.uniform(-0.5, 0.5, w.shape) for w in model.get_weights()])
+    return model
+
+
+def between(*layers):
+    """A convolution `a` and a dense layer `out`, with layers between them."""
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2), name="image"),
+            L.Conv2D(4, 3, activation="relu", name="a"),
+            *layers,
+            L.Flatten(),
+            L.Dense(3, activation="softmax", name="out"),
+        ]
+    )
+
+
+def normalised():
+    return between(
+        *(L.MaxPooling2D(2), L.BatchNormalization(name="first"), L.Dropout(0.5)),
+        *(L.Conv2D(5, 2, padding="same", name="b"), L.Activation("tanh"), L.AveragePooling2D(2)),
+        *(L.Flatten(), L.Dense(6, use_bias=False, name="c"), L.BatchNormalization(), L.ReLU()),
+    )
+
+
+def functional():
+    image = keras.Input((6, 6, 2), name="image")
+    z = L.Rescaling(2, offset=-1)(image)
+    z = L.Conv2D(4, 3, strides=2, padding="same", use_bias=False, name="a")(z)
+    z = L.Activation("relu")(L.BatchNormalization(name="norm")(z))
+    z = L.Conv2D(5, 2, dilation_rate=2, activation="elu", name="b")(z)
+    z = L.Dense(6, activation="gelu", name="c")(L.GlobalMaxPooling2D()(z))
+    return keras.Model(image, L.Activation("softmax")(L.Dense(3, name="out")(z)))
+
+
+CHAINS = [
+    between,
+    normalised,
+    functional,
+    lambda: between(L.GlobalAveragePooling2D(), L.Activation("relu"), L.Dense(5, name="b")),
+    lambda: between(L.Flatten(), L.BatchNormalization(), L.Activation("relu"), L.Dense(5)),
+    lambda: networks.mlp((6, 6, 2), 3, dropout=0.5, width=7),
+    lambda: networks.cnn((6, 6, 2), 3, channels=4, dense_width=5),
+]
+
+
+@pytest.mark.parametrize("make", CHAINS)
+def test_composing_the_stages_gives_the_models_outputs(make):
+    model, x = randomised(make()), noise(20, 6, 6, 2)
+    network = forward.chain(model)
+    z = network.enter(x)
+    for stage in network.stages:
+        z = stage.respond(stage.linear(z) + stage.bias)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(scipy.special.softmax(z, axis=-1), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_stages_are_the_layers_of_units_in_order():
+    network = forward.chain(normalised())
+    assert [stage.name for stage in network.stages] == ["a", "b", "c", "out"]
+    assert [stage.n_units for stage in network.stages] == [4, 5, 6, 3]
+    assert [stage.is_convolution for stage in network.stages] == [True, True, False, False]
+    assert [network.index(name) for name in ("a", "out")] == [0, 3]
+    assert network.input_name == "image"
+
+
+def test_a_stage_has_its_layers_weights_and_the_first_normalisation_behind_it():
+    model = randomised(normalised())
+    first, second, third, last = forward.chain(model).stages
+    np.testing.assert_array_equal(first.kernel, model.get_layer("a").get_weights()[0])
+    np.testing.assert_array_equal(first.bias, model.get_layer("a").get_weights()[1])
+    np.testing.assert_array_equal(third.bias, np.zeros(6))
+    assert first.batch_norm is model.get_layer("first")
+    assert (second.batch_norm, last.batch_norm) == (None, None)
+    assert last.operations == ()
+
+
+def test_a_chain_is_read_once():
+    model = between()
+    stage = forward.chain(model).stages[1]
+    before = stage.kernel.copy()
+    randomised(model)
+    np.testing.assert_array_equal(stage.kernel, before)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_the_contributions_of_some_features_and_the_others_add_up(index):
+    network, x = forward.chain(randomised(normalised())), noise(9, 6, 6, 2)
+    z = network.enter(x)
+    for stage in network.stages[:index]:
+        z = stage.respond(stage.linear(z) + stage.bias)
+    z, stage = np.asarray(z), network.stages[index]
+    some, others = np.split(np.random.default_rng(0).permutation(z.shape[-1]), [1])
+    parts = [np.asarray(stage.linear(z[..., each], each)) for each in (some, others)]
+    np.testing.assert_allclose(sum(parts), stage.linear(z), rtol=1e-4, atol=1e-5)
+
+
+def test_a_dense_stage_writes_where_it_is_told():
+    stage, out = forward.chain(networks.mlp((5,), 3, width=4)).stages[0], np.empty((2, 4), "f")
+    assert stage.linear(noise(2, 5), out=out) is out
+    np.testing.assert_array_equal(out, noise(2, 5) @ stage.kernel)
+
+
+def test_the_entry_is_what_happens_before_the_first_stage():
+    model = keras.Sequential(
+        [keras.Input((2, 3, 1)), L.Rescaling(2.0, offset=-1), L.Flatten(), L.Dense(2)]
+    )
+    x = noise(4, 2, 3, 1)
+    np.testing.assert_allclose(forward.chain(model).enter(x), (2 * x - 1).reshape(4, 6), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 2, 1)])
+def test_entering_leaves_the_images_as_they_were(shape):
+    model = keras.Sequential(
+        [keras.Input(shape), L.Activation("relu"), L.Flatten(), L.Dense(2, name="out")]
+    )
+    x = noise(4, *shape)
+    forward.chain(model).enter(x)
+    np.testing.assert_array_equal(x, noise(4, *shape))
+
+
+def dense(*layers):
+    return keras.Sequential([keras.Input((4,)), *layers, L.Dense(3, name="out")])
+
+
+def normalised_outputs():
+    norm = L.BatchNormalization(name="odd")
+    return keras.Sequential([keras.Input((4,)), L.Dense(3, name="out"), norm])
+
+
+def branching():
+    image = keras.Input((4,), name="image")
+    a, b = (L.Dense(4, activation="relu", name=name)(image) for name in "ab")
+    return keras.Model(image, L.Dense(3, name="out")(L.Add(name="sum")([a, b])))
+
+
+def skipping():
+    image = keras.Input((4,))
+    return keras.Model(image, L.Dense(3)(L.Add(name="sum")([L.Dense(4)(image), image])))
+
+
+def two_outputs():
+    image = keras.Input((4,))
+    return keras.Model(image, [L.Dense(3)(image), L.Dense(2)(image)], name="two")
+
+
+def shared():
+    image, layer = keras.Input((4,)), L.Dense(4, name="shared")
+    return keras.Model(image, L.Dense(3)(layer(layer(image))))
+
+
+def shared_at_the_end():
+    image, layer = keras.Input((4,)), L.Dense(4, name="shared")
+    return keras.Model(image, layer(layer(image)), name="ends")
+
+
+def shared_in_a_row():
+    layer = L.Dense(4, name="shared")
+    return dense(layer, layer)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="own")
+        self.out = L.Dense(3)
+
+    def call(self, x):
+        return self.out(x)
+
+
+def subclassed():
+    model = Subclassed()
+    model(noise(1, 4))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (branching, "layer 'b' does not take in just the output of the layer before it"),
+        (skipping, "layer 'sum' does not take in just the output"),
+        (two_outputs, "'two' must be a Sequential or functional model, built"),
+        (shared, "only chains, in which every layer feeds the next one, are handled"),
+        (shared_at_the_end, "the output of 'ends' is not that of its last layer"),
+        (shared_in_a_row, "'shared'"),
+        (subclassed, "'own' must be a Sequential or functional model, built"),
+        (
+            lambda: keras.Sequential([L.Dense(3)], name="raw"),
+            "'raw' must be a Sequential or functional model, built",
+        ),
+        (
+            lambda: dense(L.LayerNormalization(name="odd")),
+            r"'odd' \(LayerNormalization\); accepted",
+        ),
+        (
+            lambda: dense(L.Dense(4), L.Softmax(name="odd")),
+            r"cannot handle layer 'odd' \(Softmax\)",
+        ),
+        (lambda: between(L.DepthwiseConv2D(2, name="odd")), "cannot handle layer 'odd'"),
+        (lambda: between(networks.mlp((4, 4, 4), 9)), r"cannot handle layer 'mlp' \(Sequential\)"),
+        (lambda: dense(L.Dense(4, activation="softmax", name="odd")), "'odd' has the activation"),
+        (lambda: dense(L.Dense(4), L.Activation("softmax", name="odd")), "'softmax', which mixes"),
+        (lambda: dense(L.Dense(4, activation=lambda z: z, name="odd")), "'<lambda>', which mixes"),
+        (lambda: between(L.Conv2D(4, 2, groups=2, name="odd")), "layer 'odd' has groups"),
+        (lambda: between(L.Dense(4, name="odd")), "'odd' does not follow a flattened input"),
+        (lambda: keras.Sequential([keras.Input((4,)), L.ReLU()]), "neither a Dense nor a Conv2D"),
+        (normalised_outputs, "the output layer 'out' is followed by 'odd'"),
+    ],
+)
+def test_models_that_are_no_chain_of_known_layers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        forward.chain(make())
+
+
+def test_a_stage_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="no units in 'image'; accepted are a, out"):
+        forward.chain(between()).index("image")
+
+
+def test_activations_are_what_the_layers_give_one_after_the_other():
+    model, x = randomised(normalised()), noise(20, 6, 6, 2)
+    z = x
+    for layer in model.layers:
+        z = layer(z)
+        if layer.name in ("a", "first", "b", "c", "out"):
+            found = forward.activations(model, x, layer.name)
+            np.testing.assert_allclose(found, z, rtol=1e-4, atol=1e-5)
+
+
+def test_activations_of_a_branching_model_are_those_of_the_layer():
+    model, x = randomised(branching()), noise(6, 4)
+    a, b = (
+        np.maximum(x @ kernel + bias, 0)
+        for kernel, bias in (model.get_layer(name).get_weights() for name in "ab")
+    )
+    for layer, expected in (("image", x), ("a", a), ("b", b), ("sum", a + b)):
+        found = forward.activations(model, x, layer)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_activations_do_not_depend_on_how_inputs_are_batched(batch_size):
+    model, x = randomised(normalised()), noise(20, 6, 6, 2)
+    whole = forward.activations(model, x, "b")
+    in_batches = forward.activations(model, x, "b", batch_size)
+    assert (whole.dtype, whole.shape) == (np.float32, (20, 2, 2, 5))
+    np.testing.assert_allclose(in_batches, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_activations_come_without_a_warning():
+    forward.activations(branching(), noise(2, 4), "sum")
+
+
+def test_activations_of_a_layer_that_does_not_exist_are_refused():
+    with pytest.raises(ValueError, match="no layer 'c'; accepted are image, a, b, sum, out"):
+        forward.activations(branching(), noise(2, 4), "c")

@@ -1,0 +1,293 @@
+"""Weight graphs: equal to reading the weights one by one."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from helpers import graphs, networks
+from helpers.backend import keras
+
+L = keras.layers
+
+
+def l1(kernel_slice):
+    return sum(abs(float(weight)) for weight in kernel_slice.ravel())
+
+
+def max_column_sum(kernel_slice):
+    return np.linalg.norm(kernel_slice.astype(np.float64), 1)
+
+
+def read_one_by_one(kernels, norm=l1):
+    """The dense adjacency matrix of consecutive layers, edge by edge."""
+    widths = [kernels[0].shape[-2], *(kernel.shape[-1] for kernel in kernels)]
+    starts = np.cumsum([0, *widths])
+    adjacency = np.zeros((starts[-1], starts[-1]))
+    for start, following, kernel in zip(starts[:-2], starts[1:-1], kernels, strict=True):
+        for i, j in np.ndindex(kernel.shape[-2:]):
+            weight = norm(kernel[..., i, j])
+            adjacency[start + i, following + j] = adjacency[following + j, start + i] = weight
+    return adjacency
+
+
+def kernels_of(model, *names):
+    return [model.get_layer(name).kernel.numpy() for name in names]
+
+
+@pytest.fixture(scope="module")
+def mlp():
+    return networks.mlp((3, 2, 1), 4, width=5, depth=2)
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    return networks.cnn((8, 8, 2), 3, channels=4, dense_width=5)
+
+
+@pytest.mark.parametrize("edge_norm", graphs.EDGE_NORMS)
+def test_the_graph_of_an_mlp_has_the_weights_magnitudes_as_edges(mlp, edge_norm):
+    found = graphs.weight_graph(mlp, edge_norm).adjacency
+    expected = read_one_by_one(kernels_of(mlp, "dense_1", "dense_2", "output"))
+    assert found.dtype == np.float64
+    assert scipy.sparse.issparse(found)
+    np.testing.assert_array_equal(found.toarray(), expected)
+
+
+def test_the_graph_of_an_mlp_has_inputs_and_outputs(mlp):
+    graph = graphs.weight_graph(mlp)
+    assert graph.layers == ("input", "dense_1", "dense_2", "output")
+    assert graph.widths == (6, 5, 5, 4)
+    assert graph.hidden == ("dense_1", "dense_2")
+    assert [graph.slice(layer) for layer in graph.layers] == [
+        slice(0, 6),
+        slice(6, 11),
+        slice(11, 16),
+        slice(16, 20),
+    ]
+
+
+@pytest.mark.parametrize(("edge_norm", "norm"), [("l1", l1), ("max_column_sum", max_column_sum)])
+def test_the_graph_of_a_cnn_has_norms_of_kernel_slices_as_edges(cnn, edge_norm, norm):
+    found = graphs.weight_graph(cnn, edge_norm).adjacency.toarray()
+    expected = read_one_by_one(kernels_of(cnn, "conv_2", "conv_3"), norm)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_the_graph_of_a_cnn_has_feature_maps_only(cnn):
+    graph = graphs.weight_graph(cnn)
+    assert graph.layers == graph.hidden == ("conv_1", "conv_2", "conv_3")
+    assert graph.widths == (4, 4, 4)
+    assert graph.slice("conv_2") == slice(4, 8)
+
+
+def test_the_last_layer_of_a_network_of_convolutions_alone_is_not_hidden():
+    model = keras.Sequential([keras.Input((4, 4, 1)), L.Conv2D(2, 1, name="a"), L.Conv2D(3, 1)])
+    assert graphs.weight_graph(model).hidden == ("a",)
+
+
+def test_pruned_weights_are_no_edges(mlp):
+    model = keras.models.clone_model(mlp)
+    kernel = np.zeros((5, 5), np.float32)
+    kernel[1, 2] = -3
+    model.get_layer("dense_2").kernel.assign(kernel)
+    graph = graphs.weight_graph(model)
+    block = graph.adjacency[graph.slice("dense_1"), graph.slice("dense_2")]
+    assert block.nnz == 1
+    assert block[1, 2] == 3
+
+
+@pytest.mark.parametrize("batch_norm", graphs.BATCH_NORMS)
+@pytest.mark.parametrize("make", ["mlp", "cnn"])
+def test_graphs_are_symmetric(make, batch_norm, request):
+    adjacency = graphs.weight_graph(request.getfixturevalue(make), "l1", batch_norm).adjacency
+    assert (adjacency != adjacency.T).nnz == 0
+
+
+def normalised(position, **options):
+    """Two convolutions and a dense layer, with random batch normalisation somewhere."""
+    norm = L.BatchNormalization(name="norm", epsilon=0.01, **options)
+    after_a, after_b, after_dense = {
+        "directly": ([], [norm], []),
+        "behind ReLU": ([], [L.ReLU(), norm], []),
+        "behind pooling": ([], [L.MaxPooling2D(2), norm], []),
+        "behind all": ([], [L.Activation("relu"), L.Dropout(0.5), L.MaxPooling2D(2), norm], []),
+        "before another": ([], [norm, L.ReLU(), L.BatchNormalization()], []),
+        "behind the first convolution": ([norm], [], []),
+        "behind the dense layer": ([], [], [norm]),
+    }[position]
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            *(L.Conv2D(2, 3, name="a", activation="relu"), *after_a),
+            *(L.Conv2D(3, 2, name="b"), *after_b),
+            *(L.Flatten(), L.Dense(4), *after_dense, L.Dense(2)),
+        ]
+    )
+    randomise(norm)
+    return model
+
+
+def randomise(norm):
+    rng = np.random.default_rng(0)
+    norm.moving_variance.assign(rng.uniform(0.5, 2, norm.moving_variance.shape))
+    norm.moving_mean.assign(rng.normal(size=norm.moving_mean.shape))
+    if norm.scale:
+        norm.gamma.assign(rng.normal(size=norm.gamma.shape))
+        assert (norm.gamma.numpy() < 0).any()
+
+
+def scale(norm):
+    sigma = np.sqrt(norm.moving_variance.numpy().astype(float))
+    gamma = norm.gamma.numpy().astype(float) if norm.scale else 1
+    return abs(gamma) / (sigma + norm.epsilon)
+
+
+def block(graph, before, after):
+    return graph.adjacency[graph.slice(before), graph.slice(after)].toarray()
+
+
+@pytest.mark.parametrize(
+    ("position", "options"),
+    [
+        ("directly", {}),
+        ("directly", {"scale": False}),
+        ("behind ReLU", {"center": False}),
+        ("behind pooling", {}),
+        ("behind all", {}),
+        ("before another", {}),
+    ],
+)
+def test_batch_normalisation_scales_the_weights_into_its_feature_maps(position, options):
+    model = normalised(position, **options)
+    plain = read_one_by_one(kernels_of(model, "b"))[:2, 2:]
+    folded = graphs.weight_graph(model)
+    np.testing.assert_allclose(block(folded, "a", "b"), plain * scale(model.get_layer("norm")))
+    unfolded = graphs.weight_graph(model, batch_norm="none")
+    np.testing.assert_allclose(block(unfolded, "a", "b"), plain)
+
+
+@pytest.mark.parametrize("position", ["behind the first convolution", "behind the dense layer"])
+def test_batch_normalisation_without_edges_to_scale_changes_nothing(position):
+    model = normalised(position)
+    folded, unfolded = (graphs.weight_graph(model, "l1", each) for each in graphs.BATCH_NORMS)
+    assert (folded.adjacency != unfolded.adjacency).nnz == 0
+
+
+def test_batch_normalisation_of_flattened_feature_maps_is_refused():
+    flattened = [L.Flatten(), L.BatchNormalization(name="norm"), L.Dense(2)]
+    model = keras.Sequential(
+        [keras.Input((3, 3, 1)), L.Conv2D(2, 2, name="a"), L.Conv2D(1, 1, name="b"), *flattened]
+    )
+    with pytest.raises(ValueError, match=r"model: .*'(b|norm)'"):
+        graphs.weight_graph(model)
+
+
+def test_batch_normalisation_scales_the_weights_into_its_neurons():
+    image = keras.Input((3,), name="image")
+    norm = L.BatchNormalization(name="norm")
+    z = L.Dropout(0.5)(norm(L.Dense(5, activation="tanh", name="a")(image)))
+    model = keras.Model(image, L.Dense(2, name="out")(z))
+    randomise(norm)
+    graph = graphs.weight_graph(model)
+    first, second = kernels_of(model, "a", "out")
+    assert graph.layers == ("image", "a", "out")
+    np.testing.assert_allclose(block(graph, "image", "a"), abs(first) * scale(norm))
+    np.testing.assert_array_equal(block(graph, "a", "out"), abs(second))
+
+
+def with_layer(layer):
+    flat = [L.Flatten(), L.Dense(3)]
+    return keras.Sequential([keras.Input((6, 2)), L.ReLU(), layer, *flat])
+
+
+def branching():
+    image = keras.Input((3,))
+    z = L.Dense(4, name="a")(image)
+    return keras.Model(image, L.Dense(2)(L.Add(name="sum")([z, L.Dense(4, name="b")(image)])))
+
+
+def one_convolution():
+    return keras.Sequential(
+        [keras.Input((3, 3, 1)), L.Conv2D(2, 3, name="only"), L.Flatten(), L.Dense(2)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (branching, "layer '(b|sum)' does not take in just the output"),
+        (lambda: with_layer(L.LSTM(3, name="odd")), r"cannot handle layer 'odd' \(LSTM\)"),
+        (lambda: with_layer(L.Conv1D(3, 2, name="odd")), r"cannot handle layer 'odd' \(Conv1D\)"),
+        (lambda: with_layer(L.LayerNormalization(name="odd")), "cannot handle layer 'odd'"),
+        (one_convolution, "'only' is its only convolutional layer"),
+        (
+            lambda: keras.Sequential([L.Dense(3)], name="raw"),
+            "'raw' must be a Sequential or functional model, built",
+        ),
+    ],
+)
+def test_models_without_a_graph_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.weight_graph(make())
+
+
+@pytest.mark.parametrize(
+    ("layer", "variable", "value"),
+    [
+        ("b", "kernel", np.nan),
+        ("b", "kernel", np.inf),
+        ("b", "kernel", -np.inf),
+        ("norm", "gamma", np.nan),
+        ("norm", "moving_variance", np.nan),
+    ],
+)
+def test_weights_that_are_not_finite_are_refused(layer, variable, value):
+    model = normalised("directly")
+    weights = getattr(model.get_layer(layer), variable)
+    weights.assign(np.full(weights.shape, value))
+    with pytest.raises(ValueError, match=f"'(b|{layer})' has weights that are not finite"):
+        graphs.weight_graph(model)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"edge_norm": "l2"}, "edge_norm: 'l2' was given; accepted are l1, max_column_sum"),
+        ({"batch_norm": "signed"}, "batch_norm: 'signed' was given; accepted are outgoing, none"),
+    ],
+)
+def test_unknown_options_are_refused(mlp, options, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.weight_graph(mlp, **options)
+
+
+def test_a_layer_that_the_graph_does_not_have_is_refused(cnn):
+    with pytest.raises(ValueError, match="no layer 'dense'; accepted are conv_1, conv_2, conv_3"):
+        graphs.weight_graph(cnn).slice("dense")
+
+
+def test_shuffling_permutes_the_edges_between_each_two_layers(mlp):
+    graph = graphs.weight_graph(mlp)
+    shuffled = graphs.shuffle_weights(graph, np.random.default_rng(0))
+    assert (shuffled.layers, shuffled.widths, shuffled.hidden) == (
+        graph.layers,
+        graph.widths,
+        graph.hidden,
+    )
+    assert (shuffled.adjacency != shuffled.adjacency.T).nnz == 0
+    assert shuffled.adjacency.nnz == graph.adjacency.nnz
+    for pair in zip(graph.layers[:-1], graph.layers[1:], strict=True):
+        before, after = block(graph, *pair), block(shuffled, *pair)
+        assert (before != after).any()
+        np.testing.assert_array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
+
+
+def test_shuffling_moves_absent_edges_too_and_is_determined_by_its_generator(mlp):
+    model = keras.models.clone_model(mlp)
+    model.get_layer("dense_2").kernel.assign(np.eye(5))
+    graph = graphs.weight_graph(model)
+    first, second = (graphs.shuffle_weights(graph, np.random.default_rng(1)) for _ in range(2))
+    assert (first.adjacency != second.adjacency).nnz == 0
+    edges = block(first, "dense_1", "dense_2")
+    assert np.count_nonzero(edges) == 5
+    assert np.count_nonzero(np.diag(edges)) < 5

@@ -1,0 +1,100 @@
+"""Architectures: layer by layer those of the paper's appendix A.2."""
+
+import numpy as np
+import pytest
+
+from helpers import networks
+
+HIDDEN = ("Dense", 256, "relu")
+CONVOLUTION = ("Conv2D", 64, (3, 3), (1, 1), "same", "relu")
+POOL = ("MaxPooling2D", (2, 2), (2, 2), "valid")
+OUTPUT = ("Dense", 10, "softmax")
+
+
+def described(model):
+    """Kind and options of each layer."""
+    options = ("filters", "units", "kernel_size", "pool_size", "strides", "padding", "rate")
+    return [
+        (
+            type(layer).__name__,
+            *(getattr(layer, key) for key in options if hasattr(layer, key)),
+            *([layer.activation.__name__] if hasattr(layer, "activation") else []),
+        )
+        for layer in model.layers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (networks.mlp((28, 28, 1), 10), [("Flatten",), *[HIDDEN] * 4, OUTPUT]),
+        (
+            networks.mlp((28, 28, 1), 10, dropout=0.5),
+            [("Flatten",), *[HIDDEN, ("Dropout", 0.5)] * 4, OUTPUT],
+        ),
+        (
+            networks.cnn((28, 28, 1), 10),
+            [
+                *[CONVOLUTION, CONVOLUTION, POOL, CONVOLUTION, POOL],
+                *[("Flatten",), ("Dense", 128, "relu"), OUTPUT],
+            ],
+        ),
+    ],
+)
+def test_layers_are_those_of_the_paper(model, expected):
+    assert described(model) == expected
+
+
+@pytest.mark.parametrize(
+    ("build", "input_shape", "n_parameters"),
+    [
+        (networks.mlp, (28, 28, 1), 784 * 256 + 3 * 256 * 256 + 256 * 10 + 4 * 256 + 10),
+        (networks.mlp, (28, 28, 3), 2352 * 256 + 3 * 256 * 256 + 256 * 10 + 4 * 256 + 10),
+        (networks.cnn, (28, 28, 1), 640 + 2 * 36_928 + 3136 * 128 + 128 + 1290),
+        (networks.cnn, (28, 28, 2), 1216 + 2 * 36_928 + 3136 * 128 + 128 + 1290),
+    ],
+)
+def test_numbers_of_parameters(build, input_shape, n_parameters):
+    assert build(input_shape, 10).count_params() == n_parameters
+
+
+def test_dropout_adds_no_parameters():
+    plain, dropped = (networks.mlp((4, 4, 1), 3, dropout=rate) for rate in (0.0, 0.5))
+    assert plain.count_params() == dropped.count_params()
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (networks.mlp((4, 4, 1), 3, width=5), ["dense_1", "dense_2", "dense_3", "dense_4"]),
+        (networks.mlp((4, 4, 1), 3, width=5, depth=2), ["dense_1", "dense_2"]),
+        (networks.cnn((8, 8, 1), 3, channels=2), ["conv_1", "conv_2", "conv_3", "dense"]),
+    ],
+)
+def test_layers_with_units_have_stable_names(model, names):
+    assert [each.name for each in model.layers if hasattr(each, "kernel")] == [*names, "output"]
+
+
+def test_widths_can_be_chosen():
+    mlp = networks.mlp((4, 4, 1), 3, width=5, depth=2)
+    assert [w.shape for w in mlp.get_weights()[::2]] == [(16, 5), (5, 5), (5, 3)]
+    cnn = networks.cnn((8, 8, 1), 3, channels=2, dense_width=7)
+    expected = [(3, 3, 1, 2), (3, 3, 2, 2), (3, 3, 2, 2), (8, 7), (7, 3)]
+    assert [w.shape for w in cnn.get_weights()[::2]] == expected
+
+
+@pytest.mark.parametrize("build", [networks.mlp, networks.cnn])
+def test_kernels_start_glorot_uniform_and_biases_at_zero(build):
+    for layer in build((8, 8, 1), 10).layers:
+        if hasattr(layer, "kernel"):
+            kernel, bias = layer.get_weights()
+            field = np.prod(kernel.shape[:-2])
+            limit = np.sqrt(6 / (field * (kernel.shape[-2] + kernel.shape[-1])))
+            assert 0.95 * limit < abs(kernel).max() <= limit
+            assert not bias.any()
+
+
+def test_outputs_are_probabilities():
+    for build in (networks.mlp, networks.cnn):
+        outputs = build((8, 8, 1), 3)(np.ones((2, 8, 8, 1), np.float32))
+        np.testing.assert_allclose(np.sum(outputs, axis=-1), 1, rtol=1e-6)

@@ -1,0 +1,400 @@
+"""P values: equal to what is computed by hand, and rejecting no more often than they say."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from helpers import statistics
+
+N_RANDOM = 20
+N_SETS = 25
+BOTH = pytest.mark.parametrize("statistic", ["fisher", "chi2"])
+
+
+@pytest.mark.parametrize(
+    ("true", "random", "side", "ties", "expected"),
+    [
+        (5, [1, 2, 3], "right", "inclusive", 1 / 4),
+        (5, [1, 2, 3], "left", "inclusive", 1),
+        (0, [1, 2, 3], "left", "inclusive", 1 / 4),
+        (2, [1, 2, 3], "right", "inclusive", 3 / 4),
+        (2, [1, 2, 3], "right", "strict", 2 / 4),
+        (2, [2, 2, 1], "left", "inclusive", 1),
+        (2, [2, 2, 1], "left", "strict", 2 / 4),
+        (0, [0, 0, 0], "right", "inclusive", 1),
+        (0, [0, 0, 0], "right", "strict", 1 / 4),
+        (np.float32(2), pd.Series([1, 3]), "right", "inclusive", 2 / 3),
+        (np.inf, (np.inf, -np.inf), "right", "inclusive", 2 / 3),
+        (1, 0, "right", "inclusive", 1 / 2),
+    ],
+)
+def test_a_p_value_is_a_rank_among_the_random_values(true, random, side, ties, expected):
+    assert statistics.p_value(true, random, side, ties) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1, []), "random: a sequence of at least one"),
+        ((np.nan, [1, 2]), "true: NaN"),
+        ((1, [2, np.nan]), "random: NaN"),
+        ((1, [2], "both"), "side: 'both' was given; accepted are right, left"),
+        ((1, [2], "left", "mid"), "ties: 'mid' was given; accepted are inclusive, strict"),
+    ],
+)
+def test_values_without_a_rank_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.p_value(*arguments)
+
+
+def on_grid(k, n_random, seed=0):
+    return np.random.default_rng(seed).integers(1, n_random + 2, k) / (n_random + 1)
+
+
+@pytest.mark.parametrize("p", [1 / 3, 2 / 3, 1])
+def test_fisher_of_one_p_value_is_the_middle_of_its_step(p):
+    assert statistics.fisher([p], 2) == pytest.approx(p - 1 / 6)
+
+
+def test_fisher_of_two_p_values_is_the_textbook_formula_of_their_product():
+    product_of_centred = (0.1 - 0.05) * (0.4 - 0.05)
+    expected = product_of_centred * (1 - np.log(product_of_centred))
+    assert statistics.fisher([0.1, 0.4], 9) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("k", "n_random"), [(1, 1), (17, 9), (25, 20), (33, 24)])
+def test_fisher_is_a_chi_squared_tail_with_two_degrees_of_freedom_per_p_value(k, n_random):
+    p = on_grid(k, n_random)
+    statistic = -2 * sum(np.log(each - 1 / (2 * (n_random + 1))) for each in p)
+    expected = scipy.stats.chi2.sf(statistic, 2 * k)
+    assert statistics.fisher(p, n_random) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("p", "n_random", "statistic", "freedom"),
+    [
+        ([1 / 2, 1], 1, 0, 1),
+        ([1 / 2] * 4, 1, 4, 1),
+        ([0.1] * 3 + [1.0] * 7, 9, 4 + 36 + 8, 9),
+    ],
+)
+def test_chi2_counts_the_p_values_on_each_step_of_their_grid(p, n_random, statistic, freedom):
+    expected = scipy.stats.chi2.sf(statistic, freedom)
+    assert statistics.chi2(p, n_random) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("k", "n_random"), [(17, 9), (25, 20), (33, 24)])
+def test_chi2_equals_counting_step_by_step(k, n_random):
+    p, m = on_grid(k, n_random), n_random + 1
+    counts = [sum(abs(each - step / m) < 1e-9 for each in p) for step in range(1, m + 1)]
+    statistic = sum((count - k / m) ** 2 / (k / m) for count in counts)
+    expected = scipy.stats.chi2.sf(statistic, m - 1)
+    assert statistics.chi2(p, n_random) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_random", [1, 4, 9, 20, 24, 99])
+def test_every_p_value_that_can_come_up_is_on_the_grid(n_random):
+    p = [statistics.p_value(rank, range(n_random)) for rank in range(n_random + 1)]
+    assert statistics.chi2(p, n_random) == pytest.approx(1)
+    assert 0 < statistics.fisher(p, n_random) < 1
+
+
+@pytest.mark.parametrize("test", [statistics.fisher, statistics.chi2])
+@pytest.mark.parametrize(
+    ("p", "n_random", "message"),
+    [
+        ([], 9, "at least one p value"),
+        ([[0.1, 0.2]], 9, "a sequence"),
+        ([0.1, np.nan], 9, "must be a number"),
+        ([1.1], 9, "must be a number"),
+        ([-0.1], 9, "must be a number"),
+        ([0.1, 0], 9, "0 is not on the grid"),
+        ([0.1, 0.123], 9, "0.123 is not on the grid of 9 random values; accepted are 1/10 to 1"),
+        ([1], 0, "n_random: 0 was given"),
+    ],
+)
+def test_p_values_off_the_grid_are_refused(test, p, n_random, message):
+    with pytest.raises(ValueError, match=message):
+        test(p, n_random)
+
+
+def enumerated(true, random, side, statistic):
+    """The exchangeable p value, from all (n + 1)^k choices of which values are the true ones."""
+    values = np.column_stack([true, random])
+    k, m = values.shape
+    steps = [
+        [round(m * statistics.p_value(row[i], np.delete(row, i), side)) for row in values]
+        for i in range(m)
+    ]
+    expected = {s: sum(row.count(s) for row in steps) / m for s in range(1, m + 1)}
+
+    def of(choice):
+        chosen = [steps[i][row] for row, i in enumerate(choice)]
+        if statistic == "fisher":
+            return -2 * sum(np.log(s / m - 1 / (2 * m)) for s in chosen)
+        return sum((chosen.count(s) - e) ** 2 / e for s, e in expected.items() if e)
+
+    reached = [of(choice) >= of((0,) * k) - 1e-9 for choice in product(range(m), repeat=k)]
+    return np.mean(reached)
+
+
+@BOTH
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("ties", ["none", "some", "dead"])
+def test_the_exchangeable_test_equals_enumerating_all_choices(ties, side, statistic):
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(4, 4)) if ties == "none" else rng.integers(3, size=(4, 4))
+    if ties == "dead":
+        values[:2] = 1
+    values[-1, 0] = 9
+    true, random = values[:, 0], values[:, 1:]
+    expected = enumerated(true, random, side, statistic)
+    error = 4 * np.sqrt(expected * (1 - expected) / 9999)
+    found = statistics.exchangeable(true, random, side, statistic)
+    assert found == pytest.approx(expected, abs=error + 1e-4)
+
+
+@BOTH
+def test_the_exchangeable_test_gives_1_if_all_values_tie(statistic):
+    assert statistics.exchangeable(np.zeros(7), np.zeros((7, 20)), statistic=statistic) == 1
+
+
+@BOTH
+def test_the_exchangeable_test_gives_the_least_possible_value_if_the_true_values_beat_all(
+    statistic,
+):
+    random = np.random.default_rng(0).normal(size=(15, 20))
+    found = statistics.exchangeable(np.full(15, 9), random, "right", statistic, n_draws=99)
+    assert found == 1 / 100
+
+
+@BOTH
+def test_the_exchangeable_test_is_determined_by_its_generator(statistic):
+    values = np.random.default_rng(0).normal(size=(6, 5))
+
+    def draw(rng):
+        true, random = values[:, 0], values[:, 1:]
+        return statistics.exchangeable(true, random, "right", statistic, 499, rng)
+
+    assert draw(None) == draw(None) == draw(np.random.default_rng(0))
+    assert len({draw(np.random.default_rng(seed)) for seed in range(10)}) > 1
+
+
+@BOTH
+def test_the_exchangeable_test_treats_small_values_as_large_ones_of_the_opposite_sign(statistic):
+    values = np.random.default_rng(1).integers(4, size=(6, 5))
+    small, large = (
+        statistics.exchangeable(each[:, 0], each[:, 1:], side, statistic)
+        for each, side in ((values, "left"), (-values, "right"))
+    )
+    assert small == large
+
+
+@BOTH
+def test_the_exchangeable_test_does_not_depend_on_the_order_of_the_sub_clusters(statistic):
+    values = np.random.default_rng(2).integers(9, size=(12, 5))
+    forwards, backwards = (
+        statistics.exchangeable(each[:, 0], each[:, 1:], "right", statistic)
+        for each in (values, values[::-1])
+    )
+    assert forwards == pytest.approx(backwards, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], np.zeros((0, 3))), "not empty"),
+        (([1, 2], np.zeros((2, 0))), "not empty"),
+        (([1, 2], np.zeros((3, 4))), r"shapes \(2,\) and \(3, 4\)"),
+        (([1, 2], [1, 2]), r"shapes \(2,\) and \(2,\)"),
+        ((1, [[1, 2]]), r"shapes \(\) and"),
+        (([1, np.nan], np.zeros((2, 3))), "true: NaN"),
+        (([1], [[1, np.nan]]), "random: NaN"),
+        (([1], [[1, 2]], "both"), "side: 'both'"),
+        (([1], [[1, 2]], "left", "median"), "statistic: 'median' was given; accepted are fisher"),
+        (([1], [[1, 2]], "left", "fisher", 0), "n_draws: 0 was given"),
+    ],
+)
+def test_values_that_cannot_be_exchanged_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.exchangeable(*arguments)
+
+
+N_NETWORKS = 1000
+AT_MOST_5_PERCENT = scipy.stats.binom.ppf(0.999, N_NETWORKS, 0.05) / N_NETWORKS
+
+
+def null_networks(kind):
+    """Exchangeable values: continuous, with some ties, or all tied in a fifth of the rows."""
+    rng = np.random.default_rng(len(kind))
+    values = rng.normal(size=(N_NETWORKS, N_SETS, 1 + N_RANDOM))
+    if kind == "coarse":
+        return values.round()
+    if kind == "dead":
+        values[:, : N_SETS // 5] = 0
+    return values
+
+
+def size(kind, test):
+    """The share of networks without any effect that a test rejects at 5 %."""
+    return np.mean([test(each[:, 0], each[:, 1:]) <= 0.05 for each in null_networks(kind)])
+
+
+def asymptotic(test, ties):
+    exceeds = np.greater_equal if ties == "inclusive" else np.greater
+
+    def p(true, random):
+        ranks = 1 + exceeds(random, true[:, np.newaxis]).sum(axis=1)
+        return test(ranks / (1 + N_RANDOM), N_RANDOM)
+
+    return p
+
+
+def exchangeable(statistic):
+    rng = np.random.default_rng(0)
+    return lambda true, random: statistics.exchangeable(true, random, "right", statistic, 199, rng)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "coarse", "dead"])
+def test_fisher_rejects_at_most_5_percent_of_networks_without_effect(kind):
+    assert size(kind, asymptotic(statistics.fisher, "inclusive")) <= AT_MOST_5_PERCENT
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["continuous", "coarse", "dead"])
+def test_the_exchangeable_test_rejects_about_5_percent_of_networks_without_effect(kind, statistic):
+    assert 0.02 <= size(kind, exchangeable(statistic)) <= AT_MOST_5_PERCENT
+
+
+def test_chi2_keeps_its_size_without_ties():
+    assert size("continuous", asymptotic(statistics.chi2, "inclusive")) <= AT_MOST_5_PERCENT
+
+
+@pytest.mark.parametrize(
+    ("test", "ties"), [(statistics.chi2, "inclusive"), (statistics.fisher, "strict")]
+)
+def test_dead_sub_clusters_make_an_asymptotic_test_invalid(test, ties):
+    assert size("dead", asymptotic(test, ties)) > 0.4
+
+
+TABLE = pd.DataFrame(
+    {
+        "value": [0.9, 0.1, 0.5, np.nan],
+        "random_1": [0.1, 0.2, 0.5, 0.1],
+        "random_2": [0.2, 0.3, 0.7, np.nan],
+        "excluded": ["", "", "", "undefined"],
+        "p": [1 / 3, 1, 1, np.nan],
+        "lesioned": [1.0, 2.0, 3.0, 4.0],
+    }
+)
+
+
+def test_combining_applies_every_test_to_the_rows_that_are_not_excluded():
+    true, random = [0.9, 0.1, 0.5], [[0.1, 0.2], [0.2, 0.3], [0.5, 0.7]]
+    rng = np.random.default_rng(3)
+    assert statistics.combine(TABLE, "right", seed=3) == {
+        "tested": 3,
+        "excluded": 1,
+        "fisher": statistics.fisher([1 / 3, 1, 1], 2),
+        "chi2": statistics.chi2([1 / 3, 1, 1], 2),
+        "exchangeable_fisher": statistics.exchangeable(true, random, "right", "fisher", rng=rng),
+        "exchangeable_chi2": statistics.exchangeable(true, random, "right", "chi2", rng=rng),
+    }
+
+
+def test_combining_leaves_the_exchangeable_tests_out_under_strict_ties():
+    row = statistics.combine(TABLE, "right", "strict")
+    assert row["fisher"] == statistics.fisher([1 / 3, 1, 1], 2)
+    assert np.isnan([row["exchangeable_fisher"], row["exchangeable_chi2"]]).all()
+
+
+@pytest.mark.parametrize("ties", ["inclusive", "strict"])
+def test_combining_nothing_gives_no_p_value(ties):
+    row = statistics.combine(TABLE.assign(excluded="complete"), "left", ties)
+    assert (row.pop("tested"), row.pop("excluded")) == (0, 4)
+    assert len(row) == 4
+    assert np.isnan(list(row.values())).all()
+
+
+# The fifteen p values of Benjamini and Hochberg (1995), section 3.2.
+PUBLISHED = [
+    *(0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459),
+    *(0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000),
+]
+
+
+@pytest.mark.parametrize(
+    ("correct", "p", "level", "expected"),
+    [
+        (statistics.benjamini_hochberg, PUBLISHED, 0.05, [True] * 4 + [False] * 11),
+        (statistics.holm, PUBLISHED, 0.05, [True] * 3 + [False] * 12),
+        (statistics.benjamini_hochberg, [0.05, 0.04, 0.045], 0.05, [True] * 3),
+        (statistics.holm, [0.05, 0.04, 0.045], 0.05, [False] * 3),
+        (statistics.holm, [0.04, 0.9, 0.01], 0.05, [False, False, True]),
+        (statistics.holm, [0.02, 0.04, 0.01], 0.05, [True] * 3),
+        (statistics.benjamini_hochberg, 0.05, 0.05, [True]),
+        (statistics.holm, 0.06, 0.05, [False]),
+    ],
+)
+def test_corrections_give_what_is_worked_out_by_hand(correct, p, level, expected):
+    np.testing.assert_array_equal(correct(p, level), expected)
+
+
+def test_corrections_equal_their_definitions():
+    rng, level, k = np.random.default_rng(0), 0.25, 32
+    for power in (1, 4, 8, 16):
+        p = np.floor(256 * rng.random(k) ** power) / 256  # ties, also with the thresholds
+        step_up = [any(q >= each and q <= level * np.sum(p <= q) / k for q in p) for each in p]
+        step_down = [all(q <= level / np.sum(p >= q) for q in p if q <= each) for each in p]
+        np.testing.assert_array_equal(statistics.benjamini_hochberg(p, level), step_up)
+        np.testing.assert_array_equal(statistics.holm(p, level), step_down)
+
+
+@pytest.mark.parametrize("correct", [statistics.benjamini_hochberg, statistics.holm])
+@pytest.mark.parametrize(
+    ("p", "level", "message"),
+    [
+        ([], 0.05, "at least one p value"),
+        ([0.1, np.nan], 0.05, "must be a number"),
+        ([0.1, 1.5], 0.05, "must be a number"),
+        ([-0.1], 0.05, "must be a number"),
+        ([0.1], 0, r"f(dr|wer): 0 was given; accepted are numbers in \(0, 1\)"),
+        ([0.1], 1, r"f(dr|wer): 1 was given"),
+        ([0.1], np.nan, r"f(dr|wer): nan was given"),
+    ],
+)
+def test_corrections_refuse_what_is_no_probability(correct, p, level, message):
+    with pytest.raises(ValueError, match=message):
+        correct(p, level)
+
+
+@pytest.mark.parametrize(
+    ("p", "median", "bound"),
+    [
+        ([0.5, 0.01, 0.03, 0.9, 0.02], 0.03, 0.05),
+        ([0.3, 0.2, 0.1], 0.2, 0.3),
+        ([0.2], 0.2, 0.2),
+        ([0.9, 0.8, 0.7, 0.9, 1.0], 0.9, 1),
+    ],
+)
+def test_the_bound_of_a_median_is_near_twice_the_median(p, median, bound):
+    assert statistics.median_p_value(p) == median
+    assert statistics.median_bound(p) == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("summary", [statistics.median_p_value, statistics.median_bound])
+@pytest.mark.parametrize(
+    ("p", "message"),
+    [
+        ([0.1, 0.2], "an odd number is needed, 2 were given"),
+        ([], "at least one p value"),
+        ([0.1, np.nan, 0.2], "must be a number"),
+        ([0.1, 0.2, 3], "must be a number"),
+    ],
+)
+def test_a_median_needs_an_odd_number_of_p_values(summary, p, message):
+    with pytest.raises(ValueError, match=message):
+        summary(p)
