@@ -66,7 +66,7 @@ def execute(run: Run) -> Path:
             kernel_manager_class=_IpcKernelManager,
             progress_bar=False,
         )
-        _fold_defaults(temporary)
+        _finish(temporary, run)
     return run.output
 
 
@@ -126,12 +126,20 @@ class _IpcKernelManager(AsyncKernelManager):
         self.ip = str(Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex}")
 
 
-def _fold_defaults(path: Path) -> None:
-    """Where parameters were injected, fold the cell with the defaults that they override."""
+def _finish(path: Path, run: Run) -> None:
+    """Make an executed notebook fit for a page.
+
+    Where parameters were injected, the cell with the defaults that they override is folded; and
+    no path of the machine that executed it is kept.
+    """
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["papermill"] |= {
+        "input_path": run.notebook.name,
+        "output_path": run.output.name,
+    }
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     if any("injected-parameters" in each for each in tags):
         for cell, each in zip(notebook.cells, tags, strict=True):
             if "parameters" in each:
                 cell.metadata["tags"] = [*each, "hide-cell"]
-        nbformat.write(notebook, path)
+    nbformat.write(notebook, path)

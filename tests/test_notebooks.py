@@ -73,3 +73,9 @@ def test_the_networks_of_the_pages_lie_in_the_zoo():
         sources = "\n".join(c.source for c in code_cells(nbformat.read(path, as_version=4)))
         *_, name = re.findall(r'^network(?:: str)? = "(.+?)"', sources, re.M)
         assert (settings.ZOO / f"{zoo.recipe(name).name}-0.npz").exists()
+
+
+@pytest.mark.parametrize("path", SECTIONS + PAGES, ids=lambda path: f"{path.parts[-2:]}")
+def test_no_path_of_the_machine_that_executed_them_is_kept(path):
+    assert str(settings.ROOT) not in path.read_text()
+    assert not re.search(r'"(input|output)_path": ".*/', path.read_text())

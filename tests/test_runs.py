@@ -37,6 +37,7 @@ def test_overridden_defaults_are_folded_away(notebook, tmp_path):
         runs.execute(runs.Run(notebook, tmp_path / "out.ipynb", {"n": 1})), as_version=4
     )
     assert "hide-cell" in injected.cells[0].metadata.tags
+    assert injected.metadata.papermill.output_path == "out.ipynb"
     plain = nbformat.read(runs.execute(runs.Run(notebook, tmp_path / "out.ipynb", {})), 4)
     assert "hide-cell" not in plain.cells[0].metadata.tags
     assert printed(tmp_path / "out.ipynb") == "5\n"
