@@ -66,7 +66,7 @@ def correct(
         belong together.
     """
     right = np.empty((len(lesions), len(x)), dtype=bool)
-    for images, batch in _correct_in_batches(model, x, y, lesions):
+    for images, batch in _correct_in_batches(chain(model), x, y, lesions):
         right[:, images] = batch
     return right
 
@@ -93,16 +93,17 @@ def correct_counts(
     ValueError
         As in `correct`.
     """
-    n_outputs = chain(model).stages[-1].n_units
+    network = chain(model)
+    n_outputs = network.stages[-1].n_units
     counts = np.zeros((len(lesions), n_outputs), dtype=np.int64)
-    for images, batch in _correct_in_batches(model, x, y, lesions):
+    for images, batch in _correct_in_batches(network, x, y, lesions):
         one_hot = np.eye(n_outputs, dtype=np.float32)[y[images]]
         counts += (batch.astype(np.float32) @ one_hot).astype(np.int64)
     return counts
 
 
 def _correct_in_batches(
-    model: keras.Model,
+    network: Chain,
     x: npt.NDArray[np.float32],
     y: npt.NDArray[np.integer[Any]],
     lesions: Sequence[Lesion],
@@ -112,7 +113,6 @@ def _correct_in_batches(
     Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
     use one core only, and would otherwise leave the others idle.
     """
-    network = chain(model)
     _check_images(network, x, y)
     by_stage = [_checked(network, lesion) for lesion in lesions]
     size = _batch_size(network, x) if len(x) else 1

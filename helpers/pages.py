@@ -2,8 +2,8 @@
 
 ``python -m helpers.pages execute digits`` executes the sections with their defaults into
 ``_build/digits``; ``... execute paper`` executes them with the networks that ``sweeps/book.yaml``
-names into ``book/``; ``... render FOLDER`` renders a folder of pages. Papermill executes, Jupyter
-Book only renders: its own cache would not notice that a helper has changed.
+names into ``book/``; ``... render digits`` and ``... render paper`` render these pages. Papermill
+executes, Jupyter Book only renders: its own cache would not notice that a helper has changed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def execute(scale: str) -> Path:
     Path
         The folder of the pages.
     """
-    folder = settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
+    folder = _folder(scale)
     parameters = _paper_parameters() if scale == "paper" else {}
     notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
     runs.execute_all(
@@ -102,6 +102,11 @@ def save_figure(notebook: Path, name: str, folder: Path) -> Path:
     raise ValueError(f"name: {notebook.name} has no figure {name!r}")
 
 
+def _folder(scale: str) -> Path:
+    """Return where the executed notebooks of a scale lie."""
+    return settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
+
+
 def _paper_parameters() -> dict[str, dict[str, Any]]:
     text = (settings.ROOT / "sweeps" / "book.yaml").read_text()
     return dict(yaml.safe_load(text))
@@ -116,11 +121,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.verb == "execute":
         print(execute(arguments.scale))
-    elif arguments.scale == "paper":
-        print(render(settings.BOOK, settings.BUILD / "paper"))
     else:
-        source = settings.BUILD / arguments.scale
-        print(render(source / "book", source))
+        print(render(_folder(arguments.scale), settings.BUILD / arguments.scale))
 
 
 if __name__ == "__main__":
