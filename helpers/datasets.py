@@ -3,15 +3,20 @@
 ``digits`` is embedded (scikit-learn's 8x8 digits) and needs no network. The others are looked
 for in the folder that ``$MODULARITY_DATA`` names, as Keras's own ``.npz`` archives, and are
 downloaded by Keras otherwise.
+
+Any of them can be composed: `halves` and `stack` pair its images, side by side or as channels,
+so that a task can be solved in parallel parts; `rgb` repeats a grey image in three channels.
 """
 
+import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -20,8 +25,18 @@ from helpers import files, settings
 ARCHIVES = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 """Data sets on disk: our name, and the name of Keras's archive and module."""
 
-NAMES = ("digits", *ARCHIVES)
-"""Every data set that `load` knows."""
+BASES = ("digits", *ARCHIVES)
+"""Every data set that `load` knows and that is not composed of another."""
+
+_PAIRS_PER_IMAGE = {"digits": 10}
+"""digits has too few images to learn sums of classes from as many pairs."""
+
+_NAME = re.compile(rf"(?:(halves|stack)-(same|diff)-)?({'|'.join(BASES)})(-rgb)?")
+ACCEPTED = f"[halves-same-|halves-diff-|stack-same-|stack-diff-]<{'|'.join(BASES)}>[-rgb]"
+"""The names that `load` knows, as error messages show them."""
+
+Images = npt.NDArray[np.float32]
+Classes = npt.NDArray[np.int64]
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -40,6 +55,11 @@ class Dataset:
         Classes, in 0 to `n_classes` - 1.
     n_classes : int
         Number of classes.
+
+    Raises
+    ------
+    ValueError
+        If training and test images differ in shape.
     """
 
     name: str
@@ -48,6 +68,12 @@ class Dataset:
     x_test: npt.NDArray[np.float32]
     y_test: npt.NDArray[np.int64]
     n_classes: int
+
+    def __post_init__(self) -> None:
+        """Refuse splits that no network could take in both."""
+        train, test = self.x_train.shape[1:], self.x_test.shape[1:]
+        if train != test:
+            raise ValueError(f"x_test: images of shape {test}, but x_train has {train}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,14 +87,18 @@ def load(name: str) -> Dataset:
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion", "cifar10"}
-        Keras's own names of the archives (``fashion_mnist``) are understood too.
+    name : str
+        "digits", "mnist", "fashion" or "cifar10", or one composed of it:
+        ``halves-same-mnist``, ``stack-diff-digits``, ``mnist-rgb``. Keras's own names of the
+        archives (``fashion_mnist``) are understood too.
 
     Returns
     -------
     Dataset
         Images scaled to [0, 1] by dividing by the largest possible value, and not otherwise
-        normalised (as in the paper's experiments).
+        normalised (as in the paper's experiments). Composed ones are paired with seed 0, so that
+        all networks of a name see the same images; of digits, each training image is in ten
+        times as many pairs.
 
     Raises
     ------
@@ -78,12 +108,191 @@ def load(name: str) -> Dataset:
         If the data set is neither on disk nor to be downloaded; says where to put which file.
     """
     by_archive = {archive: ours for ours, archive in ARCHIVES.items()}
-    name = by_archive.get(name, name)
-    if name == "digits":
-        return _digits()
-    if name in ARCHIVES:
-        return _from_arrays(name, _read(ARCHIVES[name]))
-    raise ValueError(f"name: unknown data set {name!r}; accepted are {', '.join(NAMES)}")
+    match = _NAME.fullmatch(by_archive.get(name, name))
+    if not match:
+        raise ValueError(f"name: unknown data set {name!r}; accepted are {ACCEPTED}")
+    task, kind, base, channels = match.groups()
+    dataset = _digits() if base == "digits" else _from_arrays(base, _read(ARCHIVES[base]))
+    if task:
+        compose = {"halves": halves, "stack": stack}[task]
+        dataset = compose(dataset, kind == "same", 0, _PAIRS_PER_IMAGE.get(base, 1))
+    return rgb(dataset) if channels else dataset
+
+
+def is_known(name: str) -> bool:
+    """Tell whether `load` knows a data set by this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def halves(dataset: Dataset, same: bool, seed: int, pairs_per_image: int = 1) -> Dataset:
+    """Pair images side by side, each shrunk to half its width (section 3.1.1 of the paper).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Images of even width.
+    same : bool
+        Whether the halves show the same class, which is then the label. Each image is the left
+        half in turn; the right half is drawn from all other images of its class. Otherwise both
+        halves are drawn from all images, and the label is the sum of their classes modulo the
+        number of classes.
+    seed : int
+        Seed of the pairs.
+    pairs_per_image : int
+        Pairs in the training set per training image, at least 1. The test set always has as many
+        pairs as there are test images.
+
+    Returns
+    -------
+    Dataset
+        Images of the same shape. Both halves of a training image come from training images, both
+        of a test image from test images.
+
+    Raises
+    ------
+    ValueError
+        If the width is odd, if `pairs_per_image` is less than 1, or if, for `same`, a class has
+        a single image in a split.
+
+    Notes
+    -----
+    Shrinking averages neighbouring columns after a Gaussian blur of 0.5 pixels along the width,
+    which is what scikit-image's anti-aliased ``resize`` does for this size. Unlike the released
+    code, nothing is rescaled or rounded afterwards.
+    """
+    width = dataset.image_shape[1]
+    if width % 2:
+        raise ValueError(
+            f"dataset: {dataset.name!r} is {width} pixels wide; halves need an even width"
+        )
+    name = f"halves-{'same' if same else 'diff'}-{dataset.name}"
+    shrunk = replace(
+        dataset,
+        name=name,
+        x_train=_half_width(dataset.x_train),
+        x_test=_half_width(dataset.x_test),
+    )
+    return _paired(shrunk, same, seed, pairs_per_image, axis=2)
+
+
+def stack(dataset: Dataset, same: bool, seed: int, pairs_per_image: int = 1) -> Dataset:
+    """Pair images as channels of one image (appendix A.3 of the paper).
+
+    Parameters
+    ----------
+    dataset, same, seed, pairs_per_image
+        As for `halves`, with channels for halves; the width does not matter.
+
+    Returns
+    -------
+    Dataset
+        As of `halves`, with full images and twice the channels.
+
+    Raises
+    ------
+    ValueError
+        If `pairs_per_image` is less than 1, or if, for `same`, a class has a single image in a
+        split.
+    """
+    named = replace(dataset, name=f"stack-{'same' if same else 'diff'}-{dataset.name}")
+    return _paired(named, same, seed, pairs_per_image, axis=3)
+
+
+def parts(dataset: Dataset) -> npt.NDArray[np.intp]:
+    """Say which of its two images each input of a composed data set belongs to.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of `halves` or `stack`.
+
+    Returns
+    -------
+    ndarray of int, shape (inputs,)
+        0 for the left half or the first image's channels, 1 for the others, in the order of
+        flattened images.
+
+    Raises
+    ------
+    ValueError
+        If the data set is not composed of pairs.
+    """
+    axis = {"halves": 1, "stack": 2}.get(dataset.name.split("-")[0])
+    if axis is None:
+        raise ValueError(f"dataset: {dataset.name!r} has no parts; accepted are halves and stacks")
+    return np.asarray(
+        2 * np.indices(dataset.image_shape)[axis] // dataset.image_shape[axis]
+    ).ravel()
+
+
+def examples(dataset: Dataset, label: int, n: int) -> Images:
+    """Return the first n test images of a class, for looking at; shape (n, height, width, c).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer.
+    """
+    chosen: Images = dataset.x_test[dataset.y_test == label][:n]
+    if len(chosen) < n:
+        raise ValueError(f"n: {n} was given; {dataset.name!r} has {len(chosen)} of class {label}")
+    return chosen
+
+
+def rgb(dataset: Dataset) -> Dataset:
+    """Repeat grey images in three channels, for instruments that need colours (appendix A.8).
+
+    Raises
+    ------
+    ValueError
+        If the images have more than one channel.
+    """
+    channels = dataset.image_shape[2]
+    if channels != 1:
+        raise ValueError(f"dataset: {dataset.name!r} has {channels} channels; rgb needs one")
+    return replace(
+        dataset,
+        name=f"{dataset.name}-rgb",
+        x_train=np.repeat(dataset.x_train, 3, axis=3),
+        x_test=np.repeat(dataset.x_test, 3, axis=3),
+    )
+
+
+def _paired(dataset: Dataset, same: bool, seed: int, pairs_per_image: int, axis: int) -> Dataset:
+    """Put pairs of images of each split side by side along an axis."""
+    if pairs_per_image < 1:
+        raise ValueError(f"pairs_per_image: {pairs_per_image} was given; accepted are 1 and more")
+
+    def paired(x: Images, y: Classes, n: int, rng: np.random.Generator) -> tuple[Images, Classes]:
+        first, second = _same_class(y, n, rng) if same else rng.integers(len(y), size=(2, n))
+        classes = y[first] if same else (y[first] + y[second]) % dataset.n_classes
+        return np.concatenate([x[first], x[second]], axis=axis), classes
+
+    train_rng, test_rng = np.random.default_rng(seed).spawn(2)
+    n_train = len(dataset.y_train) * pairs_per_image
+    x_train, y_train = paired(dataset.x_train, dataset.y_train, n_train, train_rng)
+    x_test, y_test = paired(dataset.x_test, dataset.y_test, len(dataset.y_test), test_rng)
+    return Dataset(dataset.name, x_train, y_train, x_test, y_test, dataset.n_classes)
+
+
+def _same_class(y: Classes, n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Pair each image in turn with another one of its class, n times in all; shape (2, n)."""
+    first = np.arange(n) % len(y)
+    second = np.empty(n, dtype=np.intp)
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        if len(members) == 1:
+            raise ValueError(f"dataset: class {label} has a single image, which has no partner")
+        chosen = np.flatnonzero(y[first] == label)
+        position = np.searchsorted(members, first[chosen])
+        others = rng.integers(len(members) - 1, size=len(chosen))
+        second[chosen] = members[others + (others >= position)]
+    return np.stack([first, second])
+
+
+def _half_width(x: Images) -> Images:
+    blurred: Images = gaussian_filter1d(x, 0.5, axis=2, mode="mirror")
+    return (blurred[:, :, ::2] + blurred[:, :, 1::2]) / np.float32(2)
 
 
 def _digits() -> Dataset:

@@ -1,15 +1,19 @@
-"""Data sets: shapes, ranges and splits, and where the archives are looked for."""
+"""Data sets: shapes, ranges and splits, where archives are looked for, and composed ones."""
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.datasets import load_digits
 
+import brute_force
 from helpers import datasets
 from helpers.backend import keras
+from helpers.datasets import Dataset
 
 MNIST_TRAIN = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 MNIST_TEST = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -169,9 +173,23 @@ def test_without_data_and_network_the_error_says_what_to_do(is_set, looked, fold
     assert "set MODULARITY_DATA to that folder" in str(caught.value)
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match=r"'mnst'; accepted are digits, mnist, fashion, cifar10"):
-        datasets.load("mnst")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "mnst", "MNIST", " mnist", "mnist ", "rgb", "mnist-", "-mnist", "mnist-mnist"),
+        *("halves-mnist", "same-mnist", "halves-same", "halves-same-", "halves-same-mnst"),
+        *("halves-both-mnist", "halves-same-stack-same-mnist", "stack_same_mnist"),
+        *("rgb-mnist", "mnist-rgb-rgb", "mnist-rgba", "halves-same-rgb-mnist", "mnist-halves-same"),
+    ],
+)
+def test_unknown_names_are_refused(name):
+    with pytest.raises(ValueError, match="name: unknown data set") as caught:
+        datasets.load(name)
+    assert repr(name) in str(caught.value)
+    prefixes = ("halves-same-", "halves-diff-", "stack-same-", "stack-diff-")
+    for accepted in (*prefixes, "digits", "mnist", "fashion", "cifar10", "-rgb"):
+        assert accepted in str(caught.value).split("accepted are")[1]
+    assert not datasets.is_known(name)
 
 
 @pytest.mark.parametrize(
@@ -190,3 +208,378 @@ def test_the_real_archives_are_as_published(name, archive, train, test):
     np.testing.assert_array_equal(np.bincount(dataset.y_train), train)
     np.testing.assert_array_equal(np.bincount(dataset.y_test), test)
     assert (dataset.x_train.min(), dataset.x_train.max()) == (0, 1)
+
+
+COMPOSED = pytest.mark.parametrize("compose", [datasets.halves, datasets.stack])
+KINDS = pytest.mark.parametrize("same", [True, False])
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def random_images(shape=(5, 6, 1), n_train=20, n_test=12):
+    """Images from black to white, with four of each class at least."""
+    rng = np.random.default_rng(0)
+    x = rng.random((n_train + n_test, *shape), dtype=np.float32)
+    x[::2] = x[::2].round()
+    y = np.concatenate([np.arange(n_train) % 3, np.arange(n_test) % 3])
+    train, test = slice(n_train), slice(n_train, None)
+    return Dataset("own", x[train], y[train], x[test], y[test], n_classes=5)
+
+
+def numbered_images(y_train, y_test, n_classes=5, shape=(3, 4, 1)):
+    """Images of one grey level each, which is the image's number; those of tests come last."""
+    y = np.array([*y_train, *y_test])
+    grey = np.arange(1, len(y) + 1, dtype=np.float32) / 1024
+    x = np.broadcast_to(grey[:, None, None, None], (len(y), *shape))
+    train, test = slice(len(y_train)), slice(len(y_train), None)
+    return Dataset("own", x[train], y[train], x[test], y[test], n_classes)
+
+
+def numbers(x):
+    """The numbers of the first and of the second image of each pair of numbered images."""
+    return np.rint(1024 * x.reshape(len(x), -1)[:, [0, -1]]).astype(int).T - 1
+
+
+UNEVEN = ([0, 1, 1, 0, 2, 1, 0, 1, 2, 1], [2, 1, 0, 0, 1, 2, 2])
+
+
+def uneven():
+    return numbered_images(*UNEVEN)
+
+
+def assert_same_images(first, second):
+    for key in KEYS:
+        np.testing.assert_array_equal(getattr(first, key), getattr(second, key))
+
+
+@KINDS
+@COMPOSED
+@pytest.mark.parametrize("shape", [(5, 6, 1), (4, 2, 3)])
+def test_composed_images_are_in_the_unit_range(shape, compose, same):
+    dataset = compose(random_images(shape), same, 0)
+    height, width, channels = shape
+    n_channels = channels if compose is datasets.halves else 2 * channels
+    assert dataset.image_shape == (height, width, n_channels)
+    assert dataset.n_classes == 5
+    for x, y, n in (
+        (dataset.x_train, dataset.y_train, 20),
+        (dataset.x_test, dataset.y_test, 12),
+    ):
+        assert (x.shape, y.shape) == ((n, *dataset.image_shape), (n,))
+        assert (x.dtype, y.dtype) == (np.float32, np.int64)
+        assert 0 <= x.min() < x.max() <= 1
+        assert set(y) <= set(range(5))
+
+
+@COMPOSED
+def test_white_stays_white_and_black_stays_black(compose):
+    white = replace(random_images(), x_train=np.ones((20, 5, 6, 1), np.float32))
+    assert (compose(white, True, 0).x_train == 1).all()
+    black = replace(white, x_train=np.zeros((20, 5, 6, 1), np.float32))
+    assert not compose(black, True, 0).x_train.any()
+
+
+@pytest.mark.parametrize("shape", [(5, 2, 1), (5, 4, 3), (3, 6, 1), (28, 28, 1)])
+def test_halves_equal_blurring_and_averaging_column_by_column(shape):
+    base = random_images(shape)
+    base = replace(base, x_train=base.x_train / 4)  # Dim images stay dim.
+    pairs = datasets.halves(base, True, 0)
+    half = shape[1] // 2
+    for x, whole, y in (
+        (pairs.x_train, base.x_train, base.y_train),
+        (pairs.x_test, base.x_test, base.y_test),
+    ):
+        shrunk = brute_force.half_width(whole)
+        np.testing.assert_allclose(x[:, :, :half], shrunk, rtol=0, atol=1e-6)
+        for i, right in enumerate(x[:, :, half:]):
+            is_same = np.abs(shrunk - right).max(axis=(1, 2, 3)) < 1e-6
+            assert is_same.sum() == 1
+            assert y[is_same.argmax()] == y[i]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    # By hand: the blur's weights are .78657, .10645 on each side, and .00026 further out.
+    [
+        ([1, 0, 0, 0], [(0.78657 + 0.10645) / 2, 0.00026 / 2]),
+        ([0, 1, 0, 0], [(2 * 0.10645 + 0.78657 + 0.00026) / 2, (0.10645 + 2 * 0.00026) / 2]),
+    ],
+)
+def test_the_edges_pixel_is_not_repeated_beyond_the_edge(row, expected):
+    x = np.tile(np.array(row, np.float32)[:, None], (2, 1, 1, 1))
+    base = Dataset("own", x, np.array([0, 0]), x, np.array([0, 0]), n_classes=1)
+    halves = datasets.halves(base, True, 0)
+    np.testing.assert_allclose(halves.x_train[0, 0, :, 0], [*expected] * 2, atol=1e-5)
+
+
+@KINDS
+def test_channels_of_stacks_are_whole_images(same):
+    base = random_images((5, 7, 3))
+    stacks = datasets.stack(base, same, 0)
+    assert stacks.image_shape == (5, 7, 6)
+    for x, whole in ((stacks.x_train, base.x_train), (stacks.x_test, base.x_test)):
+        known = {image.tobytes() for image in whole}
+        for first, second in zip(x[..., :3], x[..., 3:], strict=True):
+            assert first.tobytes() in known
+            assert second.tobytes() in known
+
+
+@KINDS
+@COMPOSED
+def test_composing_leaves_the_base_as_it_was(compose, same):
+    base = random_images()
+    compose(base, same, 0)
+    assert_same_images(base, random_images())
+
+
+@COMPOSED
+@pytest.mark.parametrize("pairs_per_image", [1, 3])
+def test_of_the_same_class_each_image_is_first_in_turn_and_never_its_own_partner(
+    pairs_per_image, compose
+):
+    base = uneven()
+    y = np.concatenate(UNEVEN)
+    for seed in range(20):
+        dataset = compose(base, True, seed, pairs_per_image)
+        train, test = numbers(dataset.x_train), numbers(dataset.x_test)
+        np.testing.assert_array_equal(train[0], np.tile(np.arange(10), pairs_per_image))
+        np.testing.assert_array_equal(test[0], np.arange(10, 17))
+        for (first, second), labels in ((train, dataset.y_train), (test, dataset.y_test)):
+            np.testing.assert_array_equal(y[first], labels)
+            np.testing.assert_array_equal(y[second], labels)
+            assert (first != second).all()
+
+
+@COMPOSED
+def test_partners_are_drawn_uniformly_from_all_other_images_of_the_class(compose):
+    base, y = uneven(), np.concatenate(UNEVEN)
+    split = np.arange(17) < 10
+    expected = np.equal.outer(y, y) & np.equal.outer(split, split) & ~np.eye(17, dtype=bool)
+    counts = np.zeros((17, 17))
+    for seed in range(400):
+        dataset = compose(base, True, seed)
+        for x in (dataset.x_train, dataset.x_test):
+            counts[tuple(numbers(x))] += 1
+    np.testing.assert_array_equal(counts > 0, expected)
+    for row, possible in zip(counts, expected, strict=True):
+        bound = scipy.stats.chi2.ppf(0.9999, max(possible.sum() - 1, 1))
+        assert scipy.stats.chisquare(row[possible]).statistic < bound
+
+
+@COMPOSED
+def test_of_any_classes_the_label_is_the_sum_modulo_the_number_of_classes(compose):
+    base = numbered_images(np.arange(5), np.arange(5), n_classes=5)
+    y = np.tile(np.arange(5), 2)
+    for seed in range(10):
+        dataset = compose(base, False, seed, 4)
+        for x, labels in ((dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)):
+            first, second = numbers(x)
+            np.testing.assert_array_equal(labels, (y[first] + y[second]) % 5)
+
+
+def test_the_modulus_is_the_number_of_classes_even_if_some_have_no_images():
+    dataset = datasets.stack(numbered_images([3, 3], [3], n_classes=5), False, 0)
+    assert (dataset.y_train.tolist(), dataset.y_test.tolist()) == ([1, 1], [1])
+    assert dataset.n_classes == 5
+
+
+@COMPOSED
+def test_of_any_classes_both_images_are_drawn_with_replacement_and_independently(compose):
+    base = numbered_images([0, 1, 1, 2, 0], [0, 1, 1])
+    dataset = compose(base, False, 0, 600)
+    train = np.zeros((5, 5))
+    np.add.at(train, tuple(numbers(dataset.x_train)), 1)
+    assert scipy.stats.chisquare(train.ravel()).pvalue > 1e-4
+    test = np.zeros((3, 3))
+    for seed in range(300):
+        np.add.at(test, tuple(numbers(compose(base, False, seed).x_test) - 5), 1)
+    assert scipy.stats.chisquare(test.ravel()).pvalue > 1e-4
+
+
+@KINDS
+@COMPOSED
+@pytest.mark.parametrize("pairs_per_image", [1, 4])
+def test_pairs_never_cross_the_border_between_training_and_test(pairs_per_image, compose, same):
+    for seed in range(20):
+        dataset = compose(uneven(), same, seed, pairs_per_image)
+        assert (numbers(dataset.x_train) < 10).all()
+        assert (numbers(dataset.x_test) >= 10).all()
+
+
+@KINDS
+@COMPOSED
+def test_only_the_training_set_has_more_pairs_per_image(compose, same):
+    sizes = [
+        (len(dataset.x_train), len(dataset.y_train), len(dataset.x_test), len(dataset.y_test))
+        for dataset in (compose(uneven(), same, 0, pairs) for pairs in (1, 2, 7))
+    ]
+    assert sizes == [(10, 10, 7, 7), (20, 20, 7, 7), (70, 70, 7, 7)]
+
+
+@KINDS
+@COMPOSED
+def test_the_seed_decides_the_pairs(compose, same):
+    first, again, other = (compose(uneven(), same, seed) for seed in (3, 3, 4))
+    assert_same_images(first, again)
+    for key in ("x_train", "x_test"):
+        assert (getattr(first, key) != getattr(other, key)).any()
+
+
+@KINDS
+@COMPOSED
+def test_training_pairs_do_not_depend_on_the_test_set(compose, same):
+    first, other = (
+        compose(numbered_images(UNEVEN[0], y_test), same, 0) for y_test in (UNEVEN[1], [1] * 30)
+    )
+    np.testing.assert_array_equal(first.x_train, other.x_train)
+    np.testing.assert_array_equal(first.y_train, other.y_train)
+
+
+@KINDS
+def test_an_odd_width_is_refused_by_halves_and_accepted_by_stacks(same):
+    base = random_images((4, 7, 1))
+    with pytest.raises(ValueError, match="'own' is 7 pixels wide; halves need an even width"):
+        datasets.halves(base, same, 0)
+    assert datasets.stack(base, same, 0).image_shape == (4, 7, 2)
+
+
+@COMPOSED
+@pytest.mark.parametrize("labels", [([0, 0, 3], [0, 0]), ([0, 0], [3, 0, 0])])
+def test_an_image_that_is_alone_in_its_class_has_no_partner_of_the_same_class(labels, compose):
+    base = numbered_images(*labels)
+    with pytest.raises(ValueError, match="class 3 has a single image, which has no partner"):
+        compose(base, True, 0)
+    for x, y in ((base.x_train, base.y_train), (base.x_test, base.y_test)):
+        assert len(x) == len(y)
+    assert len(compose(base, False, 0).x_train) == len(labels[0])
+
+
+@KINDS
+@COMPOSED
+@pytest.mark.parametrize("pairs_per_image", [0, -1])
+def test_fewer_than_one_pair_per_image_is_refused(pairs_per_image, compose, same):
+    message = f"pairs_per_image: {pairs_per_image} was given; accepted are 1 and more"
+    with pytest.raises(ValueError, match=message):
+        compose(random_images(), same, 0, pairs_per_image)
+
+
+def test_rgb_repeats_the_image_in_three_channels():
+    base = random_images()
+    colours = datasets.rgb(base)
+    assert (colours.name, colours.image_shape, colours.n_classes) == ("own-rgb", (5, 6, 3), 5)
+    for key in ("x_train", "x_test"):
+        assert getattr(colours, key).dtype == np.float32
+        for channel in range(3):
+            np.testing.assert_array_equal(
+                getattr(colours, key)[..., channel], getattr(base, key)[..., 0]
+            )
+    for key in ("y_train", "y_test"):
+        np.testing.assert_array_equal(getattr(colours, key), getattr(base, key))
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_rgb_of_several_channels_is_refused(channels):
+    with pytest.raises(ValueError, match=f"'own' has {channels} channels; rgb needs one"):
+        datasets.rgb(random_images((5, 6, channels)))
+
+
+@pytest.mark.parametrize(
+    ("name", "compose", "same"),
+    [
+        ("halves-same", datasets.halves, True),
+        ("halves-diff", datasets.halves, False),
+        ("stack-same", datasets.stack, True),
+        ("stack-diff", datasets.stack, False),
+    ],
+)
+def test_composed_digits_are_those_of_composing_by_hand(name, compose, same):
+    loaded = datasets.load(f"{name}-digits")
+    by_hand = compose(datasets.load("digits"), same, 0, pairs_per_image=10)
+    assert loaded.name == by_hand.name == f"{name}-digits"
+    assert (loaded.n_classes, len(loaded.x_train), len(loaded.x_test)) == (10, 8980, 899)
+    assert_same_images(loaded, by_hand)
+    assert datasets.is_known(loaded.name)
+
+
+@pytest.mark.parametrize("name", ["digits", "halves-same-digits", "halves-diff-digits"])
+def test_colours_are_made_of_what_is_named_before_them(name):
+    loaded, by_hand = datasets.load(f"{name}-rgb"), datasets.rgb(datasets.load(name))
+    assert loaded.name == by_hand.name == f"{name}-rgb"
+    assert loaded.image_shape == (8, 8, 3)
+    assert_same_images(loaded, by_hand)
+    assert datasets.is_known(loaded.name)
+
+
+@pytest.mark.parametrize(
+    ("archive", "ours", "image_shape"),
+    [
+        ("mnist", "mnist", (28, 28)),
+        ("fashion_mnist", "fashion", (28, 28)),
+        ("cifar10", "cifar10", (8, 8, 3)),
+    ],
+)
+def test_composed_archives_have_one_pair_per_image(archive, ours, image_shape, folder):
+    np.savez(folder / f"{archive}.npz", **some_arrays(image_shape))
+    base = datasets.load(ours)
+    for prefix, compose in (("halves", datasets.halves), ("stack", datasets.stack)):
+        loaded = datasets.load(f"{prefix}-diff-{ours}")
+        assert loaded.name == f"{prefix}-diff-{ours}"
+        assert (len(loaded.x_train), len(loaded.x_test)) == (6, 4)
+        assert_same_images(loaded, compose(base, False, 0))
+
+
+def test_training_and_test_images_of_different_shapes_are_refused():
+    x, y = np.zeros((2, 4, 4, 1), np.float32), np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match=r"x_test: .*\(4, 5, 1\), but x_train has \(4, 4, 1\)"):
+        Dataset("own", x, y, np.zeros((2, 4, 5, 1), np.float32), y, n_classes=1)
+
+
+@pytest.mark.parametrize(
+    ("compose", "shape", "expected"),
+    [
+        (datasets.halves, (2, 4, 1), [0, 0, 1, 1, 0, 0, 1, 1]),
+        (datasets.halves, (2, 2, 3), [0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1]),
+        (datasets.stack, (1, 3, 1), [0, 1, 0, 1, 0, 1]),
+        (datasets.stack, (1, 2, 3), [0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1]),
+    ],
+)
+def test_parts_are_halves_or_channels_in_the_order_of_flattened_images(compose, shape, expected):
+    parts = datasets.parts(compose(random_images(shape), True, 0))
+    assert np.issubdtype(parts.dtype, np.integer)
+    assert parts.tolist() == expected
+
+
+@KINDS
+@COMPOSED
+@pytest.mark.parametrize("shape", [(3, 4, 1), (3, 2, 3)])
+def test_each_part_holds_one_image_of_the_pair(shape, compose, same):
+    dataset = compose(numbered_images(*UNEVEN, shape=shape), same, 0)
+    parts, flat = datasets.parts(dataset), dataset.x_train.reshape(10, -1)
+    for part, source in zip((0, 1), numbers(dataset.x_train), strict=True):
+        expected = np.broadcast_to((source[:, None] + 1) / 1024, (10, flat.shape[1] // 2))
+        np.testing.assert_allclose(flat[:, parts == part], expected, rtol=1e-6)
+
+
+def test_parts_survive_colours():
+    halves = datasets.halves(random_images((2, 4, 1)), True, 0)
+    expected = np.repeat(datasets.parts(halves), 3)
+    np.testing.assert_array_equal(datasets.parts(datasets.rgb(halves)), expected)
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-rgb"])
+def test_data_sets_without_pairs_have_no_parts(name):
+    with pytest.raises(ValueError, match=f"'{name}' has no parts; accepted are halves and stacks"):
+        datasets.parts(datasets.load(name))
+
+
+def test_examples_are_the_first_test_images_of_a_class():
+    dataset = numbered_images([0], [2, 0, 2, 1, 2, 2])
+    found = datasets.examples(dataset, 2, 3)
+    assert found.shape == (3, 3, 4, 1)
+    np.testing.assert_array_equal(found, dataset.x_test[[0, 2, 4]])
+
+
+@pytest.mark.parametrize(("label", "n", "there"), [(2, 5, 4), (1, 2, 1), (4, 1, 0)])
+def test_more_examples_than_there_are_are_refused(label, n, there):
+    dataset = numbered_images([4, 4], [2, 0, 2, 1, 2, 2])
+    with pytest.raises(ValueError, match=f"n: {n} was given; 'own' has {there} of class {label}"):
+        datasets.examples(dataset, label, n)
