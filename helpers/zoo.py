@@ -1,14 +1,16 @@
 """Trained networks by name: a recipe, a replicate, and the weights on disk.
 
 A name is put together from parts, ``<data set>-<architecture>[-dropout][-pruned]``:
-``digits-mlp``, ``mnist-mlp-dropout``, ``fashion-cnn``, ``mnist-cnn-pruned``. A replicate is the
-seed of everything random in its training. ``python -m helpers.zoo --help`` trains from a shell.
+``digits-mlp``, ``halves-same-mnist-mlp-dropout``, ``mnist-rgb-mlp``, ``mnist-cnn-pruned``. A
+replicate is the seed of everything random in its training. ``python -m helpers.zoo --help``
+trains from a shell.
 """
 
 import argparse
 import hashlib
 import json
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -83,22 +85,26 @@ class TrainedNetwork:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """Training constants of an architecture; pruning always takes as long as training."""
+    """Training constants of an architecture. Pruning takes as long as training on grey images."""
 
     build: Callable[..., keras.Model]
     epochs: int
+    rgb_epochs: int
     batch_size: int
     pruned_by_default: bool
     takes_dropout: bool
 
 
 _SCHEDULES = {
-    "mlp": _Schedule(networks.mlp, 20, 128, pruned_by_default=True, takes_dropout=True),
-    "cnn": _Schedule(networks.cnn, 10, 64, pruned_by_default=False, takes_dropout=False),
+    "mlp": _Schedule(networks.mlp, 20, 30, 128, pruned_by_default=True, takes_dropout=True),
+    "cnn": _Schedule(networks.cnn, 10, 10, 64, pruned_by_default=False, takes_dropout=False),
 }
 
-_EPOCH_FACTORS = {"digits": 10}
-"""digits has 67 times fewer training images than MNIST: more epochs, for enough steps."""
+_EPOCH_FACTORS = {"digits": 10, "digits-rgb": 10}
+"""digits has 67 times fewer training images than MNIST: more epochs, for enough steps. Halves and
+stacks of digits have more images instead."""
+
+_NAME = re.compile(rf"(.+?)-({'|'.join(_SCHEDULES)})((?:-\w+)*)")
 
 
 def recipe(name: str) -> Recipe:
@@ -107,7 +113,7 @@ def recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        ``<data set>-<architecture>[-dropout][-pruned]``.
+        ``<data set>-<architecture>[-dropout][-pruned]``, the data set as for `datasets.load`.
 
     Returns
     -------
@@ -119,9 +125,10 @@ def recipe(name: str) -> Recipe:
     ValueError
         If the name cannot be read; says what is accepted.
     """
-    dataset, _, rest = name.partition("-")
-    architecture, *options = rest.split("-")
+    match = _NAME.fullmatch(name)
+    dataset, architecture, options = match.groups() if match else ("", "", "")
     schedule = _SCHEDULES.get(architecture)
+    chosen = options.split("-")[1:]
     accepted = [
         option
         for option, allowed in (
@@ -130,19 +137,20 @@ def recipe(name: str) -> Recipe:
         )
         if allowed
     ]
-    if dataset not in datasets.NAMES or schedule is None or options not in _sublists(accepted):
+    if not datasets.is_known(dataset) or schedule is None or chosen not in _sublists(accepted):
         raise ValueError(
             f"name: no recipe for {name!r}; accepted are <data set>-mlp[-dropout] and "
-            f"<data set>-cnn[-pruned], with data set one of {', '.join(datasets.NAMES)}"
+            f"<data set>-cnn[-pruned], with data set {datasets.ACCEPTED}"
         )
-    epochs = schedule.epochs * _EPOCH_FACTORS.get(dataset, 1)
+    factor = _EPOCH_FACTORS.get(dataset, 1)
+    is_pruned = schedule.pruned_by_default or "pruned" in chosen
     return Recipe(
         name=name,
         dataset=dataset,
         architecture=architecture,
-        dropout=0.5 if "dropout" in options else 0.0,
-        epochs=epochs,
-        pruning_epochs=epochs if schedule.pruned_by_default or "pruned" in options else 0,
+        dropout=0.5 if "dropout" in chosen else 0.0,
+        epochs=factor * (schedule.rgb_epochs if dataset.endswith("-rgb") else schedule.epochs),
+        pruning_epochs=factor * schedule.epochs if is_pruned else 0,
         batch_size=schedule.batch_size,
     )
 

@@ -86,6 +86,20 @@ def assert_same_weights(first, second):
         ("fashion-cnn", ("fashion", "cnn", 0, 10, 0, 64)),
         ("mnist-cnn-pruned", ("mnist", "cnn", 0, 10, 10, 64)),
         ("digits-cnn-pruned", ("digits", "cnn", 0, 100, 100, 64)),
+        ("halves-same-mnist-mlp-dropout", ("halves-same-mnist", "mlp", 0.5, 20, 20, 128)),
+        ("halves-diff-mnist-mlp", ("halves-diff-mnist", "mlp", 0, 20, 20, 128)),
+        ("halves-same-fashion-mlp", ("halves-same-fashion", "mlp", 0, 20, 20, 128)),
+        ("halves-diff-digits-mlp", ("halves-diff-digits", "mlp", 0, 20, 20, 128)),
+        ("stack-same-mnist-cnn", ("stack-same-mnist", "cnn", 0, 10, 0, 64)),
+        ("stack-diff-fashion-cnn-pruned", ("stack-diff-fashion", "cnn", 0, 10, 10, 64)),
+        ("stack-same-digits-cnn", ("stack-same-digits", "cnn", 0, 10, 0, 64)),
+        ("stack-diff-digits-cnn-pruned", ("stack-diff-digits", "cnn", 0, 10, 10, 64)),
+        ("stack-diff-digits-mlp-dropout", ("stack-diff-digits", "mlp", 0.5, 20, 20, 128)),
+        ("mnist-rgb-mlp", ("mnist-rgb", "mlp", 0, 30, 20, 128)),
+        ("fashion-rgb-mlp-dropout", ("fashion-rgb", "mlp", 0.5, 30, 20, 128)),
+        ("mnist-rgb-cnn-pruned", ("mnist-rgb", "cnn", 0, 10, 10, 64)),
+        ("digits-rgb-mlp", ("digits-rgb", "mlp", 0, 300, 200, 128)),
+        ("digits-rgb-cnn", ("digits-rgb", "cnn", 0, 100, 0, 64)),
     ],
 )
 def test_a_name_is_read_part_by_part(name, expected):
@@ -98,11 +112,34 @@ def test_a_name_is_read_part_by_part(name, expected):
         *("", "-", "mlp", "mnist", "mnist-", "-mlp", "mnist-vgg9", "svhn-mlp", "MNIST-mlp"),
         *("mnist-cnn-dropout", "mnist-mlp-pruned", "mnist-mlp-dropout-dropout", "mnist-mlp-"),
         *("mnist-cnn-pruned-dropout", "fashion_mnist-mlp", "mnist-mlp-0", " mnist-mlp"),
+        *("halves-same-mnist", "halves-mnist-mlp", "same-mnist-mlp", "halves-same-mlp"),
+        *("halves-same-svhn-mlp", "stack-halves-same-mnist-mlp", "stack-Same-mnist-cnn"),
+        *("stack-same-mnist-cnn-dropout", "halves-diff-mnist-mlp-pruned", "mnist-halves-same-mlp"),
+        *("rgb-mnist-mlp", "mnist-mlp-rgb", "mnist-rgb-rgb-mlp", "mnist-rgb", "mnist-mlp-cnn"),
     ],
 )
 def test_names_that_cannot_be_read_are_refused(name):
     with pytest.raises(ValueError, match=f"no recipe for {name!r}; accepted are <data set>-mlp"):
         zoo.trained(name)
+
+
+def test_the_error_says_which_data_sets_can_be_composed():
+    with pytest.raises(ValueError, match="no recipe for 'halves-mnist-mlp'") as caught:
+        zoo.recipe("halves-mnist-mlp")
+    for accepted in ("-mlp[-dropout]", "-cnn[-pruned]", "halves-same-", "stack-diff-", "-rgb"):
+        assert accepted in str(caught.value)
+    for base in ("digits", "mnist", "fashion", "cifar10"):
+        assert base in str(caught.value)
+
+
+def test_a_network_is_trained_on_the_data_set_of_its_name(cache, trainings, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        zoo.datasets, "load", lambda name: asked.append(name) or twelve_images(name)
+    )
+    zoo.trained("halves-same-mnist-mlp-dropout")
+    assert set(asked) == {"halves-same-mnist"}
+    assert trainings == [("fit", 12, 20, 128), ("prune", 12, 20, 128)]
 
 
 def test_negative_replicates_are_refused():
