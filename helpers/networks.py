@@ -1,5 +1,7 @@
 """The architectures of the paper (appendix A.2), as Keras models."""
 
+import numpy as np
+
 from helpers.backend import keras
 
 
@@ -82,3 +84,40 @@ def cnn(
         ],
         name="cnn",
     )
+
+
+def modular_sum(n_classes: int) -> keras.Model:
+    """Build the network of appendix A.3 that adds two classes modulo their number.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes M, at least 1.
+
+    Returns
+    -------
+    keras.Model
+        Takes in 2M numbers: the first class one-hot, then the second. Of its M**2 hidden
+        rectified units in the layer ``dense``, each detects one pair of classes by two weights
+        of 1 and a bias of -1. It puts out M numbers, 1 for the sum and 0 for all others.
+
+    Raises
+    ------
+    ValueError
+        If there is no class.
+    """
+    if n_classes < 1:
+        raise ValueError(f"n_classes: {n_classes} was given; accepted are 1 and more")
+    first, second = np.divmod(np.arange(n_classes**2), n_classes)
+    one_hot = np.eye(n_classes, dtype=np.float32)
+    model = keras.Sequential(
+        [
+            keras.Input((2 * n_classes,), name="input"),
+            keras.layers.Dense(n_classes**2, activation="relu", name="dense"),
+            keras.layers.Dense(n_classes, use_bias=False, name="output"),
+        ],
+        name="modular_sum",
+    )
+    detectors = np.hstack([one_hot[first], one_hot[second]]).T
+    model.set_weights([detectors, -np.ones(n_classes**2), one_hot[(first + second) % n_classes]])
+    return model

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers import networks
+from helpers import forward, networks
 
 HIDDEN = ("Dense", 256, "relu")
 CONVOLUTION = ("Conv2D", 64, (3, 3), (1, 1), "same", "relu")
@@ -98,3 +98,34 @@ def test_outputs_are_probabilities():
     for build in (networks.mlp, networks.cnn):
         outputs = build((8, 8, 1), 3)(np.ones((2, 8, 8, 1), np.float32))
         np.testing.assert_allclose(np.sum(outputs, axis=-1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 10])
+def test_the_modular_sum_of_every_pair_of_classes_is_exactly_one_hot(n_classes):
+    one_hot = np.eye(n_classes, dtype=np.float32)
+    pairs = [(i, j) for i in range(n_classes) for j in range(n_classes)]
+    x = np.array([[*one_hot[i], *one_hot[j]] for i, j in pairs])
+    expected = [one_hot[(i + j) % n_classes] for i, j in pairs]
+    model = networks.modular_sum(n_classes)
+    np.testing.assert_array_equal(model(x), expected)
+    hidden = forward.activations(model, x, "dense")
+    assert hidden.shape == (n_classes**2, n_classes**2)
+    np.testing.assert_array_equal(np.sort(hidden, axis=1)[:, :-1], 0)  # One unit per pair.
+    assert (hidden.max(axis=0) == 1).all()
+
+
+def test_detectors_of_the_modular_sum_have_two_weights_of_1_and_a_bias_of_minus_1():
+    detectors, biases, sums = networks.modular_sum(4).get_weights()
+    assert (detectors.shape, biases.shape, sums.shape) == ((8, 16), (16,), (16, 4))
+    for block in (detectors[:4], detectors[4:]):
+        np.testing.assert_array_equal(np.sort(block, axis=0).T, [[0, 0, 0, 1]] * 16)
+    assert len(np.unique(detectors, axis=1).T) == 16
+    np.testing.assert_array_equal(biases, -1)
+    np.testing.assert_array_equal(np.sort(sums), [[0, 0, 0, 1]] * 16)
+
+
+@pytest.mark.parametrize("n_classes", [0, -1])
+def test_a_modular_sum_of_no_classes_is_refused(n_classes):
+    message = f"n_classes: {n_classes} was given; accepted are 1 and more"
+    with pytest.raises(ValueError, match=message):
+        networks.modular_sum(n_classes)
