@@ -6,7 +6,6 @@ leaves among those that its twins' lesions leave.
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from helpers import statistics
@@ -33,18 +32,13 @@ def importance(profiles: LesionProfiles, protocol: Protocol = PAPER) -> pd.DataF
         p, NaN if it is not tested.
     """
     accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}[protocol.accuracy]
-    true = accuracy(profiles.true, profiles.class_sizes)
-    random = accuracy(profiles.random, profiles.class_sizes)
-    table = profiles.describe()
-    is_tested = np.full(len(table), True) if protocol.keeps_complete else ~table["complete"]
-    return table.assign(
-        value=true,
-        **{f"random_{i + 1}": random[:, i] for i in range(profiles.n_random)},
-        excluded=np.where(is_tested, "", "complete"),
-        p=[
-            statistics.p_value(one, twins, "left", protocol.ties) if tested else np.nan
-            for one, twins, tested in zip(true, random, is_tested, strict=True)
-        ],
+    return statistics.compare(
+        profiles.describe(),
+        accuracy(profiles.true, profiles.class_sizes),
+        accuracy(profiles.random, profiles.class_sizes),
+        "left",
+        protocol.ties,
+        protocol.keeps_complete,
     )
 
 

@@ -1,12 +1,13 @@
 """Clusters of units: spectral clustering, sub-clusters, and their random twins."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse
 from sklearn.cluster import SpectralClustering
 from threadpoolctl import threadpool_limits
@@ -105,6 +106,25 @@ class Partition:
             if len(each.units) >= min_size
             and len(each.units) / len(self.labels[each.layer]) <= max_fraction
         ]
+
+    def is_complete(self, subcluster: SubCluster) -> bool:
+        """Say whether a sub-cluster is all live units of its layer, and so equals its twins."""
+        return len(subcluster.units) == len(self.live_units(subcluster.layer))
+
+    def describe(self, subclusters: Sequence[SubCluster]) -> pd.DataFrame:
+        """Return one row per sub-cluster: where it is and how large.
+
+        Columns: layer, cluster, size, share (of the layer's width, in (0, 1]), complete.
+        """
+        return pd.DataFrame(
+            {
+                "layer": [each.layer for each in subclusters],
+                "cluster": [each.cluster for each in subclusters],
+                "size": [len(each.units) for each in subclusters],
+                "share": [len(each.units) / len(self.labels[each.layer]) for each in subclusters],
+                "complete": [self.is_complete(each) for each in subclusters],
+            }
+        )
 
     def random_twins(
         self, subcluster: SubCluster, n: int, rng: np.random.Generator

@@ -49,29 +49,15 @@ class LesionProfiles:
         """Random twins per sub-cluster."""
         return int(self.random.shape[1])
 
-    def is_complete(self, subcluster: SubCluster) -> bool:
-        """Say whether a sub-cluster is all live units of its layer, and so equals its twins."""
-        return len(subcluster.units) == len(self.partition.live_units(subcluster.layer))
-
     def describe(self) -> pd.DataFrame:
         """Return one row per sub-cluster: where it is, how large, and what its lesion does.
 
-        Columns: layer, cluster, size, share (of the layer's width, in (0, 1]), complete, intact
-        and lesioned (overall accuracies, in [0, 1]).
+        Columns: those of `Partition.describe`, intact and lesioned (overall accuracies, in
+        [0, 1]).
         """
-        return pd.DataFrame(
-            {
-                "layer": [each.layer for each in self.subclusters],
-                "cluster": [each.cluster for each in self.subclusters],
-                "size": [len(each.units) for each in self.subclusters],
-                "share": [
-                    len(each.units) / len(self.partition.labels[each.layer])
-                    for each in self.subclusters
-                ],
-                "complete": [self.is_complete(each) for each in self.subclusters],
-                "intact": overall_accuracy(self.intact, self.class_sizes),
-                "lesioned": overall_accuracy(self.true, self.class_sizes),
-            }
+        return self.partition.describe(self.subclusters).assign(
+            intact=overall_accuracy(self.intact, self.class_sizes),
+            lesioned=overall_accuracy(self.true, self.class_sizes),
         )
 
 

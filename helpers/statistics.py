@@ -59,6 +59,48 @@ def p_value(
     return float((n_extreme + 1) / (values.size + 1))
 
 
+def compare(
+    description: pd.DataFrame,
+    true: npt.NDArray[np.float64],
+    random: npt.NDArray[np.float64],
+    side: Side,
+    ties: Ties,
+    keeps_complete: bool,
+) -> pd.DataFrame:
+    """Rank a measure of each sub-cluster among the same measure of its random twins.
+
+    Parameters
+    ----------
+    description : pandas.DataFrame
+        Of `Partition.describe`: one row per sub-cluster.
+    true : ndarray of float, shape (k,)
+        The measure of each sub-cluster.
+    random : ndarray of float, shape (k, n_random)
+        The measure of each of its twins.
+    side, ties
+        As for `p_value`.
+    keeps_complete : bool
+        Whether a sub-cluster that is all live units of its layer, and so equals its twins, is
+        tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The description, and: value, the measure; random_1 to random_n, its twins'; excluded, why
+        it is not tested, or ""; p, NaN if it is not tested.
+    """
+    is_tested = np.full(len(description), True) if keeps_complete else ~description["complete"]
+    return description.assign(
+        value=true,
+        **{f"random_{i + 1}": random[:, i] for i in range(random.shape[1])},
+        excluded=np.where(is_tested, "", "complete"),
+        p=[
+            p_value(one, twins, side, ties) if tested else np.nan
+            for one, twins, tested in zip(true, random, is_tested, strict=True)
+        ],
+    )
+
+
 def fisher(p_values: npt.ArrayLike, n_random: int) -> float:
     """Combine p values by Fisher's method, centred for their granularity (appendix A.4).
 

@@ -252,6 +252,34 @@ def test_live_units_are_those_of_a_cluster():
     np.testing.assert_array_equal(OWN.live_units("wide"), [0, 1, 2, 4, 5, 6, 7, 8, 9])
 
 
+def test_a_complete_sub_cluster_is_all_live_units_of_its_layer():
+    complete = {(each.layer, each.cluster): OWN.is_complete(each) for each in OWN.subclusters()}
+    assert complete == {
+        ("wide", 0): False,
+        ("wide", 2): False,
+        ("wide", 5): False,
+        ("narrow", 1): True,
+    }
+
+
+def test_a_description_tells_where_and_how_large_sub_clusters_are():
+    table = OWN.describe(OWN.subclusters())
+    assert table.to_dict("list") == {
+        "layer": ["wide", "wide", "wide", "narrow"],
+        "cluster": [0, 2, 5, 1],
+        "size": [5, 3, 1, 2],
+        "share": [5 / 10, 3 / 10, 1 / 10, 2 / 3],
+        "complete": [False, False, False, True],
+    }
+
+
+def test_a_description_has_one_row_per_sub_cluster_that_is_asked_for():
+    chosen = OWN.subclusters(min_size=3)
+    assert OWN.describe(chosen)["cluster"].tolist() == [0, 2]
+    assert OWN.describe(chosen[::-1])["cluster"].tolist() == [2, 0]
+    assert OWN.describe([]).shape == (0, 5)
+
+
 @pytest.mark.parametrize("subcluster", OWN.subclusters())
 def test_twins_are_sets_of_live_units_of_the_same_layer_and_size(subcluster):
     twins = OWN.random_twins(subcluster, 50, np.random.default_rng(0))

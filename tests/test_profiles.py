@@ -82,8 +82,8 @@ def test_twins_are_live_units_of_the_same_layer_and_number(monkeypatch):
 
 def test_a_complete_sub_cluster_equals_its_twins():
     measured = profiles.lesion_profiles(*network(), n_random=4)
-    complete = [measured.is_complete(each) for each in measured.subclusters]
-    assert complete == [False, False, True, False, False, False]
+    complete = measured.describe()["complete"]
+    assert complete.tolist() == [False, False, True, False, False, False]
     assert (measured.random[2] == measured.true[2]).all()
 
 

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from helpers import statistics
+from helpers.partitions import Partition
 
 N_RANDOM = 20
 N_SETS = 25
@@ -48,6 +49,58 @@ def test_a_p_value_is_a_rank_among_the_random_values(true, random, side, ties, e
 def test_values_without_a_rank_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         statistics.p_value(*arguments)
+
+
+DESCRIPTION = pd.DataFrame(
+    {"layer": ["a", "a", "b"], "size": [2, 3, 4], "complete": [False, False, True]}
+)
+TRUE = np.array([3.0, 1.0, 2.0])
+RANDOM = np.array([[3.0, 1, 2, 0], [2, 2, 2, 0], [2, 2, 2, 2]])
+
+
+@pytest.mark.parametrize(
+    ("side", "ties", "expected"),
+    [
+        ("right", "inclusive", [2 / 5, 4 / 5, 1]),
+        ("right", "strict", [1 / 5, 4 / 5, 1 / 5]),
+        ("left", "inclusive", [1, 2 / 5, 1]),
+        ("left", "strict", [4 / 5, 2 / 5, 1 / 5]),
+    ],
+)
+def test_comparing_ranks_each_true_value_among_its_own_twins(side, ties, expected):
+    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, side, ties, keeps_complete=True)
+    assert table["p"].tolist() == expected
+    assert table["excluded"].tolist() == [""] * 3
+
+
+def test_comparing_adds_the_values_to_the_description():
+    before = DESCRIPTION.copy()
+    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
+    twins = ["random_1", "random_2", "random_3", "random_4"]
+    assert table.columns.tolist() == [*DESCRIPTION, "value", *twins, "excluded", "p"]
+    pd.testing.assert_frame_equal(table[DESCRIPTION.columns], before)
+    pd.testing.assert_frame_equal(DESCRIPTION, before)
+    np.testing.assert_array_equal(table["value"], TRUE)
+    np.testing.assert_array_equal(table[twins], RANDOM)
+
+
+def test_comparing_excludes_complete_sub_clusters_unless_they_are_kept():
+    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
+    assert table["excluded"].tolist() == ["", "", "complete"]
+    np.testing.assert_array_equal(table["p"], [2 / 5, 4 / 5, np.nan])
+    row = statistics.combine(table, "right")
+    assert (row["tested"], row["excluded"]) == (2, 1)
+    assert row["fisher"] == statistics.fisher([2 / 5, 4 / 5], 4)
+
+
+@pytest.mark.parametrize("keeps_complete", [True, False])
+def test_comparing_nothing_gives_an_empty_table(keeps_complete):
+    nothing = Partition.from_labels({"a": [-1]}).describe([])
+    arguments = (np.zeros(0), np.zeros((0, 4)), "right", "inclusive", keeps_complete)
+    table = statistics.compare(nothing, *arguments)
+    assert table.empty
+    assert {"value", "random_1", "random_4", "excluded", "p"} <= set(table.columns)
+    assert statistics.combine(table, "right")["tested"] == 0
 
 
 def on_grid(k, n_random, seed=0):
