@@ -9,7 +9,7 @@ Feature maps are tensors of Keras's backend. Once they are flattened, arrays are
 layers are matrix products, which NumPy's BLAS does at the machine's peak and in place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -227,15 +227,54 @@ def activations(
     Raises
     ------
     ValueError
-        If the model has no such layer; lists those there are.
+        If the model has no such layer (lists those there are), or takes inputs of another shape.
+    """
+    batches = list(batches_of_activations(model, x, (layer,), batch_size))
+    if not batches:
+        return np.zeros((0, *model.get_layer(layer).output.shape[1:]), np.float32)
+    return np.concatenate([batch[layer] for batch in batches])
+
+
+def batches_of_activations(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    layers: Sequence[str],
+    batch_size: int = 1000,
+) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+    """Yield the activations of several layers batch by batch, from one forward pass.
+
+    Parameters
+    ----------
+    model, x, batch_size
+        As for `activations`.
+    layers : sequence of str
+        Names of layers of the model.
+
+    Yields
+    ------
+    dict of str to ndarray of float32, shape (batch, ..., units)
+        For each layer, its outputs after its own activation function.
+
+    Raises
+    ------
+    ValueError
+        As `activations`.
     """
     names = [each.name for each in model.layers]
-    if layer not in names:
-        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
-    probe = keras.Model(model.inputs, model.get_layer(layer).output)
-    if not len(x):
-        return np.zeros((0, *probe.output_shape[1:]), np.float32)
-    return np.asarray(probe.predict(x, batch_size=batch_size, verbose=0))
+    for layer in layers:
+        if layer not in names:
+            raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
+    expected = model.inputs[0].shape[1:]
+    if x.ndim != len(expected) + 1 or any(
+        size not in (None, given) for size, given in zip(expected, x.shape[1:], strict=True)
+    ):
+        raise ValueError(
+            f"x: inputs of shape {x.shape[1:]} were given; {model.name!r} takes {tuple(expected)}"
+        )
+    probe = keras.Model(model.inputs[0], {name: model.get_layer(name).output for name in layers})
+    for start in range(0, len(x), batch_size):
+        outputs = probe(x[start : start + batch_size], training=False)
+        yield {layer: keras.ops.convert_to_numpy(outputs[layer]) for layer in layers}
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:

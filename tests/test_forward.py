@@ -1,5 +1,7 @@
 """Models as stages: composed by hand, they do what the model does."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.special
@@ -274,3 +276,69 @@ def test_activations_come_without_a_warning():
 def test_activations_of_a_layer_that_does_not_exist_are_refused():
     with pytest.raises(ValueError, match="no layer 'c'; accepted are image, a, b, sum, out"):
         forward.activations(branching(), noise(2, 4), "c")
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7]), (9, [7])]
+)
+def test_batches_of_activations_are_the_activations_one_after_the_other(batch_size, sizes):
+    model, x = randomised(normalised()), noise(7, 6, 6, 2)
+    batches = list(forward.batches_of_activations(model, x, ("a", "b", "out"), batch_size))
+    assert [list(batch) for batch in batches] == [["a", "b", "out"]] * len(sizes)
+    for layer in ("a", "b", "out"):
+        assert [len(batch[layer]) for batch in batches] == sizes
+        together = np.concatenate([batch[layer] for batch in batches])
+        np.testing.assert_array_equal(together, forward.activations(model, x, layer, batch_size))
+        assert together.dtype == np.float32
+
+
+@pytest.mark.parametrize("layers", [("b",), ("sum", "a"), ["out", "image", "sum", "a", "b"]])
+def test_several_layers_come_from_one_pass_in_the_order_asked_for(layers):
+    passes = []
+
+    class Counting(L.Layer):
+        def call(self, x):
+            passes.append(x.shape[0])
+            return x
+
+    image = keras.Input((4,), name="image")
+    counted = Counting()(image)
+    a, b = (L.Dense(4, activation="relu", name=name)(counted) for name in "ab")
+    model = keras.Model(image, L.Dense(3, name="out")(L.Add(name="sum")([a, b])))
+    passes.clear()
+    batches = list(forward.batches_of_activations(model, noise(5, 4), layers, batch_size=2))
+    assert [size for size in passes if size] == [2, 2, 1]
+    assert [list(batch) for batch in batches] == [list(layers)] * 3
+
+
+def test_without_inputs_there_are_no_batches_and_no_activations():
+    model = normalised()
+    assert not list(forward.batches_of_activations(model, noise(0, 6, 6, 2), ("a",)))
+    found = forward.activations(model, noise(0, 6, 6, 2), "a")
+    assert (found.shape, found.dtype) == ((0, 4, 4, 4), np.float32)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+@pytest.mark.parametrize("shape", [(6, 6, 1), (5, 6, 2), (72,), (6, 6), (1, 6, 6, 2)])
+def test_inputs_of_another_shape_are_refused(shape, n):
+    model, x = between(), noise(n, *shape)
+    message = "x: inputs of shape {} were given; '{}' takes {}".format(
+        *(re.escape(str(each)) for each in (shape, model.name, (6, 6, 2)))
+    )
+    with pytest.raises(ValueError, match=message):
+        forward.activations(model, x, "a")
+    with pytest.raises(ValueError, match=message):
+        list(forward.batches_of_activations(model, x, ("a", "out")))
+
+
+def test_sizes_that_a_model_leaves_open_may_be_any():
+    open_sizes = keras.Input((None, None, 2))
+    model = keras.Model(open_sizes, L.Conv2D(3, 2, name="a")(open_sizes))
+    assert forward.activations(model, noise(2, 5, 7, 2), "a").shape == (2, 4, 6, 3)
+    with pytest.raises(ValueError, match=r"takes \(None, None, 2\)"):
+        forward.activations(model, noise(2, 5, 7, 1), "a")
+
+
+def test_batches_of_a_layer_that_does_not_exist_are_refused():
+    with pytest.raises(ValueError, match="no layer 'c'; accepted are image, a, b, sum, out"):
+        list(forward.batches_of_activations(branching(), noise(2, 4), ("a", "c")))
