@@ -1,7 +1,10 @@
-"""The second proxy, coherence: how consistently the units of a sub-cluster matter.
+"""The second proxy, coherence: whether the units of a sub-cluster belong together.
 
 Output coherence under lesions (section 3.2 of the paper): the class-wise range tells how
-unevenly a lesion's damage falls on the classes.
+unevenly a lesion's damage falls on the classes. Input coherence by correlations (section 3.1.1):
+the contrast of a sub-cluster's picture tells how well its units agree on what they respond to,
+and on paired images its preference tells how much more it responds to one part than the other.
+The paper looks at these pictures; measuring them is ours.
 """
 
 from typing import Any
@@ -12,6 +15,7 @@ import pandas as pd
 
 from helpers import lesions, statistics
 from helpers.backend import keras
+from helpers.correlations import Pictures
 from helpers.partitions import SubCluster
 from helpers.profiles import LesionProfiles, class_weights
 from helpers.protocols import PAPER, Protocol
@@ -118,13 +122,66 @@ def class_range(
     )
 
 
+def contrast(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test each sub-cluster of a network for a picture of high contrast.
+
+    Parameters
+    ----------
+    pictures : Pictures
+        Of `correlations.pictures`, with the protocol's number of sign iterations.
+    protocol : Protocol
+        How ties count, and whether complete sub-clusters are tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the root mean square contrast (Peli, 1990): the
+        standard deviation of the picture's correlations over the inputs, in [0, 1].
+    """
+    return _compared(pictures, pictures.true.std(axis=-1), pictures.random.std(axis=-1), protocol)
+
+
+def preference(
+    pictures: Pictures, parts: npt.NDArray[np.intp], protocol: Protocol = PAPER
+) -> pd.DataFrame:
+    """Test each sub-cluster of a network for a picture of one part of the input only.
+
+    Parameters
+    ----------
+    pictures : Pictures
+        Of `correlations.pictures`, with the protocol's number of sign iterations.
+    parts : ndarray of int, shape (inputs,)
+        Part 0 or 1 that each input belongs to, as of `datasets.parts`.
+    protocol : Protocol
+        How ties count, and whether complete sub-clusters are tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`, and preferred, the part 0 or 1. With E0 and E1 the mean
+        squares of the picture's correlations over the parts, value is
+        abs(E1 - E0) / (E1 + E0): 0 without any preference, 1 if one part plays no role.
+
+    Raises
+    ------
+    ValueError
+        If `parts` does not give 0 or 1 for each input, and each of them at least once.
+    """
+    n_inputs = pictures.true.shape[-1]
+    if parts.shape != (n_inputs,) or not np.array_equal(np.unique(parts), (0, 1)):
+        raise ValueError(f"parts: 0 or 1 is needed for each of {n_inputs} inputs, both used")
+    true, random = (_difference(each, parts == 1) for each in (pictures.true, pictures.random))
+    table = _compared(pictures, np.abs(true), np.abs(random), protocol)
+    return table.assign(preferred=(true > 0).astype(int))
+
+
 def combined(table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0) -> dict[str, Any]:
-    """Combine the sub-clusters of one network into its p values for the class-wise range.
+    """Combine the sub-clusters of one network into its p values for one measure.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `class_range`, under the same protocol.
+        Of `class_range`, `contrast` or `preference`, under the same protocol.
     protocol : Protocol
         How ties count.
     seed : int
@@ -136,6 +193,28 @@ def combined(table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0) -> 
         As of `statistics.combine`.
     """
     return statistics.combine(table, "right", protocol.ties, seed)
+
+
+def _compared(
+    pictures: Pictures,
+    true: npt.NDArray[np.float64],
+    random: npt.NDArray[np.float64],
+    protocol: Protocol,
+) -> pd.DataFrame:
+    description = pictures.partition.describe(pictures.subclusters)
+    options = (protocol.ties, protocol.keeps_complete)
+    return statistics.compare(description, true, random, "right", *options)
+
+
+def _difference(
+    pictures: npt.NDArray[np.float64], is_second: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return the difference of the parts' mean squares relative to their sum, 0 if that is 0."""
+    first, second = (
+        np.mean(pictures[..., chosen] ** 2, axis=-1) for chosen in (~is_second, is_second)
+    )
+    total = first + second
+    return np.asarray(np.divide(second - first, total, out=np.zeros_like(total), where=total > 0))
 
 
 def _ranges(

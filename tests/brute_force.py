@@ -1,6 +1,7 @@
 """Slow twins that the fast paths must equal."""
 
 import numpy as np
+import scipy.stats
 
 from helpers.backend import keras
 
@@ -19,3 +20,58 @@ def correct(model, x, y, lesions):
             layer.set_weights(values)
         right.append(copy.predict(x, batch_size=100, verbose=0).argmax(-1) == y)
     return np.array(right)
+
+
+def half_width(x):
+    """Images of half the width: a Gaussian blur along the width, then means of column pairs."""
+    weights = {step: np.exp(-(step**2) / (2 * 0.5**2)) for step in range(-2, 3)}
+    width, total = x.shape[2], sum(weights.values())
+
+    def column(j):
+        while not 0 <= j < width:  # As in a mirror in the middle of the first and last pixels.
+            j = -j if j < 0 else 2 * (width - 1) - j
+        return x[:, :, j].astype(float)
+
+    blurred = [
+        sum(weight * column(j + step) for step, weight in weights.items()) / total
+        for j in range(width)
+    ]
+    pairs = zip(blurred[::2], blurred[1::2], strict=True)
+    return np.stack([(left + right) / 2 for left, right in pairs], axis=2)
+
+
+def unit_input_correlations(model, x, layer):
+    """Spearman's correlation of each unit with each input, one after the other."""
+    z = x
+    for each in model.layers:
+        z = each(z)
+        if each.name == layer:
+            break
+    units = np.abs(z).reshape(len(x), -1, z.shape[-1]).sum(axis=1).T
+    inputs = x.reshape(len(x), -1).T
+    return np.array([[spearman(unit, pixel) for pixel in inputs] for unit in units])
+
+
+def spearman(first, second):
+    is_constant = len(set(first)) == 1 or len(set(second)) == 1
+    return 0 if is_constant else scipy.stats.spearmanr(first, second).statistic
+
+
+def align_signs(maps, n_iterations):
+    """Algorithm 2 in appendix A.3 of the paper, line by line."""
+    v = [np.array(each) for each in maps]
+    for _ in range(n_iterations):
+        for i in range(len(v)):
+            c = 0
+            for j in range(len(v)):
+                if j != i:
+                    c += cosine(v[i], v[j])
+            if c < 0:
+                v[i] = -v[i]
+    return np.array(v)
+
+
+def cosine(first, second):
+    if not first.any() or not second.any():
+        return 0
+    return first @ second / (np.sqrt(first @ first) * np.sqrt(second @ second))
