@@ -4,6 +4,8 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; what a c
 marker, a line style or a label says too.
 """
 
+from collections.abc import Iterable
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.correlations import Pictures
 from helpers.partitions import ISOLATED, Partition
 from helpers.profiles import LesionProfiles
 
@@ -175,6 +178,121 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
     return figure
 
 
+def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
+    """Draw rows of images, in columns side by side (Figure 3).
+
+    Parameters
+    ----------
+    columns : list of dict of str to ndarray, shape (n, height, width, channels)
+        For each column, titles of rows and their images, of one, two or three channels. Two
+        channels are drawn in orange and in its complement, blue: grey where they are equal.
+    """
+    n_rows = max(map(len, columns))
+    figure, panels = _panels(0.1 + 0.5 * n_rows, n_rows, len(columns))
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for column, rows in zip(panels.T, columns, strict=True):
+        for axes, (title, images) in zip(column, rows.items(), strict=False):
+            left = np.arange(len(images)) * (images.shape[2] + 1)
+            mosaic = _mosaic(_coloured(images)[np.newaxis], np.array([0]), left)
+            axes.imshow(mosaic, interpolation="nearest")
+            axes.set_title(title, loc="left", pad=2)
+    return figure
+
+
+def subcluster_pictures(
+    panels: dict[str, tuple[Pictures, tuple[int, int, int]]], n_shown: int = 4
+) -> Figure:
+    """Draw what sub-clusters respond to above what random twins respond to (Figures 1 and 4).
+
+    One column per sub-cluster, layer by layer, with its cluster's number below. Grey levels are
+    scaled from black to white for each column by itself, all its rows together.
+
+    Parameters
+    ----------
+    panels : dict of str to (Pictures, tuple of int)
+        Title of each panel, its pictures, and the height, width and channels of an image. Two
+        channels are drawn as in `example_images`.
+    n_shown : int
+        Random twins per sub-cluster to draw, at most as many as there are.
+    """
+    widths = [len(each.subclusters) for each, _ in panels.values()]
+    cells = [min(0.42, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
+    heights = [(n_shown + 1) * cell + 0.55 for cell in cells]
+    figure, drawn = _panels(sum(heights), len(panels), height_ratios=heights)
+    for axes, (pictures, image_shape) in zip(drawn[:, 0], panels.values(), strict=True):
+        axes.set_anchor("W")
+        if pictures.subclusters:
+            _draw_pictures(axes, pictures, image_shape, n_shown)
+        else:
+            axes.set_axis_off()
+            axes.text(0, 0.5, "no sub-cluster within the size rule", transform=axes.transAxes)
+    _letter(drawn[:, 0], panels)
+    return figure
+
+
+def against_twins(
+    panels: dict[str, pd.DataFrame], label: str, parts: tuple[str, str] | None = None
+) -> Figure:
+    """Draw a measure of each sub-cluster beside its random twins'; large values are extreme.
+
+    Parameters
+    ----------
+    panels : dict of str to pandas.DataFrame
+        Title of each panel, and a table of `statistics.compare`.
+    label : str
+        What the measure is, with its unit.
+    parts : (str, str), optional
+        Names of the parts of the input, if the tables say which one is preferred: sub-clusters
+        are then drawn as arrows to the left or to the right.
+    """
+    figure, drawn = _panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
+    markers = "<>" if parts else "o"
+    for axes, table in zip(drawn[:, 0], panels.values(), strict=True):
+        random = table.filter(regex=r"^random_\d+$").to_numpy()
+        _draw_against_twins(
+            axes,
+            table,
+            table["value"].to_numpy(),
+            random,
+            table["value"].to_numpy() > random.max(axis=1, initial=-np.inf),
+            [markers[part] for part in table["preferred"]] if parts else ["o"] * len(table),
+        )
+    _letter(drawn[:, 0], panels)
+    drawn[0, 0].set_ylim(bottom=0)
+    figure.supylabel(label, fontsize=8.5)
+    drawn[-1, 0].set_xlabel("cluster, layer by layer")
+    names = [f"sub-cluster, prefers {part}" for part in parts] if parts else ["sub-cluster"]
+    handles = [
+        mpl.lines.Line2D([], [], color=VERMILLION, marker=marker, mfc="white", ls="", label=name)
+        for marker, name in zip(markers, names, strict=True)
+    ]
+    handles += [
+        mpl.lines.Line2D(
+            [], [], color=VERMILLION, marker="s", ls="", label="filled: above all twins"
+        ),
+        mpl.lines.Line2D([], [], color=GREY, marker="_", ls="", label="random twins"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def addition_table(sums: npt.NDArray[np.int64]) -> Figure:
+    """Draw which class a network answers to each pair of classes, as a table."""
+    figure, ((axes,),) = _panels(0.4 + 0.25 * len(sums))
+    axes.imshow(sums, cmap="viridis", aspect="auto")
+    for (row, column), value in np.ndenumerate(sums):
+        ink = _ink(np.asarray(plt.get_cmap("viridis")(value / max(sums.max(), 1))))
+        axes.text(column, row, str(value), ha="center", va="center", color=ink)
+    axes.set_xticks(range(sums.shape[1]))
+    axes.set_yticks(range(sums.shape[0]))
+    axes.set_xlabel("second class")
+    axes.set_ylabel("first class")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
 def lesions_against_twins(table: pd.DataFrame) -> Figure:
     """Draw the accuracy under each sub-cluster's lesion beside those under its twins' lesions.
 
@@ -185,25 +303,12 @@ def lesions_against_twins(table: pd.DataFrame) -> Figure:
     """
     figure, ((axes,),) = _panels(3.0)
     random = 100 * table.filter(regex=r"^random_\d+$").to_numpy()
-    position = np.arange(len(table))
-    axes.plot(position, random, "_", color=GREY, ms=6, mew=0.9, zorder=1)
+    values = 100 * table["value"].to_numpy()
     axes.axhline(100 * table["intact"].iloc[0], color=GREEN, ls="--", zorder=0)
-    beaten = 100 * table["value"].to_numpy() < random.min(axis=1)
-    for chosen, face in ((beaten, VERMILLION), (~beaten, "white")):
-        axes.plot(
-            position[chosen],
-            100 * table["value"][chosen],
-            "o",
-            color=VERMILLION,
-            mfc=face,
-            ms=4.5,
-            zorder=2,
-        )
-    _separate_layers(axes, table["layer"])
-    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    below = values < random.min(axis=1)
+    _draw_against_twins(axes, table, values, random, below, ["o"] * len(table))
     axes.set_xlabel("cluster, layer by layer")
     axes.set_ylabel("accuracy under the lesion (%)")
-    axes.set_xlim(-0.8, len(table) - 0.2)
     handles = [
         mpl.lines.Line2D([], [], color=GREEN, ls="--", label="intact"),
         mpl.lines.Line2D(
@@ -252,6 +357,70 @@ def _panels(height: float, rows: int = 1, columns: int = 1, **options: Any) -> t
     return figure, panels
 
 
+def _draw_against_twins(
+    axes: Axes,
+    table: pd.DataFrame,
+    values: npt.NDArray[np.float64],
+    random: npt.NDArray[np.float64],
+    extreme: npt.NDArray[np.bool_],
+    markers: list[str],
+) -> None:
+    """Draw values over those of random twins, layer by layer; extreme ones are filled."""
+    position = np.arange(len(table))
+    axes.plot(position, random, "_", color=GREY, ms=6, mew=0.9, zorder=1)
+    for x, value, is_extreme, marker in zip(position, values, extreme, markers, strict=True):
+        face = VERMILLION if is_extreme else "white"
+        axes.plot(x, value, marker, color=VERMILLION, mfc=face, ms=4.5, zorder=2)
+    _separate_layers(axes, table["layer"])
+    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    axes.set_xlim(-0.8, len(table) - 0.2)
+
+
+def _draw_pictures(
+    axes: Axes, pictures: Pictures, image_shape: tuple[int, int, int], n_shown: int
+) -> None:
+    """Draw one panel of `subcluster_pictures`."""
+    rows = np.concatenate([pictures.true[:, np.newaxis], pictures.random[:, :n_shown]], axis=1)
+    low = rows.min(axis=(1, 2), keepdims=True)
+    span = rows.max(axis=(1, 2), keepdims=True) - low
+    scaled = np.divide(rows - low, span, out=np.zeros_like(rows), where=span > 0)
+    images = _coloured(scaled.swapaxes(0, 1).reshape(*rows.shape[1::-1], *image_shape))
+    height, width = image_shape[:2]
+    gap = max(1, height // 6)
+    layers = pd.Series([each.layer for each in pictures.subclusters], dtype=object)
+    is_next_layer = layers.ne(layers.shift()).to_numpy()
+    top = np.arange(n_shown + 1) * (height + 1) + gap * (np.arange(n_shown + 1) > 0)
+    left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
+    axes.imshow(_mosaic(images, top, left), interpolation="nearest")
+    middle = left + (width - 1) / 2
+    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=6)
+    axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for layer, columns in pd.Series(middle).groupby(layers, sort=False):
+        _name_layer(axes, columns.mean(), str(layer))
+
+
+def _coloured(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Turn images of one, two or three channels in [0, 1] into red, green and blue."""
+    if images.shape[-1] == 2:
+        orange = np.array(mpl.colors.to_rgb(ORANGE))
+        return np.asarray(images @ np.stack([orange, 1 - orange]))
+    return np.asarray(np.broadcast_to(images, (*images.shape[:-1], 3)), dtype=float)
+
+
+def _mosaic(
+    images: npt.NDArray[np.float64], top: npt.NDArray[np.intp], left: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Lay out images of shape (rows, columns, height, width, 3) on white."""
+    height, width = images.shape[2:4]
+    canvas = np.ones((top[-1] + height, left[-1] + width, 3))
+    for row, y in zip(images, top, strict=True):
+        for image, x in zip(row, left, strict=True):
+            canvas[y : y + height, x : x + width] = image
+    return canvas
+
+
 def _profile(
     axes: Axes, counts: npt.NDArray[np.int64], profiles: LesionProfiles, **style: object
 ) -> None:
@@ -285,14 +454,19 @@ def _separate_layers(axes: Axes, layers: pd.Series) -> None:
     for start, end in zip(starts, ends, strict=True):
         if start:
             axes.axvline(start - 0.5, color=GREY, lw=0.5)
-        axes.text(
-            (start + end - 1) / 2,
-            1.01,
-            layers.iloc[start],
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-        )
+        _name_layer(axes, (start + end - 1) / 2, str(layers.iloc[start]))
+
+
+def _letter(panels: Iterable[Axes], titles: Iterable[str]) -> None:
+    """Write letters and titles above panels, clear of the layers' names."""
+    for axes, letter, title in zip(panels, ascii_lowercase, titles, strict=False):
+        axes.set_title(f"({letter}) {title}", loc="left", pad=14)
+
+
+def _name_layer(axes: Axes, x: float, layer: str) -> None:
+    """Write a layer's name above a panel."""
+    transform = axes.get_xaxis_transform()
+    axes.text(x, 1.01, layer, transform=transform, ha="center", va="bottom")
 
 
 def _clusters(partition: Partition) -> list[int]:

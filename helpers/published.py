@@ -1,4 +1,4 @@
-"""The p values behind the paper's Table 1, one per network and replicate, for comparison."""
+"""Published numbers, for comparison: accuracies, and the p values behind the paper's Table 1."""
 
 import pandas as pd
 
@@ -6,6 +6,35 @@ from helpers import settings
 from helpers.zoo import Recipe
 
 _DATASETS = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+
+
+def accuracies(recipe: Recipe) -> dict[str, float]:
+    """Return how well the paper's networks of a recipe did on their test sets.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How the networks were trained.
+
+    Returns
+    -------
+    dict of str to float
+        floor, the accuracy that the paper says all of them reached (appendix A.2), in [0, 1];
+        logged_min and logged_mean, of the five networks in the authors' logs. NaN where there is
+        none, as for networks that the paper does not have.
+    """
+    table = pd.read_csv(settings.RESULTS / "published_accuracies.csv")
+    rows = table[
+        (table["dataset"] == recipe.dataset)
+        & (table["architecture"] == recipe.architecture)
+        & (table["dropout"] == bool(recipe.dropout))
+        & (table["pruned"] == bool(recipe.pruning_epochs))
+    ]
+    numbers = rows[["floor", "logged_min", "logged_mean"]]
+    return {
+        str(name): float(numbers[name].iloc[0]) if len(numbers) else float("nan")
+        for name in numbers
+    }
 
 
 def lesion_p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:

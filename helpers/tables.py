@@ -1,18 +1,20 @@
 """Tables as people read them."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from helpers import published
-from helpers.zoo import Recipe
+from helpers import coherence, published
+from helpers.protocols import PAPER, Protocol
+from helpers.zoo import Recipe, TrainedNetwork
 
 _MEASURES = {"importance": "importance", "class_range": "class-wise range"}
 _TESTS = {
     "fisher": "Fisher",
-    "chi2": "chi-squared",
-    "exchangeable_fisher": "Fisher, exchangeable",
-    "exchangeable_chi2": "chi-squared, exchangeable",
+    "chi2": "chi²",
+    "exchangeable_fisher": "Fisher, exch.",
+    "exchangeable_chi2": "chi², exch.",
 }
 
 
@@ -44,6 +46,73 @@ def lesion_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataFr
                 row[f"published {_TESTS[test]}"] = f"{format_p(low)} to {format_p(high)}"
         rows[label] = row
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def comparison(
+    groups: Mapping[Hashable, pd.DataFrame], protocol: Protocol = PAPER, seed: int = 0
+) -> pd.DataFrame:
+    """Return how groups of sub-clusters compare with their twins in a measure of coherence.
+
+    Parameters
+    ----------
+    groups : mapping to pandas.DataFrame
+        Label of each row, and a table of `coherence`, or some rows of one.
+    protocol : Protocol
+        The tables'.
+    seed : int
+        Seed of the exchangeable tests.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per group: how many sub-clusters are tested; of these, the median of the measure
+        and of the twins', and how many are above all their twins; and p values to two
+        significant digits, asymptotic and of the exchangeable test.
+    """
+    rows = {}
+    for label, table in groups.items():
+        ours = coherence.combined(table, protocol, seed)
+        tested = table[table["excluded"] == ""]
+        random = tested.filter(regex=r"^random_\d+$").to_numpy()
+        above = (tested["value"].to_numpy() > random.max(axis=1, initial=-float("inf"))).sum()
+        rows[label] = {
+            "tested": f"{ours['tested']} of {len(table)}",
+            "median": f"{tested['value'].median():.2g}",
+            "twins' median": f"{pd.Series(random.ravel()).median():.2g}",
+            "above all": str(above),
+        } | {heading: format_p(ours[test]) for test, heading in _TESTS.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def accuracies(networks: Sequence[TrainedNetwork]) -> pd.DataFrame:
+    """Return the networks' accuracies beside what the paper claims and what its logs say.
+
+    Parameters
+    ----------
+    networks : sequence of TrainedNetwork
+        One row each.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        Test accuracy; the paper's floor, and whether it is met; the logs' mean over five
+        networks. Dashes where the paper has no such network.
+    """
+    rows = {}
+    for each in networks:
+        theirs = published.accuracies(each.recipe)
+        met = "yes" if each.accuracy >= theirs["floor"] else "no"
+        rows[f"{each.recipe.name}, replicate {each.replicate}"] = {
+            "test accuracy": f"{each.accuracy:.3f}",
+            "the paper's floor": _format_accuracy(theirs["floor"], 2),
+            "met": "–" if pd.isna(theirs["floor"]) else met,
+            "the authors' logs, mean": _format_accuracy(theirs["logged_mean"], 3),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _format_accuracy(accuracy: float, digits: int) -> str:
+    return "–" if pd.isna(accuracy) else f"{accuracy:.{digits}f}"
 
 
 def format_p(p: float) -> str:

@@ -1,10 +1,13 @@
 """Tables and figures, from counts made by hand and from the published p values."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from helpers import importance, plots, published, tables, zoo
+from helpers import coherence, importance, plots, published, tables, zoo
+from helpers.correlations import Pictures
 from helpers.partitions import Partition
 from helpers.profiles import LesionProfiles
 
@@ -43,7 +46,7 @@ def test_a_networks_row_has_the_published_range_beside_it():
     combined = {"importance": ours, "class_range": ours}
     row = tables.lesion_row(combined, zoo.recipe("mnist-mlp")).loc["importance"]
     assert row["Fisher"] == "1.2e-05"
-    assert row["chi-squared, exchangeable"] == "–"
+    assert row["chi², exch."] == "–"
     assert row["published Fisher"] == "2.7e-09 to 3.7e-07"
     assert "published Fisher" not in tables.lesion_row(combined, zoo.recipe("digits-mlp"))
 
@@ -84,3 +87,123 @@ def test_profiles_show_one_line_per_set_of_units_and_the_overall_accuracy(profil
         np.testing.assert_allclose(by_class.get_ydata(), 10 * true)
         np.testing.assert_allclose(overall.get_ydata(), 100 * true.sum() / 30)
         assert len(axes.lines) == 2 * (1 + 1 + 4)
+
+
+@pytest.fixture
+def pictures():
+    """Pictures of two by two pixels with two channels: two sub-clusters in a, one in b."""
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 1], "b": [0, 0, 0, 1, -1]})
+    rng = np.random.default_rng(0)
+    subclusters = partition.subclusters(min_size=2)
+    return Pictures(
+        partition,
+        subclusters,
+        true=rng.uniform(-1, 1, (len(subclusters), 8)),
+        random=rng.uniform(-1, 1, (len(subclusters), 4, 8)),
+    )
+
+
+def test_the_papers_floors_and_the_logged_accuracies_are_those_of_its_text_and_logs():
+    diff = published.accuracies(zoo.recipe("halves-diff-fashion-mlp"))
+    assert diff == {"floor": 0.71, "logged_min": 0.7201, "logged_mean": 0.7242}
+    assert published.accuracies(zoo.recipe("stack-diff-mnist-cnn"))["floor"] == 0.89
+    dropout = published.accuracies(zoo.recipe("halves-same-mnist-mlp-dropout"))
+    assert dropout["floor"] == 0.97
+    assert np.isnan(dropout["logged_mean"])
+    for name in ("digits-mlp", "halves-diff-mnist-mlp-dropout", "mnist-cnn-pruned"):
+        assert np.isnan(list(published.accuracies(zoo.recipe(name)).values())).all()
+
+
+def test_accuracies_are_shown_beside_the_papers_floors():
+    def network(name, accuracy):
+        return zoo.TrainedNetwork(None, None, zoo.recipe(name), 3, accuracy, {})
+
+    names = ("stack-diff-mnist-cnn", "halves-diff-mnist-mlp", "halves-diff-digits-mlp")
+    shown = tables.accuracies(list(map(network, names, (0.9, 0.91, 0.88))))
+    assert list(shown["met"]) == ["yes", "no", "–"]
+    assert list(shown["the paper's floor"]) == ["0.89", "0.92", "–"]
+    assert list(shown["test accuracy"]) == ["0.900", "0.910", "0.880"]
+    assert shown.index[0] == "stack-diff-mnist-cnn, replicate 3"
+
+
+def test_a_comparison_counts_who_is_above_all_twins_and_who_is_not_tested(pictures):
+    table = coherence.contrast(pictures).assign(value=[2.0, 0.1, 3.0])
+    table.loc[1, "excluded"] = "complete"
+    shown = tables.comparison({("net", "all"): table, ("net", "a"): table[table["layer"] == "a"]})
+    assert list(shown["tested"]) == ["2 of 3", "1 of 2"]
+    assert list(shown["above all"]) == ["2", "1"]
+    assert shown["median"].iloc[0] == "2.5"
+    expected = table.filter(like="random_").drop(index=1).to_numpy()
+    assert float(shown["twins' median"].iloc[0]) == pytest.approx(np.median(expected), rel=0.05)
+
+
+def pixels(figure):
+    """The images that a figure shows, one array of red, green and blue per panel."""
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+
+
+def test_two_channels_are_drawn_in_orange_and_its_complement():
+    both = np.zeros((2, 1, 1, 2))
+    both[0, ..., 0] = both[1, ..., 1] = 1
+    (first,) = pixels(plots.example_images([{"row": both[:1]}]))
+    (second,) = pixels(plots.example_images([{"row": both[1:]}]))
+    np.testing.assert_allclose(first + second, 1)
+    assert first[0, 0, 0] > 0.8 > 0.2 > first[0, 0, 2]
+    (grey,) = pixels(plots.example_images([{"row": np.full((1, 1, 1, 2), 0.5)}]))
+    np.testing.assert_allclose(grey, 0.5)
+
+
+def test_rows_of_images_of_different_size_stand_side_by_side():
+    figure = plots.example_images(
+        [
+            {"small": np.ones((3, 8, 8, 1)), "large": np.ones((3, 28, 28, 1))},
+            {"one": np.ones((1, 2, 3, 3))},
+        ]
+    )
+    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (2, 3), (28, 86)]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "one", "large", ""]
+
+
+def test_each_column_of_pictures_is_scaled_from_black_to_white_by_itself(pictures):
+    grey = replace(pictures, true=pictures.true[:, :4], random=pictures.random[..., :4])
+    (shown,) = pixels(plots.subcluster_pictures({"net": (grey, (2, 2, 1))}, n_shown=4))
+    is_white = (shown == 1).all(axis=(0, 2))
+    columns = np.split(shown[..., 0], np.flatnonzero(is_white), axis=1)
+    drawn = [each[:, ~(each == 1).all(axis=0)] for each in columns]
+    drawn = [each for each in drawn if each.size]
+    assert len(drawn) == len(grey.subclusters)
+    for column, true in zip(drawn, grey.true, strict=True):
+        assert column.min() == 0
+        order = np.argsort(column[:2].ravel())
+        np.testing.assert_array_equal(order, np.argsort(true.reshape(2, 2).ravel()))
+
+
+def test_columns_of_pictures_carry_cluster_and_layer(pictures):
+    figure = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=2)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "0"]
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+    assert axes.get_title(loc="left") == "(a) net"
+
+
+def test_a_network_without_pictures_says_so(pictures):
+    none = replace(pictures, subclusters=[], true=pictures.true[:0], random=pictures.random[:0])
+    figure = plots.subcluster_pictures({"net": (none, (2, 2, 2))})
+    assert figure.axes[0].texts[0].get_text() == "no sub-cluster within the size rule"
+
+
+def test_sub_clusters_above_all_their_twins_are_filled(pictures):
+    table = coherence.preference(pictures, np.array([0, 1] * 4)).assign(value=[0.99, 0.0, 0.99])
+    random = table.filter(like="random_")
+    table[random.columns] = random.clip(0.01, 0.98)
+    figure = plots.against_twins({"net": table}, "preference", ("left", "right"))
+    points = [line for line in figure.axes[0].lines if line.get_marker() in "<>"]
+    faces = [point.get_markerfacecolor() for point in points]
+    assert [face != "white" for face in faces] == [True, False, True]
+    assert [point.get_marker() for point in points] == ["<>"[part] for part in table["preferred"]]
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_the_addition_table_shows_every_answer():
+    figure = plots.addition_table(np.array([[0, 1], [1, 0]]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1", "1", "0"]
