@@ -169,8 +169,7 @@ def align_signs(maps: npt.ArrayLike, n_iterations: int = 20) -> Maps:
     array = np.asarray(maps, dtype=float)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise ValueError("maps: a finite array of shape (units, inputs) is needed")
-    if n_iterations < 0:
-        raise ValueError(f"n_iterations: {n_iterations} was given; accepted are 0 and more")
+    _check_iterations(n_iterations)
     return np.asarray(_aligning_signs(_cosines(array), n_iterations)[:, np.newaxis] * array)
 
 
@@ -242,8 +241,11 @@ def pictures(
     Raises
     ------
     ValueError
-        As `responsive`.
+        If `n_random` is less than 1 or `n_iterations` is negative, or as `responsive`.
     """
+    if n_random < 1:
+        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    _check_iterations(n_iterations)
     rng = np.random.default_rng(seed)
     alive = responsive(partition, maps)
     cosines = {layer: _cosines(maps[layer]) for layer in alive.hidden}
@@ -258,6 +260,11 @@ def pictures(
     n_inputs = next(iter(maps.values())).shape[1]
     together = np.reshape(drawn, (len(subclusters), 1 + n_random, n_inputs))
     return Pictures(alive, subclusters, together[:, 0], together[:, 1:])
+
+
+def _check_iterations(n_iterations: int) -> None:
+    if n_iterations < 0:
+        raise ValueError(f"n_iterations: {n_iterations} was given; accepted are 0 and more")
 
 
 def _l1_norm(activity: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

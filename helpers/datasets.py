@@ -31,8 +31,10 @@ BASES = ("digits", *ARCHIVES)
 _PAIRS_PER_IMAGE = {"digits": 10}
 """digits has too few images to learn sums of classes from as many pairs."""
 
-_NAME = re.compile(rf"(?:(halves|stack)-(same|diff)-)?({'|'.join(BASES)})(-rgb)?")
-ACCEPTED = f"[halves-same-|halves-diff-|stack-same-|stack-diff-]<{'|'.join(BASES)}>[-rgb]"
+_TASKS = "halves-same", "halves-diff", "stack-same", "stack-diff"
+_GREY = "digits", "mnist", "fashion"
+_NAME = re.compile(rf"(?:({'|'.join(_TASKS)})-)?({'|'.join(BASES)})|({'|'.join(_GREY)})-rgb")
+ACCEPTED = f"[{'-|'.join(_TASKS)}-]<{'|'.join(BASES)}> and <{'|'.join(_GREY)}>-rgb"
 """The names that `load` knows, as error messages show them."""
 
 Images = npt.NDArray[np.float32]
@@ -90,7 +92,7 @@ def load(name: str) -> Dataset:
     name : str
         "digits", "mnist", "fashion" or "cifar10", or one composed of it:
         ``halves-same-mnist``, ``stack-diff-digits``, ``mnist-rgb``. Keras's own names of the
-        archives (``fashion_mnist``) are understood too.
+        archives (``fashion_mnist``) are understood too, by themselves.
 
     Returns
     -------
@@ -111,16 +113,19 @@ def load(name: str) -> Dataset:
     match = _NAME.fullmatch(by_archive.get(name, name))
     if not match:
         raise ValueError(f"name: unknown data set {name!r}; accepted are {ACCEPTED}")
-    task, kind, base, channels = match.groups()
+    task, plain, grey = match.groups()
+    base = plain or grey
     dataset = _digits() if base == "digits" else _from_arrays(base, _read(ARCHIVES[base]))
-    if task:
-        compose = {"halves": halves, "stack": stack}[task]
-        dataset = compose(dataset, kind == "same", 0, _PAIRS_PER_IMAGE.get(base, 1))
-    return rgb(dataset) if channels else dataset
+    if grey:
+        return rgb(dataset)
+    if not task:
+        return dataset
+    compose = halves if task.startswith("halves") else stack
+    return compose(dataset, task.endswith("same"), 0, _PAIRS_PER_IMAGE.get(base, 1))
 
 
 def is_known(name: str) -> bool:
-    """Tell whether `load` knows a data set by this name."""
+    """Tell whether `load` knows a data set by this name; Keras's own names do not count."""
     return _NAME.fullmatch(name) is not None
 
 

@@ -554,3 +554,16 @@ def test_pictures_of_a_network_are_those_of_its_hidden_layers():
     assert {each.layer for each in made.subclusters} == set(hidden)
     assert abs(made.true).max() <= 1
     assert made.true.shape[1] == 16
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_random": 0}, "n_random: 0 was given; accepted are integers from 1"),
+        ({"n_iterations": -1}, "n_iterations: -1 was given; accepted are 0 and more"),
+    ],
+)
+def test_pictures_need_twins_and_no_negative_passes(options, message):
+    alone = Partition.from_labels({"a": [0, 0, 0, 0]})
+    with pytest.raises(ValueError, match=message):
+        correlations.pictures(alone, {"a": noise(4, 5)}, **options)
