@@ -21,7 +21,7 @@ from helpers import files, runs, settings
 
 SCALES = ("digits", "paper")
 
-PROSE = ("*.md", "*.bib", "figures/*")
+PROSE = ("*.md", "*.bib", "figures/*", "_static/*")
 """What a page needs from ``book/`` besides executed notebooks."""
 
 

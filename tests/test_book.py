@@ -9,12 +9,6 @@ import pytest
 from helpers import pages, settings
 
 
-@pytest.fixture(scope="session")
-def html():
-    """The folder of the rendered pages of book/."""
-    return pages.render(settings.BOOK, settings.BUILD / "paper").parent
-
-
 def test_every_page_of_the_contents_is_there_and_has_a_title(html):
     names = re.findall(r"book/([\w-]+)", (settings.ROOT / "_toc.yml").read_text())
     assert len(names) >= 6
@@ -34,6 +28,11 @@ def test_pages_show_no_tracebacks_and_no_raw_markup(html):
         text = re.sub(r"<(script|style|pre).*?</\1>", "", page.read_text(), flags=re.S)
         assert "Traceback (most recent call last)" not in page.read_text()
         assert not re.search(r"\{(doc|numref|eq|cite)\}|:::|```", text)
+
+
+def test_pages_have_the_style_of_the_book(html):
+    for page in html.glob("*.html"):
+        assert "_static/book.css" in page.read_text()
 
 
 def test_formulas_are_drawn_without_the_internet(html):

@@ -1,0 +1,344 @@
+"""The book in a browser: what a reader sees of it, at a desk and on a phone."""
+
+import functools
+import http.server
+import re
+import shutil
+import threading
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from helpers import settings
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+PAGES = [
+    *re.findall(r"(?:root|file): (\S+)", (settings.ROOT / "_toc.yml").read_text()),
+    "search",
+    "genindex",
+]
+SCREENS = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+
+TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
+RAW_MARKUP = re.compile(
+    r"\{(?:doc|ref|numref|eq|term|math|cite(?::\w+)?)\}"  # roles
+    r"|:::|```"  # directives
+    r"|\*\*|\]\(|\$[^$]+\$|\\[(\[]"  # emphasis, links, formulas
+)
+
+# Waits until everything is shown and drawn.
+SETTLE = """async () => {
+    document.querySelectorAll("details").forEach(each => each.open = true);
+    await window.MathJax?.startup?.promise;
+    await document.fonts.ready;
+    for (const image of document.images) image.loading = "eager";
+    await Promise.allSettled([...document.images].map(each => each.decode()));
+}"""
+
+LOOK = """() => {
+    const all = selector => [...document.querySelectorAll(selector)];
+    const name = each => each.outerHTML.slice(0, 120);
+    const prose = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode())
+        if (!walker.currentNode.parentElement.closest("pre, code, script, style, noscript"))
+            prose.push(walker.currentNode.data);
+
+    return {
+        text: document.body.textContent,
+        prose: prose,
+        links: all("a[href]").map(each => each.href),
+        broken: all("img").filter(each => !each.complete || !each.naturalWidth).map(name),
+        undrawn: [
+            ...all(".math").filter(each => !each.querySelector("mjx-container")),
+            ...all("mjx-merror, mjx-mtext[style*='color: red']"),
+        ].map(name),
+    };
+}"""
+
+# What sticks out at the right, except where one can scroll to it.
+MEASURE = """() => {
+    const page = document.documentElement;
+    const scrolls = each => ["auto", "scroll"].includes(getComputedStyle(each).overflowX);
+    const isWithinScroller = (each, article) =>
+        each !== article && (scrolls(each) || isWithinScroller(each.parentElement, article));
+    const wide = [...document.querySelectorAll("article *")].filter(
+        each => each.getBoundingClientRect().right > page.clientWidth + 1
+            && !isWithinScroller(each.parentElement, each.closest("article")));
+    return [
+        ...(page.scrollWidth > page.clientWidth ? [`page of ${page.scrollWidth} pixels`] : []),
+        ...wide.map(each => each.outerHTML.slice(0, 120)),
+    ];
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class Site:
+    """A folder of HTML that is served on this machine, and looked at in a browser."""
+
+    def __init__(self, browser, folder, address):
+        self.browser, self.folder, self.address = browser, folder, address
+        self.faults = functools.cache(self._faults)
+
+    @contextmanager
+    def visitor(self, screen="desktop"):
+        """A page of somebody who comes for the first time, and can reach no other host."""
+        elsewhere = re.compile(f"^(?!{re.escape(self.address)})")
+        with self.browser.new_context(viewport=SCREENS[screen]) as context:
+            context.route(elsewhere, lambda route: route.abort())
+            yield context.new_page()
+
+    def _faults(self, name):
+        """What is wrong with a page, by kind."""
+        with self.visitor() as page:
+            heard = self._listen(page)
+            page.goto(f"{self.address}{name}.html")
+            page.evaluate(SETTLE)
+            seen = page.evaluate(LOOK)
+            overflow = {}
+            for screen, size in SCREENS.items():
+                page.set_viewport_size(size)
+                overflow[f"overflow on a {screen}"] = page.evaluate(MEASURE)
+        faults = {
+            "broken images": seen["broken"],
+            "dead links": [each for each in seen["links"] if self._is_dead(each)],
+            "raw formulas": seen["undrawn"],
+            "raw markup": [each for each in seen["prose"] if RAW_MARKUP.search(each)],
+            "tracebacks": TRACEBACK.findall(seen["text"]),
+        }
+        return faults | heard | overflow
+
+    def _listen(self, page):
+        """Lists that fill with what goes wrong while a page is open."""
+        errors, failed, foreign = [], [], []
+
+        def note_message(message):
+            # Resources that do not load are noted below.
+            if message.type == "error" and not message.text.startswith("Failed to load resource"):
+                errors.append(message.text)
+
+        def note_response(response):
+            if response.status >= 400:
+                failed.append(f"{response.status} {response.url}")
+
+        def note_failure(request):
+            (failed if self._is_own(request.url) else foreign).append(request.url)
+
+        page.on("console", note_message)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("response", note_response)
+        page.on("requestfailed", note_failure)
+        return {"errors": errors, "failed requests": failed, "other hosts": foreign}
+
+    def _is_own(self, url):
+        return url.startswith(self.address)
+
+    def _is_dead(self, url):
+        """Whether a link leads nowhere within the folder."""
+        if not self._is_own(url):
+            return False
+        path, _, fragment = unquote(url.removeprefix(self.address)).partition("#")
+        target = self.folder / path.partition("?")[0]
+        if not target.is_file():
+            return True
+        return bool(fragment) and f'id="{fragment}"' not in target.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--disable-gpu", "--disable-quic", "--disable-sync"]
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served(browser, folder):
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Site(browser, folder, f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def book(browser, html):
+    with served(browser, html.parent) as site:
+        yield site
+
+
+@pytest.fixture(params=PAGES)
+def faults(request, book):
+    """What is wrong with a page of the book."""
+    return book.faults(request.param)
+
+
+def test_every_page_of_the_book_is_visited(html):
+    built = {f"{html.name}/{each.stem}" for each in html.glob("*.html")}
+    assert built | {"search", "genindex"} == set(PAGES)
+
+
+def test_a_page_runs_its_scripts_without_an_error(faults):
+    assert faults["errors"] == []
+
+
+def test_a_page_gets_everything_that_it_asks_for(faults):
+    assert faults["failed requests"] == []
+
+
+def test_a_page_needs_no_other_host(faults):
+    assert faults["other hosts"] == []
+
+
+def test_a_page_shows_all_its_images(faults):
+    assert faults["broken images"] == []
+
+
+def test_a_page_links_to_places_that_exist(faults):
+    assert faults["dead links"] == []
+
+
+def test_a_page_shows_no_tracebacks_and_no_raw_markup(faults):
+    assert faults["tracebacks"] == []
+    assert faults["raw markup"] == []
+
+
+def test_a_page_draws_its_formulas(faults):
+    assert faults["raw formulas"] == []
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_page_fits_the_screen(faults, screen):
+    assert faults[f"overflow on a {screen}"] == []
+
+
+def test_the_methods_have_formulas_to_draw(html):
+    assert (html / "method.html").read_text().count('class="math ') >= 50
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_reader_finds_the_search_box_and_with_it_the_pages_with_a_word(book, screen):
+    with book.visitor(screen) as page:
+        page.goto(book.address)
+        page.wait_for_url("**/book/introduction.html")
+        if screen == "desktop":
+            page.keyboard.press("Control+k")
+        else:
+            page.locator("button[aria-label=Search]:visible").first.click()
+        page.keyboard.type("lesion")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search.html?q=lesion")
+        results = search_results(page)
+        assert results.count() >= 2
+        results.first.click()
+        page.wait_for_url("**/book/*.html*")
+        assert "lesion" in page.locator("article").inner_text().lower()
+
+
+def test_a_search_for_what_is_not_in_the_book_finds_nothing(book):
+    with book.visitor() as page:
+        page.goto(f"{book.address}search.html?q=zyzzyva")
+        assert search_results(page).count() == 0
+
+
+def search_results(page):
+    """The links to what a search has found."""
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText")
+    return page.locator("#search-results li > a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See {ref}`there`.",
+        "See {cite:p}`them`.",
+        "See [there](there).",
+        ":::{note}",
+        "```python",
+        "a **bold** claim",
+        "so $x^2$ it is",
+        r"so \(x^2\) it is",
+    ],
+)
+def test_raw_markup_is_told_from_prose(text):
+    assert RAW_MARKUP.search(text)
+    assert not RAW_MARKUP.search("A price of $5, a factor 2 * 3, a set {1, 2} and f(x) [1] (2).")
+
+
+@pytest.fixture
+def faults_of(browser, html, tmp_path):
+    """A function that tells what is wrong with the body of a page."""
+    (tmp_path / "mathjax").symlink_to(html.parent / "_static" / "mathjax")
+    with served(browser, tmp_path) as site:
+
+        def faults_of(body):
+            script = "<script defer src=mathjax/tex-chtml.js></script>" if "math" in body else ""
+            (tmp_path / "page.html").write_text(
+                f'<!DOCTYPE html>{script}<body><article id="top">{body}</article></body>'
+            )
+            return {kind for kind, found in site.faults("page").items() if found}
+
+        yield faults_of
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"),
+    [
+        ("errors", "<script>console.error('oh')</script>"),
+        ("errors", "<script>undefined.oh</script>"),
+        ("errors", "<script>Promise.reject('oh')</script>"),
+        ("failed requests", "<link rel=stylesheet href=none.css>"),
+        ("other hosts", "<style>p { background: url(//example.org/image.png) }</style><p>A</p>"),
+        ("broken images", "<img src=page.html>"),
+        ("dead links", "<a href=none.html>A</a>"),
+        ("dead links", "<a href=#none>A</a>"),
+        ("dead links", "<a href=page.html#none>A</a>"),
+        ("tracebacks", "<pre>Traceback (most recent call last):</pre>"),
+        ("raw markup", "<p>a **bold** claim</p>"),
+        ("raw markup", "<details><summary>A</summary>a **bold** claim</details>"),
+        ("raw formulas", r"<span class=math>x^2</span>"),
+        ("raw formulas", r"<span class=math>\(\frac\)</span>"),
+        ("raw formulas", r"<span class=math>\(\nonsense\)</span>"),
+        ("overflow on a phone", "<p style='width: 800px'>A</p>"),
+        (
+            "overflow on a phone",
+            "<div style='overflow: hidden'><p style='width: 800px'>A</p></div>",
+        ),
+        (
+            "overflow on a phone",
+            "<details><summary>A</summary><p style='width: 800px'>A</p></details>",
+        ),
+        ("overflow on a phone", "<pre style='overflow: auto; width: 800px'>A</pre>"),
+    ],
+)
+def test_a_fault_is_noticed(faults_of, fault, body):
+    assert faults_of(body) == {fault}
+
+
+def test_what_is_too_wide_for_a_desktop_is_noticed_there_too(faults_of):
+    too_wide = {"overflow on a desktop", "overflow on a phone"}
+    assert faults_of("<p style='width: 2000px'>A</p>") == too_wide
+
+
+def test_a_sound_page_has_no_faults(faults_of):
+    body = r"""
+        <p>Prose, and <code>{ref}`code`, **kwargs, $HOME$</code></p> <pre>```python</pre>
+        <a href=#top>up</a> <a href=page.html#top>up</a> <a href=#>up</a>
+        <a href=https://example.org>elsewhere</a>
+        <img src=data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=>
+        <span class=math>\(x^2\)</span>
+        <div style="overflow: auto"><p style="width: 2000px">A</p></div>
+        <script>console.log("hello"); console.warn("hello")</script>
+    """
+    assert faults_of(body) == set()
