@@ -216,6 +216,8 @@ def subcluster_pictures(
     n_shown : int
         Random twins per sub-cluster to draw, at most as many as there are.
     """
+    if not panels:
+        return _notice("no networks to draw")
     widths = [len(each.subclusters) for each, _ in panels.values()]
     cells = [min(0.42, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
     heights = [(n_shown + 1) * cell + 0.55 for cell in cells]
@@ -225,8 +227,7 @@ def subcluster_pictures(
         if pictures.subclusters:
             _draw_pictures(axes, pictures, image_shape, n_shown)
         else:
-            axes.set_axis_off()
-            axes.text(0, 0.5, "no sub-cluster within the size rule", transform=axes.transAxes)
+            _write(axes, "no sub-cluster within the size rule")
     _letter(drawn[:, 0], panels)
     return figure
 
@@ -246,6 +247,8 @@ def against_twins(
         Names of the parts of the input, if the tables say which one is preferred: sub-clusters
         are then drawn as arrows to the left or to the right.
     """
+    if not panels:
+        return _notice("no networks to draw")
     figure, drawn = _panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
     markers = "<>" if parts else "o"
     for axes, table in zip(drawn[:, 0], panels.values(), strict=True):
@@ -455,6 +458,18 @@ def _separate_layers(axes: Axes, layers: pd.Series) -> None:
         if start:
             axes.axvline(start - 0.5, color=GREY, lw=0.5)
         _name_layer(axes, (start + end - 1) / 2, str(layers.iloc[start]))
+
+
+def _notice(text: str) -> Figure:
+    """Make a figure that says why there is nothing to see."""
+    figure, ((axes,),) = _panels(0.5)
+    _write(axes, text)
+    return figure
+
+
+def _write(axes: Axes, text: str) -> None:
+    axes.set_axis_off()
+    axes.text(0, 0.5, text, transform=axes.transAxes)
 
 
 def _letter(panels: Iterable[Axes], titles: Iterable[str]) -> None:

@@ -192,6 +192,11 @@ def test_a_network_without_pictures_says_so(pictures):
     assert figure.axes[0].texts[0].get_text() == "no sub-cluster within the size rule"
 
 
+def test_without_networks_a_figure_says_so():
+    for figure in (plots.subcluster_pictures({}), plots.against_twins({}, "contrast")):
+        assert figure.axes[0].texts[0].get_text() == "no networks to draw"
+
+
 def test_sub_clusters_above_all_their_twins_are_filled(pictures):
     table = coherence.preference(pictures, np.array([0, 1] * 4)).assign(value=[0.99, 0.0, 0.99])
     random = table.filter(like="random_")
