@@ -2,9 +2,9 @@
 
 Output coherence under lesions (section 3.2 of the paper): the class-wise range tells how
 unevenly a lesion's damage falls on the classes. Input coherence by correlations (section 3.1.1):
-the contrast of a sub-cluster's picture tells how well its units agree on what they respond to,
-and on paired images its preference tells how much more it responds to one part than the other.
-The paper looks at these pictures; measuring them is ours.
+a sub-cluster's picture has much contrast if its units respond strongly, and to the same things;
+agreement tells only the latter; and on paired images its preference tells how much more of it is
+in one part than in the other. The paper looks at these pictures; measuring them is ours.
 """
 
 from typing import Any
@@ -141,6 +141,27 @@ def contrast(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
     return _compared(pictures, pictures.true.std(axis=-1), pictures.random.std(axis=-1), protocol)
 
 
+def agreement(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test each sub-cluster of a network for maps that agree, however strong they are.
+
+    Parameters
+    ----------
+    pictures, protocol
+        As for `contrast`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the length of the picture relative to the mean
+        length of the maps that it is the mean of: 1 if all have the same direction, near 0 if
+        they cancel.
+    """
+    lengths = (np.linalg.norm(each, axis=-1) for each in (pictures.true, pictures.random))
+    strengths = (pictures.true_strength, pictures.random_strength)
+    true, random = (length / strength for length, strength in zip(lengths, strengths, strict=True))
+    return _compared(pictures, true, random, protocol)
+
+
 def preference(
     pictures: Pictures, parts: npt.NDArray[np.intp], protocol: Protocol = PAPER
 ) -> pd.DataFrame:
@@ -160,7 +181,7 @@ def preference(
     pandas.DataFrame
         As of `statistics.compare`, and preferred, the part 0 or 1. With E0 and E1 the mean
         squares of the picture's correlations over the parts, value is
-        abs(E1 - E0) / (E1 + E0): 0 without any preference, 1 if one part plays no role.
+        abs(E1 - E0) / (E1 + E0): 0 without any preference, 1 if the picture is 0 in one part.
 
     Raises
     ------
@@ -181,7 +202,7 @@ def combined(table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0) -> 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `class_range`, `contrast` or `preference`, under the same protocol.
+        Of `class_range`, `contrast`, `agreement` or `preference`, under the same protocol.
     protocol : Protocol
         How ties count.
     seed : int

@@ -18,7 +18,9 @@ from helpers import forward
 from helpers.backend import keras
 from helpers.partitions import ISOLATED, Partition, SubCluster
 
-Maps = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+
+Maps = Floats
 """Correlations with the inputs, shape (..., inputs): images flattened row by row, channels last."""
 
 _BLOCK = 64
@@ -42,12 +44,18 @@ class Pictures:
         Picture of each sub-cluster.
     random : ndarray of float, shape (subclusters, n_random, inputs)
         Pictures of its random twins.
+    true_strength : ndarray of float, shape (subclusters,)
+        Mean length of the maps that each sub-cluster's picture was made of.
+    random_strength : ndarray of float, shape (subclusters, n_random)
+        The same of its random twins.
     """
 
     partition: Partition
     subclusters: list[SubCluster]
     true: Maps
     random: Maps
+    true_strength: Floats
+    random_strength: Floats
 
 
 def unit_input_correlations(model: keras.Model, x: npt.NDArray[np.float32], layer: str) -> Maps:
@@ -129,8 +137,10 @@ def responses(
     Raises
     ------
     ValueError
-        As `forward.activations`.
+        If there are no images, or as `forward.activations`.
     """
+    if not len(x):
+        raise ValueError("x: no images were given")
     batches = [
         {layer: _l1_norm(activity) for layer, activity in batch.items()}
         for batch in forward.batches_of_activations(model, x, layers)
@@ -257,9 +267,16 @@ def pictures(
         [_picture(maps[each.layer], cosines[each.layer], units, n_iterations) for units in rows]
         for each, rows in zip(subclusters, sets, strict=True)
     ]
+    lengths = {layer: np.linalg.norm(maps[layer], axis=1) for layer in alive.hidden}
+    strengths = [
+        lengths[each.layer][rows].mean(axis=1) for each, rows in zip(subclusters, sets, strict=True)
+    ]
     n_inputs = next(iter(maps.values())).shape[1]
     together = np.reshape(drawn, (len(subclusters), 1 + n_random, n_inputs))
-    return Pictures(alive, subclusters, together[:, 0], together[:, 1:])
+    strength = np.reshape(strengths, (len(subclusters), 1 + n_random))
+    return Pictures(
+        alive, subclusters, together[:, 0], together[:, 1:], strength[:, 0], strength[:, 1:]
+    )
 
 
 def _check_iterations(n_iterations: int) -> None:
@@ -274,7 +291,7 @@ def _l1_norm(activity: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(np.abs(activity).sum(axis=tuple(range(1, activity.ndim - 1))))
 
 
-def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Maps:
+def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Floats:
     """Return twice each column's ranks, ties at their mean, as a row of mean 0.
 
     These are integers: products of fewer than 200,000 of them are exact, in whatever order the
@@ -283,7 +300,7 @@ def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Maps:
     if np.isnan(columns).any():
         raise ValueError(f"{name}: holds NaN, which has no rank")
 
-    def centred(rows: npt.NDArray[np.float32]) -> Maps:
+    def centred(rows: npt.NDArray[np.float32]) -> Floats:
         return np.asarray(2 * rankdata(rows, axis=1) - (len(columns) + 1))
 
     n_blocks = -(-columns.shape[1] // _BLOCK)
@@ -291,14 +308,14 @@ def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Maps:
         return np.concatenate(list(executor.map(centred, np.array_split(columns.T, n_blocks))))
 
 
-def _correlations(rows: Maps, columns: Maps) -> Maps:
+def _correlations(rows: Floats, columns: Floats) -> Maps:
     """Return Pearson's correlation of each row with each column, 0 for constant ones."""
     squares = np.outer(np.sum(rows**2, axis=1), np.sum(columns**2, axis=1))
     products = rows @ columns.T
     return np.divide(products, np.sqrt(squares), out=products, where=squares > 0)
 
 
-def _cosines(maps: Maps) -> Maps:
+def _cosines(maps: Maps) -> Floats:
     """Return the cosine of each pair of maps, 0 for a map with itself or with one that is 0."""
     lengths = np.linalg.norm(maps, axis=1, keepdims=True)
     unit_maps = np.divide(maps, lengths, out=np.zeros_like(maps), where=lengths > 0)
@@ -307,7 +324,7 @@ def _cosines(maps: Maps) -> Maps:
     return cosines
 
 
-def _aligning_signs(cosines: Maps, n_iterations: int) -> npt.NDArray[np.float64]:
+def _aligning_signs(cosines: Floats, n_iterations: int) -> Floats:
     """Return the sign of each map that algorithm 2 ends with, from cosines alone."""
     signs = np.ones(len(cosines))
     agreement = cosines.sum(axis=1)
@@ -325,9 +342,7 @@ def _aligning_signs(cosines: Maps, n_iterations: int) -> npt.NDArray[np.float64]
     return signs
 
 
-def _picture(
-    maps: Maps, cosines: Maps, units: npt.NDArray[np.intp], n_iterations: int
-) -> npt.NDArray[np.float64]:
+def _picture(maps: Maps, cosines: Floats, units: npt.NDArray[np.intp], n_iterations: int) -> Maps:
     """Return the mean of some units' aligned maps, turned so that its mean is not positive."""
     signs = _aligning_signs(cosines[np.ix_(units, units)], n_iterations)
     picture = np.asarray(signs @ maps[units] / len(units))

@@ -85,9 +85,7 @@ def clusters_by_layer(partition: Partition) -> Figure:
                     va="center",
                     color=colour,
                     fontsize=7.5,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}
-                    if isolated
-                    else None,
+                    bbox=_WHITE_BOX if isolated else None,
                 )
             bottom += share
     widths = [f"{layer}\n{len(labels)} units" for layer, labels in partition.labels.items()]
@@ -205,16 +203,17 @@ def subcluster_pictures(
 ) -> Figure:
     """Draw what sub-clusters respond to above what random twins respond to (Figures 1 and 4).
 
-    One column per sub-cluster, layer by layer, with its cluster's number below. Grey levels are
-    scaled from black to white for each column by itself, all its rows together.
+    One column per sub-cluster, layer by layer, with its cluster's number below. Correlations are
+    scaled from black to white for each column by itself, all its rows together. Of two channels
+    the absolute correlations are drawn, in the colours of `example_images`: hue says which of the
+    two images a sub-cluster responds to, brightness how strongly.
 
     Parameters
     ----------
     panels : dict of str to (Pictures, tuple of int)
-        Title of each panel, its pictures, and the height, width and channels of an image. Two
-        channels are drawn as in `example_images`.
+        Title of each panel, its pictures, and the height, width and channels of an image.
     n_shown : int
-        Random twins per sub-cluster to draw, at most as many as there are.
+        Random twins per sub-cluster to draw; all if there are fewer.
     """
     if not panels:
         return _notice("no networks to draw")
@@ -384,7 +383,11 @@ def _draw_pictures(
 ) -> None:
     """Draw one panel of `subcluster_pictures`."""
     rows = np.concatenate([pictures.true[:, np.newaxis], pictures.random[:, :n_shown]], axis=1)
-    low = rows.min(axis=(1, 2), keepdims=True)
+    n_shown = rows.shape[1] - 1
+    if image_shape[2] == 2:
+        # Of a negative correlation the hue would be that of the other channel.
+        rows = np.abs(rows)
+    low = 0 if image_shape[2] == 2 else rows.min(axis=(1, 2), keepdims=True)
     span = rows.max(axis=(1, 2), keepdims=True) - low
     scaled = np.divide(rows - low, span, out=np.zeros_like(rows), where=span > 0)
     images = _coloured(scaled.swapaxes(0, 1).reshape(*rows.shape[1::-1], *image_shape))
@@ -396,7 +399,7 @@ def _draw_pictures(
     left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
     axes.imshow(_mosaic(images, top, left), interpolation="nearest")
     middle = left + (width - 1) / 2
-    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=6)
+    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=7)
     axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -19,9 +19,10 @@ def accuracies(recipe: Recipe) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        floor, the accuracy that the paper says all of them reached (appendix A.2), in [0, 1];
-        logged_min and logged_mean, of the five networks in the authors' logs. NaN where there is
-        none, as for networks that the paper does not have.
+        floor, in [0, 1], from appendix A.2: what the paper says of all networks on a base data
+        set but those on diff tasks, and what it says of those (for CNNs it writes "halves-diff",
+        which must mean stack-diff); logged_min and logged_mean, of the five networks in the
+        released repository's ``clustering_factors`` tables. NaN where there is none.
     """
     table = pd.read_csv(settings.RESULTS / "published_accuracies.csv")
     rows = table[

@@ -84,6 +84,20 @@ def comparison(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def preference_table(table: pd.DataFrame, parts: tuple[str, str]) -> pd.DataFrame:
+    """Return a table of preferences for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `coherence.preference`.
+    parts : (str, str)
+        What to call the two parts.
+    """
+    named = table.assign(preferred=table["preferred"].map(dict(enumerate(parts))))
+    return subcluster_table(named, "preference")
+
+
 def accuracies(networks: Sequence[TrainedNetwork]) -> pd.DataFrame:
     """Return the networks' accuracies beside what the paper claims and what its logs say.
 
@@ -95,18 +109,19 @@ def accuracies(networks: Sequence[TrainedNetwork]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        Test accuracy; the paper's floor, and whether it is met; the logs' mean over five
-        networks. Dashes where the paper has no such network.
+        Test accuracy; the paper's floor, and whether it is met; the lowest and the mean of the
+        five networks in the authors' logs. Dashes where the paper has no such network.
     """
     rows = {}
     for each in networks:
         theirs = published.accuracies(each.recipe)
         met = "yes" if each.accuracy >= theirs["floor"] else "no"
         rows[f"{each.recipe.name}, replicate {each.replicate}"] = {
-            "test accuracy": f"{each.accuracy:.3f}",
+            "test accuracy": f"{each.accuracy:.4f}",
             "the paper's floor": _format_accuracy(theirs["floor"], 2),
             "met": "–" if pd.isna(theirs["floor"]) else met,
-            "the authors' logs, mean": _format_accuracy(theirs["logged_mean"], 3),
+            "logs, lowest": _format_accuracy(theirs["logged_min"], 4),
+            "logs, mean": _format_accuracy(theirs["logged_mean"], 4),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -301,7 +301,8 @@ def pictures_of(true, random, labels=(0, 0, 1, 2, -1)):
     """Pictures of the sub-clusters of one layer."""
     partition = Partition.from_labels({"dense": list(labels)})
     true, random = np.array(true, float), np.array(random, float)
-    return Pictures(partition, partition.subclusters(), true, random)
+    strengths = np.full(len(true), 4.0), np.full(random.shape[:2], 2.0)
+    return Pictures(partition, partition.subclusters(), true, random, *strengths)
 
 
 def three_pictures():
@@ -320,6 +321,25 @@ def test_the_contrast_is_the_standard_deviation_of_the_picture():
     np.testing.assert_array_equal(table["value"], [np.std(each) for each in true])
     expected = [[np.std(each) for each in twins] for twins in random]
     np.testing.assert_allclose(table.filter(like="random_"), expected, rtol=1e-12)
+
+
+def test_agreement_is_the_length_of_the_picture_relative_to_that_of_its_maps():
+    table = coherence.agreement(three_pictures())
+    np.testing.assert_allclose(table["value"], [2 / 4, 1 / 4, 0.4 / 4])
+    np.testing.assert_allclose(table.filter(like="random_").iloc[1], [2 / 2, 2 / 2, 1 / 2])
+
+
+def test_maps_of_one_direction_agree_fully_and_opposite_ones_not_at_all():
+    base = np.random.default_rng(0).normal(size=6)
+    alike = np.outer([1, 2, -3, 0.5], base)
+    corners = np.kron(np.eye(2), [[1.0], [-1.0]]) @ np.eye(2, 6)
+    for maps, n_iterations, expected in ((alike, 20, 1), (corners, 0, 0)):
+        partition = Partition.from_labels({"a": [0, 0, 0, 0]})
+        made = correlations.pictures(
+            partition, {"a": maps}, n_random=1, n_iterations=n_iterations, max_fraction=1.0
+        )
+        value = coherence.agreement(made, RELEASED)["value"]
+        np.testing.assert_allclose(value, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -126,11 +126,12 @@ def test_monotone_transforms_of_the_inputs_change_nothing():
 
 def test_monotone_transforms_of_the_activations_change_nothing():
     x = integer_images(30, 5)
-    rows = [[1, -1, 2, 0, 1], [0, 1, 1, -2, 0]]
-    plain, larger = (neurons(*(factor * np.array(rows))) for factor in (1, 8))
+    plain = neurons([1, -1, 2, 0, 1], [0, 1, 1, -2, 0])
+    square = L.Activation(keras.ops.square, name="squared")
+    squared = keras.Model(plain.inputs[0], square(plain.outputs[0]))
     np.testing.assert_array_equal(
         correlations.unit_input_correlations(plain, x, "a"),
-        correlations.unit_input_correlations(larger, x, "a"),
+        correlations.unit_input_correlations(squared, x, "squared"),
     )
 
 
@@ -567,3 +568,19 @@ def test_pictures_need_twins_and_no_negative_passes(options, message):
     alone = Partition.from_labels({"a": [0, 0, 0, 0]})
     with pytest.raises(ValueError, match=message):
         correlations.pictures(alone, {"a": noise(4, 5)}, **options)
+
+
+def test_the_strength_of_a_picture_is_the_mean_length_of_its_maps():
+    maps = {"a": noise(9, 5)}
+    partition = Partition.from_labels({"a": [0, 0, 0, 0, 1, 1, 1, 1, 1]})
+    made = correlations.pictures(partition, maps, n_random=3, seed=4)
+    lengths = np.sqrt((maps["a"] ** 2).sum(axis=1))
+    expected = [np.mean(lengths[each.units]) for each in made.subclusters]
+    np.testing.assert_allclose(made.true_strength, expected)
+    assert made.random_strength.shape == (2, 3)
+    assert lengths.min() < made.random_strength.min() < made.random_strength.max() < lengths.max()
+
+
+def test_without_images_there_are_no_responses():
+    with pytest.raises(ValueError, match="x: no images were given"):
+        correlations.responses(mlp(), np.zeros((0, 4, 4, 1), np.float32), ("dense_1",))

@@ -100,6 +100,8 @@ def pictures():
         subclusters,
         true=rng.uniform(-1, 1, (len(subclusters), 8)),
         random=rng.uniform(-1, 1, (len(subclusters), 4, 8)),
+        true_strength=np.ones(len(subclusters)),
+        random_strength=np.ones((len(subclusters), 4)),
     )
 
 
@@ -122,7 +124,8 @@ def test_accuracies_are_shown_beside_the_papers_floors():
     shown = tables.accuracies(list(map(network, names, (0.9, 0.91, 0.88))))
     assert list(shown["met"]) == ["yes", "no", "–"]
     assert list(shown["the paper's floor"]) == ["0.89", "0.92", "–"]
-    assert list(shown["test accuracy"]) == ["0.900", "0.910", "0.880"]
+    assert list(shown["test accuracy"]) == ["0.9000", "0.9100", "0.8800"]
+    assert list(shown["logs, lowest"]) == ["0.9106", "0.9385", "–"]
     assert shown.index[0] == "stack-diff-mnist-cnn, replicate 3"
 
 
@@ -176,6 +179,22 @@ def test_each_column_of_pictures_is_scaled_from_black_to_white_by_itself(picture
         assert column.min() == 0
         order = np.argsort(column[:2].ravel())
         np.testing.assert_array_equal(order, np.argsort(true.reshape(2, 2).ravel()))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_hue_of_a_stacks_picture_is_that_of_the_image_it_responds_to(pictures, sign):
+    first_only = sign * np.array([0.1, 0, 0.5, 0, 1, 0, 0.2, 0])
+    drawn = replace(pictures, true=np.tile(first_only, (3, 1)), random=np.zeros((3, 4, 8)))
+    (shown,) = pixels(plots.subcluster_pictures({"net": (drawn, (2, 2, 2))}))
+    red, _, blue = shown[:2, :2].mean(axis=(0, 1))
+    assert red > 0.3
+    assert blue == 0
+
+
+def test_all_twins_are_drawn_if_there_are_fewer_than_asked_for(pictures):
+    few = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=9)
+    all_of_them = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=4)
+    np.testing.assert_array_equal(pixels(few)[0], pixels(all_of_them)[0])
 
 
 def test_columns_of_pictures_carry_cluster_and_layer(pictures):
