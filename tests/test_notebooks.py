@@ -1,11 +1,12 @@
 """Notebooks: thin, executed, and fit to be pages. (That their outputs hold is nbval's to say.)"""
 
+import ast
 import re
 
 import nbformat
 import pytest
 
-from helpers import settings, zoo
+from helpers import runs, settings, zoo
 
 SECTIONS = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
 PAGES = sorted(settings.BOOK.glob("*.ipynb"))
@@ -43,7 +44,9 @@ def test_one_cell_holds_typed_and_commented_parameters(section):
     (cell,) = [c for c in code_cells(section) if "parameters" in c.metadata.get("tags", [])]
     for line in cell.source.splitlines():
         assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = .+  # \S.*", line)
-    assert 'network: str = "digits-' in cell.source
+    assert re.search(r'^(network|mlps): str = "', cell.source, re.M)
+    for names in re.findall(r'^(?:network|mlps|cnns): str = "(.+?)"', cell.source, re.M):
+        assert all("digits" in name for name in names.split())
 
 
 def test_cells_are_short_and_define_no_functions(section):
@@ -68,11 +71,39 @@ def test_figures_have_a_name_a_caption_and_a_description(section):
         assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
 
 
+def parameters_of(path):
+    """What a notebook was executed with: its defaults, overridden by what was injected."""
+    cells = code_cells(nbformat.read(path, as_version=4))
+    tagged = [
+        c for c in cells if {"parameters", "injected-parameters"} & set(c.metadata.get("tags", []))
+    ]
+    assigned = re.findall(
+        r"^([a-z_]+)(?:: \w+)? = (.+?)(?:  #.*)?$", "\n".join(c.source for c in tagged), re.M
+    )
+    return {name: ast.literal_eval(value) for name, value in assigned}
+
+
 def test_the_networks_of_the_pages_lie_in_the_zoo():
     for path in SECTIONS + PAGES:
-        sources = "\n".join(c.source for c in code_cells(nbformat.read(path, as_version=4)))
-        *_, name = re.findall(r'^network(?:: str)? = "(.+?)"', sources, re.M)
-        assert (settings.ZOO / f"{zoo.recipe(name).name}-0.npz").exists()
+        given = parameters_of(path)
+        names = " ".join(given.get(key, "") for key in ("network", "mlps", "cnns")).split()
+        assert names
+        for name in names:
+            stem = f"{zoo.recipe(name).name}-{given['replicate']}"
+            assert (settings.ZOO / f"{stem}.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"mlps": "digits-mlp", "cnns": "", "protocol": "released"},
+        {"mlps": "", "cnns": "stack-diff-digits-cnn", "n_random": 3},
+    ],
+    ids=str,
+)
+def test_pictures_can_be_had_of_one_kind_of_network_alone(parameters, tmp_path):
+    source = settings.NOTEBOOKS / "03-correlation-visualization.ipynb"
+    assert runs.execute(runs.Run(source, tmp_path / "out.ipynb", parameters)).exists()
 
 
 @pytest.mark.parametrize("path", SECTIONS + PAGES, ids=lambda path: f"{path.parts[-2:]}")
