@@ -235,6 +235,65 @@ def activations(
     return np.concatenate([batch[layer] for batch in batches])
 
 
+def logits(
+    model: keras.Model, x: npt.NDArray[np.float32], batch_size: int = 1000
+) -> npt.NDArray[np.float64]:
+    """Return what a classifier's softmax takes in, in double precision.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any built model with one input and one output: a softmax, or a dense layer without any
+        activation, whose outputs are then the logits.
+    x : ndarray of float32, shape (n, ...)
+        Inputs.
+    batch_size : int
+        Inputs per forward pass.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, outputs)
+        The last layer's product is done in double precision.
+
+    Raises
+    ------
+    ValueError
+        If the model ends otherwise.
+    """
+    last = _output_layer(model)
+    if not len(x):
+        return np.zeros((0, model.outputs[0].shape[1]))
+    probe = keras.Model(model.inputs[0], last.input)
+    starts = range(0, len(x), batch_size)
+    batches = [
+        keras.ops.convert_to_numpy(probe(x[start : start + batch_size], training=False))
+        for start in starts
+    ]
+    inputs = np.concatenate(batches).astype(np.float64)
+    if not isinstance(last, _LAYERS.Dense):
+        return inputs
+    kernel, *bias = (keras.ops.convert_to_numpy(each) for each in last.weights)
+    return np.asarray(inputs @ kernel.astype(np.float64) + (bias[0] if bias else 0))
+
+
+def _output_layer(model: keras.Model) -> keras.layers.Layer:
+    """Return the layer whose input, or whose product, are a classifier's logits."""
+    last = model.outputs[0]._keras_history.operation
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    ends_well = (
+        isinstance(last, _LAYERS.Softmax)
+        or (isinstance(last, _LAYERS.Activation) and activation == "softmax")
+        or (isinstance(last, _LAYERS.Dense) and activation in ("softmax", "linear"))
+    )
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or not ends_well:
+        raise ValueError(
+            f"model: {model.name!r} ends in {last.name!r} ({type(last).__name__}, "
+            f"{activation or 'no activation'}); accepted are one softmax, or one dense layer "
+            "without activation, whose outputs are then the logits"
+        )
+    return last
+
+
 def batches_of_activations(
     model: keras.Model,
     x: npt.NDArray[np.float32],

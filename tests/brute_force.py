@@ -1,8 +1,10 @@
 """Slow twins that the fast paths must equal."""
 
 import numpy as np
+import scipy.special
 import scipy.stats
 
+from helpers import lucid_bridge as bridge
 from helpers.backend import keras
 
 
@@ -75,3 +77,44 @@ def cosine(first, second):
     if not first.any() or not second.any():
         return 0
     return first @ second / (np.sqrt(first @ first) * np.sqrt(second @ second))
+
+
+def constructed(model, layer, units, parameters, parameterise, n_steps):
+    """One image that Lucid makes by itself for one set of units, from a given start."""
+    tf1, frozen = bridge.tf1, bridge.lucid_model(model, layer)
+    mean = sum(bridge.objectives.channel(bridge.OUTPUT, unit) for unit in units) * (1 / len(units))
+    with tf1.Graph().as_default(), tf1.Session() as session:
+        tensors = bridge.render.make_vis_T(
+            frozen,
+            mean,
+            parameterise,
+            tf1.train.AdamOptimizer(0.05),
+            transforms=[],
+            relu_gradient_override=True,
+        )
+        session.run(tf1.global_variables_initializer())
+        (variable,) = tf1.trainable_variables()
+        session.run(variable.assign(parameters))
+        for _ in range(n_steps):
+            session.run(tensors("vis_op"))
+        return session.run(tensors("input"))[0]
+
+
+def pixels(image):
+    """The parameters of an image by pixels, shape (1, height, width, channels)."""
+    return scipy.special.logit(image.astype(float))[np.newaxis]
+
+
+def coefficients(image):
+    """The parameters of an image of even width by its decorrelated Fourier coefficients.
+
+    Shape (2, channels, height, width // 2 + 1): Lucid's ``fft_image``, backwards.
+    """
+    height, width, _ = image.shape
+    colours = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+    colours /= np.linalg.norm(colours, axis=0).max()
+    decorrelated = scipy.special.logit(image.astype(float)) @ np.linalg.inv(colours.T)
+    frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    scale = np.sqrt(height * width) / np.maximum(frequencies, 1 / max(height, width))
+    spectrum = 4 * np.fft.rfft2(decorrelated, axes=(0, 1)).transpose(2, 0, 1) / scale
+    return np.stack([spectrum.real, spectrum.imag])

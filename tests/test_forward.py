@@ -342,3 +342,105 @@ def test_sizes_that_a_model_leaves_open_may_be_any():
 def test_batches_of_a_layer_that_does_not_exist_are_refused():
     with pytest.raises(ValueError, match="no layer 'c'; accepted are image, a, b, sum, out"):
         list(forward.batches_of_activations(branching(), noise(2, 4), ("a", "c")))
+
+
+def ending(*layers):
+    """A hidden layer `a` with these layers behind it."""
+    hidden = L.Dense(5, activation="relu", name="a")
+    return randomised(keras.Sequential([keras.Input((4,)), hidden, *layers], name="ending"))
+
+
+def branching_softmax():
+    image = keras.Input((4,), name="image")
+    a, b = (L.Dense(4, activation="relu", name=name)(image) for name in "ab")
+    return randomised(keras.Model(image, L.Dense(3, activation="softmax")(L.Add()([a, b]))))
+
+
+CLASSIFIERS = [
+    lambda: ending(L.Dense(3, activation="softmax")),
+    lambda: ending(L.Dense(3, use_bias=False), L.Activation("softmax")),
+    lambda: ending(L.BatchNormalization(), L.Dropout(0.5), L.Dense(3), L.Softmax()),
+    branching_softmax,
+    lambda: randomised(keras.Sequential([keras.Input((4,)), L.Dense(3, activation="softmax")])),
+]
+
+
+@pytest.mark.parametrize("make", CLASSIFIERS)
+def test_the_softmax_of_the_logits_is_what_the_model_puts_out(make):
+    model, x = make(), noise(20, 4)
+    found = forward.logits(model, x)
+    assert (found.dtype, found.shape) == (np.float64, (20, 3))
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(scipy.special.softmax(found, axis=1), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_linear_outputs_are_logits(use_bias):
+    model, x = ending(L.Dense(3, use_bias=use_bias)), noise(20, 4)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(forward.logits(model, x), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_last_product_is_done_in_double_precision():
+    model, x = ending(L.Dense(3, activation="softmax", name="out")), noise(20, 4)
+    kernel, bias = (each.astype(np.float64) for each in model.get_layer("out").get_weights())
+    expected = forward.activations(model, x, "a").astype(np.float64) @ kernel + bias
+    np.testing.assert_allclose(forward.logits(model, x), expected, rtol=1e-12)
+    assert (expected != expected.astype(np.float32)).any()
+
+
+def test_outputs_that_saturate_have_different_logits():
+    model, x = ending(L.Dense(3, activation="softmax")), 300 * noise(20, 4)
+    certain = model.predict(x, verbose=0).max(axis=1) == 1
+    assert certain.sum() > 5
+    assert len(np.unique(np.ptp(forward.logits(model, x)[certain], axis=1))) == certain.sum()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 100])
+def test_logits_do_not_depend_on_how_inputs_are_batched(batch_size):
+    model, x = branching_softmax(), noise(20, 4)
+    found = forward.logits(model, x, batch_size)
+    np.testing.assert_allclose(found, forward.logits(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_without_inputs_there_are_no_logits():
+    for make in CLASSIFIERS:
+        found = forward.logits(make(), noise(0, 4))
+        assert (found.dtype, found.shape) == (np.float64, (0, 3))
+
+
+def two_softmaxes():
+    image = keras.Input((4,))
+    outputs = [L.Dense(3, activation="softmax", name=name)(image) for name in "ab"]
+    return keras.Model(image, outputs, name="two")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ending(L.Dense(1, activation="sigmoid", name="odd")), r"'odd' \(Dense, sigmoid\)"),
+        (lambda: ending(L.Dense(3), L.ReLU(name="odd")), r"'odd' \(ReLU, no activation\)"),
+        (
+            lambda: ending(L.Dense(3), L.Activation("tanh", name="odd")),
+            r"'odd' \(Activation, tanh\)",
+        ),
+        (
+            lambda: ending(L.Dense(3), L.BatchNormalization(name="odd")),
+            r"'odd' \(BatchNormalization, no activation\)",
+        ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((4, 4, 1)), L.Conv2D(3, 2, activation="softmax", name="odd")]
+            ),
+            "ends in 'odd'",
+        ),
+        (
+            lambda: keras.Sequential([keras.Input((4, 4, 1)), L.Dense(3, name="odd")]),
+            "ends in 'odd'",
+        ),
+        (two_softmaxes, "model: 'two' ends in 'a'"),
+    ],
+)
+def test_models_that_end_in_no_classifier_have_no_logits(make, message):
+    with pytest.raises(ValueError, match=f"{message}.*accepted are one softmax, or one dense"):
+        forward.logits(make(), noise(2, 4))
