@@ -5,8 +5,12 @@ unevenly a lesion's damage falls on the classes. Input coherence by correlations
 a sub-cluster's picture has much contrast if its units respond strongly, and to the same things;
 agreement tells only the latter; and on paired images its preference tells how much more of it is
 in one part than in the other. The paper looks at these pictures; measuring them is ours.
+Coherence by construction (section 3.1.2, appendix A.8): how strongly a single input can drive all
+units (score), how sure the network is of that input's class (entropy), and how equally the input
+drives the units (activation variance, coefficient of variation).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +19,12 @@ import pandas as pd
 
 from helpers import lesions, statistics
 from helpers.backend import keras
+from helpers.construction import Constructions
 from helpers.correlations import Pictures
 from helpers.partitions import SubCluster
 from helpers.profiles import LesionProfiles, class_weights
 from helpers.protocols import PAPER, Protocol
+from helpers.statistics import Side
 
 MAX_TRIES = 50
 """Twins are redrawn until n are defined, but at most this many times n are drawn."""
@@ -196,24 +202,132 @@ def preference(
     return table.assign(preferred=(true > 0).astype(int))
 
 
-def combined(table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0) -> dict[str, Any]:
+def score(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test whether single inputs drive true sub-clusters more strongly than random ones.
+
+    Parameters
+    ----------
+    made : Constructions
+        Of `construction.constructions`, with twins from the protocol's pool.
+    protocol : Protocol
+        How ties count, and whether complete sub-clusters are tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the score. Large is extreme.
+    """
+    return _constructed(made, made.scores, "right", protocol)
+
+
+def output_entropy(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test whether the network is surer of the inputs made for true sub-clusters.
+
+    Parameters
+    ----------
+    made, protocol
+        As for `score`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the entropy in nats. Small is extreme.
+    """
+    return _constructed(made, made.entropies, "left", protocol)
+
+
+def activation_variance(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test whether an input drives the units of true sub-clusters more equally.
+
+    Parameters
+    ----------
+    made, protocol
+        As for `score`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the variance of the activations over the units.
+        Small is extreme. Where a score is 0 no unit is active, which is not consistency: such a
+        sub-cluster is excluded as "inactive", one with such a twin as "twins inactive".
+    """
+    table = _constructed(made, made.spreads**2, "left", protocol)
+    silent = made.scores <= 0
+    inactive = np.where(silent[:, 0], "inactive", "twins inactive")
+    excluded = np.where(silent.any(axis=1), inactive, table["excluded"])
+    return table.assign(excluded=excluded, p=table["p"].where(excluded == ""))
+
+
+def variation_quartiles(made: Constructions) -> dict[str, float]:
+    """Return the quartiles of a network's coefficients of variation (appendix A.8, Table 6).
+
+    A sub-cluster's is the standard deviation of its units' activations on its image divided by
+    their mean.
+
+    Returns
+    -------
+    dict of str to float
+        first, median and third quartile over the active sub-clusters, at least 0, NaN if there
+        is none; inactive, the number of those whose score is 0.
+    """
+    active = made.scores[:, 0] > 0
+    variation = made.spreads[active, 0] / made.scores[active, 0]
+    quartiles = np.quantile(variation, (0.25, 0.5, 0.75)) if active.any() else [np.nan] * 3
+    row = dict(zip(("first", "median", "third"), map(float, quartiles), strict=True))
+    return row | {"inactive": int((~active).sum())}
+
+
+def median_network(quartiles: Sequence[Mapping[str, float]]) -> int:
+    """Return which network has the median of an odd number of median variations (Table 6).
+
+    Parameters
+    ----------
+    quartiles : sequence of mapping
+        Of `variation_quartiles`, one for each network.
+
+    Raises
+    ------
+    ValueError
+        If the number of networks is even or zero, or one has no median.
+    """
+    medians = [each["median"] for each in quartiles]
+    if len(medians) % 2 == 0 or np.isnan(medians).any():
+        raise ValueError(
+            f"quartiles: an odd number of networks is needed, each with a median, not {medians}"
+        )
+    return int(np.argsort(medians, kind="stable")[len(medians) // 2])
+
+
+def combined(
+    table: pd.DataFrame, protocol: Protocol = PAPER, seed: int = 0, side: Side = "right"
+) -> dict[str, Any]:
     """Combine the sub-clusters of one network into its p values for one measure.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `class_range`, `contrast`, `agreement` or `preference`, under the same protocol.
+        Of one of this room's tests, under the same protocol.
     protocol : Protocol
         How ties count.
     seed : int
         Seed of the exchangeable test.
+    side : {"right", "left"}
+        Which values the test takes for extreme; "left" for entropy and variance.
 
     Returns
     -------
     dict
         As of `statistics.combine`.
     """
-    return statistics.combine(table, "right", protocol.ties, seed)
+    return statistics.combine(table, side, protocol.ties, seed)
+
+
+def _constructed(
+    made: Constructions, values: npt.NDArray[np.float64], side: Side, protocol: Protocol
+) -> pd.DataFrame:
+    description = made.partition.describe(made.subclusters)
+    options = (side, protocol.ties, protocol.keeps_complete)
+    return statistics.compare(description, values[:, 0], values[:, 1:], *options)
 
 
 def _compared(

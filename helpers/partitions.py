@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from helpers.graphs import WeightGraph
 
 ISOLATED = -1
 """Label of a unit without any connection, which belongs to no cluster."""
+
+Pool = Literal["live", "all"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Partition:
         )
 
     def random_twins(
-        self, subcluster: SubCluster, n: int, rng: np.random.Generator
+        self, subcluster: SubCluster, n: int, rng: np.random.Generator, pool: Pool = "live"
     ) -> npt.NDArray[np.intp]:
         """Draw random sets of units to compare a sub-cluster with.
 
@@ -139,15 +141,25 @@ class Partition:
             Number of sets.
         rng : numpy.random.Generator
             Source of randomness.
+        pool : {"live", "all"}
+            Whether units are drawn from those of the layer that belong to a cluster, or from all.
 
         Returns
         -------
         ndarray of int, shape (n, size)
-            Each row a set drawn uniformly and without replacement from the layer's units that
-            belong to a cluster, the sub-cluster's own included; ascending.
+            Each row a set drawn uniformly and without replacement from the pool, the
+            sub-cluster's own units included; ascending.
+
+        Raises
+        ------
+        ValueError
+            If there is no such pool.
         """
-        live = self.live_units(subcluster.layer)
-        shuffled = rng.permuted(np.tile(live, (n, 1)), axis=1)
+        if pool not in ("live", "all"):
+            raise ValueError(f"pool: {pool!r} was given; accepted are live, all")
+        layer = subcluster.layer
+        units = self.live_units(layer) if pool == "live" else np.arange(len(self.labels[layer]))
+        shuffled = rng.permuted(np.tile(units, (n, 1)), axis=1)
         return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
 
 

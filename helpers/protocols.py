@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from helpers.graphs import BatchNorm, EdgeNorm
+from helpers.partitions import Pool
 from helpers.statistics import Ties
 
 
@@ -34,6 +35,9 @@ class Protocol:
     accuracy : {"overall", "class_mean"}
         What the importance test compares: the fraction of all images, or the mean over classes
         of the fraction of each class's images.
+    construction_pool : {"live", "all"}
+        Which units the random twins are drawn from for which inputs are constructed, see
+        `Partition.random_twins`. Isolated units are never driven by any input.
     sign_iterations : int
         Passes of the sign alignment of correlation maps, see `correlations.align_signs`.
     """
@@ -45,6 +49,7 @@ class Protocol:
     keeps_complete: bool
     keeps_undefined: bool
     accuracy: Literal["overall", "class_mean"]
+    construction_pool: Pool
     sign_iterations: int
 
 
@@ -56,6 +61,7 @@ PAPER = Protocol(
     keeps_complete=False,
     keeps_undefined=False,
     accuracy="overall",
+    construction_pool="live",
     sign_iterations=20,
 )
 """The paper's text. Ties count against significance; what is undefined is excluded, and counted."""
@@ -68,6 +74,7 @@ RELEASED = Protocol(
     keeps_complete=True,
     keeps_undefined=True,
     accuracy="class_mean",
+    construction_pool="all",
     sign_iterations=0,
 )
 """The released code behind the published numbers, as its audit found it."""

@@ -298,6 +298,30 @@ def test_every_set_of_live_units_is_equally_likely_to_be_a_twin():
     assert scipy.stats.chisquare(counts).pvalue > 0.001
 
 
+def test_every_set_of_all_units_is_equally_likely_to_be_a_twin_if_asked_for():
+    partition = Partition.from_labels({"a": [0, 0, -1, 1, 1, -1]})
+    pair = partition.subclusters()[1]
+    twins = partition.random_twins(pair, 5000, np.random.default_rng(0), pool="all")
+    assert (np.diff(twins, axis=1) > 0).all()
+    sets, counts = np.unique(twins, axis=0, return_counts=True)
+    assert len(sets) == 15
+    assert scipy.stats.chisquare(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize("subcluster", OWN.subclusters())
+def test_twins_are_drawn_from_live_units_by_default(subcluster):
+    default, live = (
+        OWN.random_twins(subcluster, 20, np.random.default_rng(0), **options)
+        for options in ({}, {"pool": "live"})
+    )
+    np.testing.assert_array_equal(default, live)
+
+
+def test_pools_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="pool: 'dead' was given; accepted are live, all"):
+        OWN.random_twins(OWN.subclusters()[0], 3, np.random.default_rng(0), "dead")
+
+
 def test_twins_of_a_complete_sub_cluster_equal_it():
     partition = Partition.from_labels({"a": [3, -1, 3, 3]})
     twins = partition.random_twins(partition.subclusters()[0], 4, np.random.default_rng(0))

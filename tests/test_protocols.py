@@ -18,6 +18,7 @@ from helpers.protocols import PAPER, RELEASED
         ("keeps_complete", False, True),
         ("keeps_undefined", False, True),
         ("accuracy", "overall", "class_mean"),
+        ("construction_pool", "live", "all"),
         ("sign_iterations", 20, 0),
     ],
 )
