@@ -177,14 +177,38 @@ def trained(name: str, replicate: int = 0) -> TrainedNetwork:
         If there is no such recipe, if `replicate` is negative, or if a stored file is damaged
         or belongs to another recipe; says how to get it back.
     """
-    wanted = recipe(name)
-    if replicate < 0:
-        raise ValueError(f"replicate: {replicate} was given; accepted are integers from 0")
+    wanted = _recipe_of(name, replicate)
     cache = settings.cache_folder() / "zoo"
     stored = _find(wanted, replicate, (settings.ZOO, cache))
     if stored is None:
         stored = _train_once(wanted, replicate, cache)
     return _load(stored, wanted, replicate)
+
+
+def untrained(name: str, replicate: int = 0) -> TrainedNetwork:
+    """Return a network as it is before its first step of training (appendix A.5 of the paper).
+
+    Parameters
+    ----------
+    name, replicate
+        As for `trained`: the network that `trained` returns began as this one.
+
+    Returns
+    -------
+    TrainedNetwork
+        With an empty manifest.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe, or if `replicate` is negative.
+    """
+    wanted = _recipe_of(name, replicate)
+    dataset = datasets.load(wanted.dataset)
+    keras.utils.set_random_seed(replicate)
+    model = _build(wanted, dataset)
+    accuracy = _accuracy(model, dataset.x_test, dataset.y_test)
+    return TrainedNetwork(model, dataset, wanted, replicate, accuracy, {})
 
 
 def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
@@ -231,6 +255,12 @@ def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
         },
     }
     return _store(folder, _stem(wanted, replicate), weights, manifest)
+
+
+def _recipe_of(name: str, replicate: int) -> Recipe:
+    if replicate < 0:
+        raise ValueError(f"replicate: {replicate} was given; accepted are integers from 0")
+    return recipe(name)
 
 
 def _train_once(wanted: Recipe, replicate: int, cache: Path) -> Path:

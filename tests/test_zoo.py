@@ -322,3 +322,21 @@ def test_networks_are_trained_from_a_shell_unless_they_are_there(
     assert printed[0] == printed[1]
     for line, replicate in zip(printed[0].splitlines(), (0, 2), strict=True):
         assert line.startswith(f"{cache / f'mnist-cnn-{replicate}.npz'}: accuracy 0.")
+
+
+def test_an_untrained_network_is_where_its_training_began(cache, monkeypatch):
+    begun = []
+    monkeypatch.setattr(training, "fit", lambda model, *_: begun.append(model.get_weights()))
+    zoo.trained("mnist-cnn", 3)
+    untrained = zoo.untrained("mnist-cnn", 3)
+    for ours, started in zip(untrained.model.get_weights(), begun[0], strict=True):
+        np.testing.assert_array_equal(ours, started)
+    assert (untrained.recipe, untrained.replicate) == (zoo.recipe("mnist-cnn"), 3)
+    assert not list((settings.ZOO).glob("*"))
+
+
+def test_an_untrained_network_needs_a_recipe_and_a_replicate_too():
+    with pytest.raises(ValueError, match="no recipe"):
+        zoo.untrained("mnist-vgg9")
+    with pytest.raises(ValueError, match="replicate: -1 was given"):
+        zoo.untrained("digits-mlp", -1)
