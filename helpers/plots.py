@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.construction import Constructions
 from helpers.correlations import Pictures
 from helpers.partitions import ISOLATED, Partition
 from helpers.profiles import LesionProfiles
@@ -231,6 +232,35 @@ def subcluster_pictures(
     return figure
 
 
+def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
+    """Draw images made for sub-clusters beside those made for their random twins (Figure 5).
+
+    Parameters
+    ----------
+    made : Constructions
+        Of `construction.constructions`.
+    n_shown : int
+        Sub-clusters to draw, at most, spread evenly over the layers; one row each.
+    """
+    chosen = np.unique(np.linspace(0, len(made.subclusters) - 1, n_shown).round().astype(int))
+    images = made.images[chosen].astype(float)
+    height, width = images.shape[2:4]
+    columns = np.arange(images.shape[1])
+    left = columns * (width + 1) + max(1, width // 3) * (columns > 0)
+    top = np.arange(len(chosen)) * (height + 1)
+    figure, ((axes,),) = _panels(0.4 + 0.58 * len(chosen))
+    axes.imshow(_mosaic(_coloured(images), top, left, ground=0.7), interpolation="nearest")
+    labels = [
+        f"{each.layer}, cluster {each.cluster}\n{len(each.units)} units"
+        for each in (made.subclusters[i] for i in chosen)
+    ]
+    axes.set_yticks(top + (height - 1) / 2, labels, fontsize=7)
+    axes.set_xticks([(width - 1) / 2, left[1:].mean() + (width - 1) / 2], ["true", "random twins"])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
 def against_twins(
     panels: dict[str, pd.DataFrame], label: str, parts: tuple[str, str] | None = None
 ) -> Figure:
@@ -416,11 +446,14 @@ def _coloured(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _mosaic(
-    images: npt.NDArray[np.float64], top: npt.NDArray[np.intp], left: npt.NDArray[np.intp]
+    images: npt.NDArray[np.float64],
+    top: npt.NDArray[np.intp],
+    left: npt.NDArray[np.intp],
+    ground: float = 1.0,
 ) -> npt.NDArray[np.float64]:
-    """Lay out images of shape (rows, columns, height, width, 3) on white."""
+    """Lay out images of shape (rows, columns, height, width, 3) on white, or on a grey ground."""
     height, width = images.shape[2:4]
-    canvas = np.ones((top[-1] + height, left[-1] + width, 3))
+    canvas = np.full((top[-1] + height, left[-1] + width, 3), ground)
     for row, y in zip(images, top, strict=True):
         for image, x in zip(row, left, strict=True):
             canvas[y : y + height, x : x + width] = image

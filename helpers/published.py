@@ -38,8 +38,8 @@ def accuracies(recipe: Recipe) -> dict[str, float]:
     }
 
 
-def lesion_p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
-    """Return what Table 1b was made of for networks of a recipe.
+def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
+    """Return what Table 1 was made of for networks of a recipe.
 
     Parameters
     ----------
@@ -49,17 +49,20 @@ def lesion_p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
     Returns
     -------
     dict of (str, str) to list of float
-        For each measure (importance, class_range) and test (fisher, chi2), the p values of the
-        published networks, ascending. Empty if the paper's table has no such networks.
+        For each measure (importance, class_range; of networks on three channels score, entropy)
+        and test (fisher, chi2), the p values of the published networks, ascending. Empty if the
+        paper's table has no such networks.
     """
     table = pd.read_csv(settings.RESULTS / "published_table1.csv")
     is_published_variant = not recipe.dropout and bool(recipe.pruning_epochs) == (
         recipe.architecture == "mlp"
     )
+    base = recipe.dataset.removesuffix("-rgb")
+    suffix = recipe.dataset.removeprefix(base)
     rows = table[
-        (table["table"] == "1b")
-        & (table["network"] == recipe.architecture)
-        & (table["dataset"] == _DATASETS.get(recipe.dataset))
+        (table["table"] == ("1a" if suffix else "1b"))
+        & (table["network"] == f"{recipe.architecture}{suffix}")
+        & (table["dataset"] == _DATASETS.get(base))
         & is_published_variant
     ]
     return {

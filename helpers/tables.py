@@ -9,7 +9,13 @@ from helpers import coherence, published
 from helpers.protocols import PAPER, Protocol
 from helpers.zoo import Recipe, TrainedNetwork
 
-_MEASURES = {"importance": "importance", "class_range": "class-wise range"}
+_MEASURES = {
+    "importance": "importance",
+    "class_range": "class-wise range",
+    "score": "score",
+    "entropy": "output entropy",
+    "variance": "activation variance",
+}
 _TESTS = {
     "fisher": "Fisher",
     "chi2": "chi²",
@@ -18,13 +24,14 @@ _TESTS = {
 }
 
 
-def lesion_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataFrame:
-    """Return a network's row of Table 1b, beside the published range where there is one.
+def network_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataFrame:
+    """Return a network's row of Table 1, beside the published range where there is one.
 
     Parameters
     ----------
     combined : dict of str to dict
-        For the measures "importance" and "class_range", the result of `statistics.combine`.
+        For measures ("importance", "class_range", "score", "entropy", "variance"), the result
+        of `statistics.combine`.
     recipe : Recipe
         Of the network; chooses the published networks to compare with.
 
@@ -34,18 +41,17 @@ def lesion_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataFr
         One row per measure: numbers of tested and excluded sub-clusters, p values to two
         significant digits, and the published networks' range of p values.
     """
-    theirs = published.lesion_p_values(recipe)
+    theirs = published.p_values(recipe)
     rows = {}
-    for measure, label in _MEASURES.items():
-        ours = combined[measure]
+    for measure, ours in combined.items():
         row = {"tested": str(ours["tested"]), "excluded": str(ours["excluded"])}
         row |= {heading: format_p(ours[test]) for test, heading in _TESTS.items()}
         for test in ("fisher", "chi2"):
             if p_values := theirs.get((measure, test)):
                 low, high = p_values[0], p_values[-1]
                 row[f"published {_TESTS[test]}"] = f"{format_p(low)} to {format_p(high)}"
-        rows[label] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+        rows[_MEASURES[measure]] = row
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
 def comparison(

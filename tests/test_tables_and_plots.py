@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import coherence, importance, plots, published, tables, zoo
+from helpers.construction import Constructions
 from helpers.correlations import Pictures
 from helpers.partitions import Partition
 from helpers.profiles import LesionProfiles
@@ -28,27 +29,27 @@ def profiles():
 
 
 def test_published_medians_are_those_of_the_papers_table():
-    p_values = published.lesion_p_values(zoo.recipe("mnist-mlp"))
+    p_values = published.p_values(zoo.recipe("mnist-mlp"))
     assert np.median(p_values["importance", "fisher"]) == pytest.approx(1.34e-8, rel=1e-2)
     assert np.median(p_values["class_range", "chi2"]) == pytest.approx(0.0347, rel=1e-2)
-    fashion = published.lesion_p_values(zoo.recipe("fashion-cnn"))
+    fashion = published.p_values(zoo.recipe("fashion-cnn"))
     assert np.median(fashion["importance", "fisher"]) == pytest.approx(0.0252, rel=1e-2)
 
 
 @pytest.mark.parametrize("name", ["digits-mlp", "mnist-mlp-dropout", "mnist-cnn-pruned"])
 def test_networks_that_the_paper_did_not_test_have_no_published_p_values(name):
-    assert published.lesion_p_values(zoo.recipe(name)) == {}
+    assert published.p_values(zoo.recipe(name)) == {}
 
 
 def test_a_networks_row_has_the_published_range_beside_it():
     ours = {"tested": 27, "excluded": 1, "fisher": 1.234e-5, "chi2": 0.5}
     ours |= {"exchangeable_fisher": 1e-4, "exchangeable_chi2": np.nan}
     combined = {"importance": ours, "class_range": ours}
-    row = tables.lesion_row(combined, zoo.recipe("mnist-mlp")).loc["importance"]
+    row = tables.network_row(combined, zoo.recipe("mnist-mlp")).loc["importance"]
     assert row["Fisher"] == "1.2e-05"
     assert row["chi², exch."] == "–"
     assert row["published Fisher"] == "2.7e-09 to 3.7e-07"
-    assert "published Fisher" not in tables.lesion_row(combined, zoo.recipe("digits-mlp"))
+    assert "published Fisher" not in tables.network_row(combined, zoo.recipe("digits-mlp"))
 
 
 def test_a_table_for_reading_shows_the_twins_by_their_median(profiles):
@@ -231,3 +232,36 @@ def test_sub_clusters_above_all_their_twins_are_filled(pictures):
 def test_the_addition_table_shows_every_answer():
     figure = plots.addition_table(np.array([[0, 1], [1, 0]]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1", "1", "0"]
+
+
+@pytest.fixture
+def made():
+    """Constructions of three sub-clusters and two twins each, of two by three pixels."""
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 1], "b": [0, 0, 0, 1, -1]})
+    rng = np.random.default_rng(0)
+    scores, entropies, spreads = rng.uniform(0.1, 1, (3, 3, 3))
+    images = rng.uniform(0, 1, (3, 3, 2, 3, 3)).astype(np.float32)
+    chosen = tuple(partition.subclusters(min_size=2))
+    return Constructions(partition, chosen, images, scores, entropies, spreads)
+
+
+def test_constructed_images_stand_in_rows_the_true_one_first(made):
+    figure = plots.constructed_images(made)
+    (shown,) = pixels(figure)
+    np.testing.assert_allclose(shown[:2, :3], made.images[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(shown[-2:, -3:], made.images[2, 2], rtol=1e-6)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "a, cluster 0\n2 units"
+    assert len(pixels(plots.constructed_images(made, n_shown=2))[0]) < len(shown)
+
+
+def test_a_networks_constructions_stand_beside_those_of_table_1a(made):
+    score = coherence.combined(coherence.score(made))
+    row = tables.network_row({"score": score, "variance": score}, zoo.recipe("mnist-rgb-cnn"))
+    assert list(row.index) == ["score", "activation variance"]
+    p_values = published.p_values(zoo.recipe("mnist-rgb-cnn"))["score", "fisher"]
+    assert len(p_values) == 5
+    assert np.median(p_values) == pytest.approx(0.671, abs=1e-3)
+    expected = f"{tables.format_p(p_values[0])} to {tables.format_p(p_values[-1])}"
+    assert row.loc["score", "published Fisher"] == expected
+    assert row.loc["activation variance", "published Fisher"] == "–"
