@@ -106,6 +106,14 @@ def test_pictures_can_be_had_of_one_kind_of_network_alone(parameters, tmp_path):
     assert runs.execute(runs.Run(source, tmp_path / "out.ipynb", parameters)).exists()
 
 
+def test_inputs_can_be_constructed_for_an_untrained_network(tmp_path):
+    source = settings.NOTEBOOKS / "04-input-construction.ipynb"
+    few = {"n_random": 2, "n_steps": 5, "n_clusters": 4, "protocol": "released"}
+    done = runs.execute(runs.Run(source, tmp_path / "out.ipynb", {"trained": False} | few))
+    shown = "\n".join(str(c.outputs) for c in code_cells(nbformat.read(done, as_version=4)))
+    assert "before its training" in shown
+
+
 @pytest.mark.parametrize("path", SECTIONS + PAGES, ids=lambda path: f"{path.parts[-2:]}")
 def test_no_path_of_the_machine_that_executed_them_is_kept(path):
     assert str(settings.ROOT) not in path.read_text()
