@@ -144,7 +144,8 @@ def contrast(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
         As of `statistics.compare`; value is the root mean square contrast (Peli, 1990): the
         standard deviation of the picture's correlations over the inputs, in [0, 1].
     """
-    return _compared(pictures, pictures.true.std(axis=-1), pictures.random.std(axis=-1), protocol)
+    true, random = pictures.true.std(axis=-1), pictures.random.std(axis=-1)
+    return _compared(pictures, true, random, "right", protocol)
 
 
 def agreement(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
@@ -165,7 +166,7 @@ def agreement(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
     lengths = (np.linalg.norm(each, axis=-1) for each in (pictures.true, pictures.random))
     strengths = (pictures.true_strength, pictures.random_strength)
     true, random = (length / strength for length, strength in zip(lengths, strengths, strict=True))
-    return _compared(pictures, true, random, protocol)
+    return _compared(pictures, true, random, "right", protocol)
 
 
 def preference(
@@ -198,7 +199,7 @@ def preference(
     if parts.shape != (n_inputs,) or not np.array_equal(np.unique(parts), (0, 1)):
         raise ValueError(f"parts: 0 or 1 is needed for each of {n_inputs} inputs, both used")
     true, random = (_difference(each, parts == 1) for each in (pictures.true, pictures.random))
-    table = _compared(pictures, np.abs(true), np.abs(random), protocol)
+    table = _compared(pictures, np.abs(true), np.abs(random), "right", protocol)
     return table.assign(preferred=(true > 0).astype(int))
 
 
@@ -217,7 +218,7 @@ def score(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
     pandas.DataFrame
         As of `statistics.compare`; value is the score. Large is extreme.
     """
-    return _constructed(made, made.scores, "right", protocol)
+    return _compared(made, made.scores[:, 0], made.scores[:, 1:], "right", protocol)
 
 
 def output_entropy(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
@@ -233,7 +234,7 @@ def output_entropy(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFr
     pandas.DataFrame
         As of `statistics.compare`; value is the entropy in nats. Small is extreme.
     """
-    return _constructed(made, made.entropies, "left", protocol)
+    return _compared(made, made.entropies[:, 0], made.entropies[:, 1:], "left", protocol)
 
 
 def activation_variance(made: Constructions, protocol: Protocol = PAPER) -> pd.DataFrame:
@@ -251,7 +252,8 @@ def activation_variance(made: Constructions, protocol: Protocol = PAPER) -> pd.D
         Small is extreme. Where a score is 0 no unit is active, which is not consistency: such a
         sub-cluster is excluded as "inactive", one with such a twin as "twins inactive".
     """
-    table = _constructed(made, made.spreads**2, "left", protocol)
+    variances = made.spreads**2
+    table = _compared(made, variances[:, 0], variances[:, 1:], "left", protocol)
     silent = made.scores <= 0
     inactive = np.where(silent[:, 0], "inactive", "twins inactive")
     excluded = np.where(silent.any(axis=1), inactive, table["excluded"])
@@ -322,23 +324,16 @@ def combined(
     return statistics.combine(table, side, protocol.ties, seed)
 
 
-def _constructed(
-    made: Constructions, values: npt.NDArray[np.float64], side: Side, protocol: Protocol
-) -> pd.DataFrame:
-    description = made.partition.describe(made.subclusters)
-    options = (side, protocol.ties, protocol.keeps_complete)
-    return statistics.compare(description, values[:, 0], values[:, 1:], *options)
-
-
 def _compared(
-    pictures: Pictures,
+    measured: Pictures | Constructions,
     true: npt.NDArray[np.float64],
     random: npt.NDArray[np.float64],
+    side: Side,
     protocol: Protocol,
 ) -> pd.DataFrame:
-    description = pictures.partition.describe(pictures.subclusters)
-    options = (protocol.ties, protocol.keeps_complete)
-    return statistics.compare(description, true, random, "right", *options)
+    description = measured.partition.describe(measured.subclusters)
+    options = (side, protocol.ties, protocol.keeps_complete)
+    return statistics.compare(description, true, random, *options)
 
 
 def _difference(

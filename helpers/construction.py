@@ -311,14 +311,14 @@ class _Graph:
     ) -> npt.NDArray[np.float32]:
         """Return one image per row of weights; a new session draws the same transforms again."""
         n_missing = self.shape[0] - len(weights)
-        given = {self.weights: np.pad(weights, ((0, n_missing), (0, 0)))}
+        padded = np.pad(weights, ((0, n_missing), (0, 0)))
         step, image = self.tensors("vis_op"), self.tensors("input")
         with tf1.Session(graph=self.graph) as session:
             session.run(self.initialise)
             session.run(self.start, dict(zip(self.starts, self._noise(first, seed), strict=True)))
             update = session.make_callable(step, [self.weights])
             for _ in range(n_steps):
-                update(given[self.weights])
+                update(padded)
             return np.asarray(session.run(image)[: len(weights)])
 
     def _noise(self, first: int, seed: int) -> list[npt.NDArray[np.float32]]:

@@ -4,7 +4,7 @@ Lucid 0.3.8 was written for TensorFlow 1: its modules say ``import tensorflow as
 is now ``tensorflow.compat.v1``, and two of them reach into ``tensorflow.contrib``, which is gone.
 This room imports Lucid once, with that module in the place of ``tensorflow``, and puts everything
 back; supplies the one function of ``contrib`` that we need, rotation; and turns a Keras model into
-what Lucid takes for a model, a frozen graph. Nothing else in this package knows of TensorFlow 1.
+what Lucid takes for a model, a frozen graph. Only `construction` goes through it.
 
 Lucid's graphs and sessions are closed worlds: eager Keras in the same process does not notice.
 """
