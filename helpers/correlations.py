@@ -5,7 +5,6 @@ sub-cluster is the mean of its units' maps, once their signs are aligned; the pi
 twins are what it must be compared with.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from helpers import forward
+from helpers import forward, settings
 from helpers.backend import keras
 from helpers.partitions import ISOLATED, Partition, SubCluster
 
@@ -304,7 +303,7 @@ def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Floats:
         return np.asarray(2 * rankdata(rows, axis=1) - (len(columns) + 1))
 
     n_blocks = -(-columns.shape[1] // _BLOCK)
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
+    with ThreadPoolExecutor(settings.n_cores()) as executor:
         return np.concatenate(list(executor.map(centred, np.array_split(columns.T, n_blocks))))
 
 

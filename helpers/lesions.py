@@ -10,9 +10,11 @@ keeping every stage's pre-activations and responses, and a lesion then costs
 
 A lesioned unit's pre-activation is zero, but its response need not be: behind batch
 normalisation it is a constant, which is propagated.
+
+Lesions on top of a given one are treated alike: what the given one changes is computed once, and
+each lesion starts from there.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,11 +25,17 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from helpers import settings
 from helpers.backend import keras
 from helpers.forward import Array, Chain, chain
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 """Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
+
+Group = tuple[Lesion, Sequence[Lesion]]
+"""A lesion that is given, and lesions that come on top of it."""
+
+_ByStage = dict[int, npt.NDArray[np.intp]]
 
 Rows = slice | npt.NDArray[np.intp]
 
@@ -66,7 +74,7 @@ def correct(
         belong together.
     """
     right = np.empty((len(lesions), len(x)), dtype=bool)
-    for images, batch in _correct_in_batches(chain(model), x, y, lesions):
+    for images, batch in _correct_in_batches(chain(model), x, y, [({}, lesions)]):
         right[:, images] = batch
     return right
 
@@ -93,35 +101,69 @@ def correct_counts(
     ValueError
         As in `correct`.
     """
+    return correct_counts_given(model, x, y, [({}, lesions)])[0]
+
+
+def correct_counts_given(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.integer[Any]],
+    groups: Sequence[Group],
+) -> list[npt.NDArray[np.int64]]:
+    """Count the images of each class that are classified correctly under two lesions at once.
+
+    Parameters
+    ----------
+    model, x, y
+        As in `correct`.
+    groups : sequence of (mapping, sequence of mapping)
+        A lesion that is given, and lesions that come on top of it. The less the latter leave to
+        do, the faster: let the given one be that of the earlier layer.
+
+    Returns
+    -------
+    list of ndarray of int64, shape (n_lesions, n_outputs)
+        For each group, what is left by each of its lesions together with the given one.
+
+    Raises
+    ------
+    ValueError
+        As in `correct`.
+    """
     network = chain(model)
     n_outputs = network.stages[-1].n_units
-    counts = np.zeros((len(lesions), n_outputs), dtype=np.int64)
-    for images, batch in _correct_in_batches(network, x, y, lesions):
+    sizes = [len(lesions) for _, lesions in groups]
+    counts = np.zeros((sum(sizes), n_outputs), dtype=np.int64)
+    for images, batch in _correct_in_batches(network, x, y, groups):
         one_hot = np.eye(n_outputs, dtype=np.float32)[y[images]]
         counts += (batch.astype(np.float32) @ one_hot).astype(np.int64)
-    return counts
+    ends = np.cumsum(sizes, dtype=int)
+    return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def _correct_in_batches(
     network: Chain,
     x: npt.NDArray[np.float32],
     y: npt.NDArray[np.integer[Any]],
-    lesions: Sequence[Lesion],
+    groups: Sequence[Group],
 ) -> Iterator[tuple[slice, npt.NDArray[np.bool_]]]:
-    """Yield batches of images with what is right of them, shape (n_lesions, batch).
+    """Yield batches of images with what is right of them, shape (lesions of all groups, batch).
 
     Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
     use one core only, and would otherwise leave the others idle.
     """
     _check_images(network, x, y)
-    by_stage = [_checked(network, lesion) for lesion in lesions]
+    by_stage = [
+        (_checked(network, given), [_checked(network, lesion) for lesion in lesions])
+        for given, lesions in groups
+    ]
     size = _batch_size(network, x) if len(x) else 1
     batches = [slice(start, start + size) for start in range(0, len(x), size)]
 
     def judge(images: slice) -> npt.NDArray[np.bool_]:
         return _correct(network, x[images], y[images], by_stage)
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as executor:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(settings.n_cores()) as executor:
         done = tqdm(
             executor.map(judge, batches),
             "lesions",
@@ -136,7 +178,7 @@ def _correct_in_batches(
 
 @dataclass(frozen=True)
 class _Trace:
-    """What one stage did in the intact network, and what it would do without its inputs.
+    """What one stage did under a given lesion, and what it would do without its inputs.
 
     Attributes
     ----------
@@ -156,12 +198,28 @@ class _Trace:
 
 def _run(network: Chain, images: npt.NDArray[np.float32]) -> list[_Trace]:
     """Run the intact network and keep what lesions start from."""
+    inputs = network.enter(images)
+    stage = network.stages[0]
+    orphaned = stage.linear(inputs[:1] * 0) + stage.bias
+    return _run_from(network, 0, stage.linear(inputs) + stage.bias, orphaned, {})
+
+
+def _run_given(network: Chain, intact: list[_Trace], given: _ByStage) -> list[_Trace]:
+    """Run the network under a lesion, from where it departs from the intact one."""
+    if not given:
+        return intact
+    first = min(given)
+    start = intact[first]
+    return intact[:first] + _run_from(network, first, start.preactivations, start.orphaned, given)
+
+
+def _run_from(
+    network: Chain, first: int, preactivations: Array, orphaned: Array, given: _ByStage
+) -> list[_Trace]:
+    """Run a network on from a stage's pre-activations, under a lesion."""
     traces = []
-    responses = network.enter(images)
-    silence = responses[:1] * 0
-    for stage in network.stages:
-        preactivations = stage.linear(responses) + stage.bias
-        orphaned = stage.linear(silence) + stage.bias
+    for index, stage in enumerate(network.stages[first:], first):
+        preactivations = _silenced(preactivations, given.get(index))
         responses = stage.respond(_own(preactivations))
         silence = stage.respond(orphaned * 0)
         is_silent = not np.any(keras.ops.convert_to_numpy(silence))
@@ -169,6 +227,9 @@ def _run(network: Chain, images: npt.NDArray[np.float32]) -> list[_Trace]:
         if isinstance(departures, np.ndarray):
             departures = np.asfortranarray(departures)
         traces.append(_Trace(preactivations, departures, orphaned))
+        for following in network.stages[index + 1 : index + 2]:
+            preactivations = following.linear(responses) + following.bias
+            orphaned = following.linear(silence) + following.bias
     return traces
 
 
@@ -181,21 +242,27 @@ def _correct(
     network: Chain,
     images: npt.NDArray[np.float32],
     classes: npt.NDArray[np.integer[Any]],
-    lesions: Sequence[dict[int, npt.NDArray[np.intp]]],
+    groups: Sequence[tuple[_ByStage, Sequence[_ByStage]]],
 ) -> npt.NDArray[np.bool_]:
-    """Say which images of one batch are classified correctly under each lesion."""
-    traces = _run(network, images)
+    """Say which images of one batch are classified correctly under the lesions of all groups."""
+    intact = _run(network, images)
     # Fresh arrays cost more (page faults) than the arithmetic on them: all lesions share these.
     workspace = [
         None if stage.is_convolution else np.empty((len(images), stage.n_units), np.float32)
         for stage in network.stages
     ]
-    intact = np.asarray(traces[-1].preactivations).argmax(axis=-1) == classes
-    right = np.tile(intact, (len(lesions), 1))
-    for row, lesion in zip(right, lesions, strict=True):
-        if lesion:
-            rows, logits = _logits(network, traces, workspace, lesion)
-            row[rows] = logits.argmax(axis=-1) == classes[rows]
+    right = np.empty((sum(len(lesions) for _, lesions in groups), len(images)), dtype=bool)
+    free_rows = iter(right)
+    for given, lesions in groups:
+        if not lesions:
+            continue
+        traces = _run_given(network, intact, given)
+        under_given = np.asarray(traces[-1].preactivations).argmax(axis=-1) == classes
+        for lesion, row in zip(lesions, free_rows, strict=False):
+            row[:] = under_given
+            if lesion:
+                rows, logits = _logits(network, traces, workspace, lesion, given)
+                row[rows] = logits.argmax(axis=-1) == classes[rows]
     return right
 
 
@@ -203,7 +270,8 @@ def _logits(
     network: Chain,
     traces: list[_Trace],
     workspace: list[npt.NDArray[np.float32] | None],
-    lesion: dict[int, npt.NDArray[np.intp]],
+    lesion: _ByStage,
+    given: _ByStage,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
     """Return which images a lesion affects, and the outputs' pre-activations for them."""
     last = len(network.stages) - 1
@@ -211,13 +279,15 @@ def _logits(
     if first == last:
         return slice(None), np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
     rows, preactivations = _without(network, traces, workspace, first, lesion)
-    preactivations = _silenced(preactivations, lesion.get(first + 1))
-    for index in range(first + 2, last + 1):
-        stage, out = network.stages[index], workspace[index]
-        responses = network.stages[index - 1].respond(preactivations)
-        preactivations = stage.linear(responses, out=None if out is None else out[: len(responses)])
-        preactivations += stage.bias
+    for index in range(first + 1, last + 1):
+        if index > first + 1:
+            stage, out = network.stages[index], workspace[index]
+            responses = network.stages[index - 1].respond(preactivations)
+            out = None if out is None else out[: len(responses)]
+            preactivations = stage.linear(responses, out=out)
+            preactivations += stage.bias
         preactivations = _silenced(preactivations, lesion.get(index))
+        preactivations = _silenced(preactivations, given.get(index))
     return rows, np.asarray(preactivations)
 
 
@@ -226,7 +296,7 @@ def _without(
     traces: list[_Trace],
     workspace: list[npt.NDArray[np.float32] | None],
     index: int,
-    lesion: dict[int, npt.NDArray[np.intp]],
+    lesion: _ByStage,
 ) -> tuple[Rows, Array]:
     """Return the affected images and their pre-activations behind the first lesioned stage."""
     units, out = lesion[index], workspace[index + 1]
@@ -284,12 +354,13 @@ def _silenced(preactivations: Array, units: npt.NDArray[np.intp] | None) -> Arra
 def _batch_size(network: Chain, x: npt.NDArray[np.float32]) -> int:
     """Return how many images a core works on at once.
 
-    Few enough for the traces to fit into `_TRACE_BYTES`, and for one dense layer's activations
-    to stay in a core's cache.
+    Few enough for the traces to fit into `_TRACE_BYTES`, for one dense layer's activations to
+    stay in a core's cache, and for every core to have some.
     """
     traces = _run(network, x[:1])
     n_values = sum(np.prod(t.preactivations.shape) + np.prod(t.departures.shape) for t in traces)
-    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, _CACHED_IMAGES))
+    share = -(-len(x) // settings.n_cores())
+    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _CACHED_IMAGES)))
 
 
 def _check_images(
@@ -304,7 +375,7 @@ def _check_images(
         raise ValueError(f"y: classes {y.min()} to {y.max()} were given for {n_outputs} outputs")
 
 
-def _checked(network: Chain, lesion: Lesion) -> dict[int, npt.NDArray[np.intp]]:
+def _checked(network: Chain, lesion: Lesion) -> _ByStage:
     """Return a lesion by stage, without layers in which nothing is lesioned."""
     by_stage = {}
     for layer, given in lesion.items():

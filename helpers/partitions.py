@@ -129,7 +129,12 @@ class Partition:
         )
 
     def random_twins(
-        self, subcluster: SubCluster, n: int, rng: np.random.Generator, pool: Pool = "live"
+        self,
+        subcluster: SubCluster,
+        n: int,
+        rng: np.random.Generator,
+        pool: Pool = "live",
+        outside: Sequence[int] | npt.NDArray[np.intp] = (),
     ) -> npt.NDArray[np.intp]:
         """Draw random sets of units to compare a sub-cluster with.
 
@@ -143,6 +148,9 @@ class Partition:
             Source of randomness.
         pool : {"live", "all"}
             Whether units are drawn from those of the layer that belong to a cluster, or from all.
+        outside : array-like of int, optional
+            Units of the layer that are not drawn, such as those of another sub-cluster that is
+            lesioned at the same time.
 
         Returns
         -------
@@ -153,12 +161,18 @@ class Partition:
         Raises
         ------
         ValueError
-            If there is no such pool.
+            If there is no such pool, or if fewer units are left in it than the sub-cluster has.
         """
         if pool not in ("live", "all"):
             raise ValueError(f"pool: {pool!r} was given; accepted are live, all")
         layer = subcluster.layer
         units = self.live_units(layer) if pool == "live" else np.arange(len(self.labels[layer]))
+        units = np.setdiff1d(units, np.asarray(outside, dtype=np.intp), assume_unique=True)
+        if len(units) < len(subcluster.units):
+            raise ValueError(
+                f"outside: {len(units)} units of {layer!r} are left to draw "
+                f"{len(subcluster.units)} from"
+            )
         shuffled = rng.permuted(np.tile(units, (n, 1)), axis=1)
         return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
 

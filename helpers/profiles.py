@@ -98,7 +98,7 @@ def lesion_profiles(
     """
     if n_random < 1:
         raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
-    _check_widths(model, partition)
+    check_widths(model, partition)
     rng = np.random.default_rng(seed)
     subclusters = tuple(partition.subclusters())
     chosen: list[lesions.Lesion] = [{}]
@@ -166,7 +166,14 @@ def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.ob
     return np.array([common // size if size else 0 for size in sizes], dtype=object), common
 
 
-def _check_widths(model: keras.Model, partition: Partition) -> None:
+def check_widths(model: keras.Model, partition: Partition) -> None:
+    """Check that a partition has one label per unit of the model.
+
+    Raises
+    ------
+    ValueError
+        Names the layer that does not fit.
+    """
     for layer in partition.hidden:
         n_units = model.get_layer(layer).output.shape[-1]
         if len(partition.labels[layer]) != n_units:

@@ -20,8 +20,17 @@ def correct(model, x, y, lesions):
             for array in values:
                 array[..., units] = 0
             layer.set_weights(values)
-        right.append(copy.predict(x, batch_size=100, verbose=0).argmax(-1) == y)
+        right.append(copy.predict_on_batch(x).argmax(-1) == y)
     return np.array(right)
+
+
+def union(*lesions):
+    """One lesion of all units that several lesion."""
+    layers = {layer for lesion in lesions for layer in lesion}
+    return {
+        layer: sorted({int(unit) for lesion in lesions for unit in lesion.get(layer, ())})
+        for layer in layers
+    }
 
 
 def half_width(x):

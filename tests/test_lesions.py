@@ -106,6 +106,75 @@ def test_a_lesion_equals_zeroing_the_weights_into_the_units(make):
     np.testing.assert_array_equal(lesions.correct(model, x, y, chosen), expected)
 
 
+def lesions_to_pair(model):
+    """Lesions of nothing, of some, most and all units of every layer, and of two layers."""
+    widths = {x.name: x.kernel.shape[-1] for x in model.layers if hasattr(x, "kernel")}
+    chosen = [{}, *({name: [0, 2]} for name in widths)]
+    chosen += [{name: range(1, width)} for name, width in widths.items()]
+    chosen += [{name: range(width)} for name, width in widths.items()]
+    first, second, *_, last = widths
+    return [*chosen, {first: [1], second: [0, 1]}, {first: range(3), last: [1]}, {second: []}]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_lesion_on_top_of_a_given_one_equals_zeroing_the_weights_into_both(make):
+    model = randomised(make(), seed=1)
+    x = noise((60, *model.input_shape[1:]))
+    y = np.random.default_rng(1).integers(0, 4, 60)
+    chosen = lesions_to_pair(model)
+    both = [brute_force.union(given, on_top) for given in chosen for on_top in chosen]
+    right = brute_force.correct(model, x, y, both)
+    expected = np.array([np.bincount(y[row], minlength=4) for row in right])
+    found = lesions.correct_counts_given(model, x, y, [(given, chosen) for given in chosen])
+    assert [each.dtype for each in found] == [np.dtype(np.int64)] * len(chosen)
+    np.testing.assert_array_equal(found, expected.reshape(len(chosen), len(chosen), 4))
+
+
+def small_mlp(n_images=40):
+    model = randomised(networks.mlp((3, 3, 1), 4, width=8))
+    return model, noise((n_images, 3, 3, 1)), np.random.default_rng(1).integers(0, 4, n_images)
+
+
+def test_either_of_two_lesions_may_be_the_given_one():
+    one, other = {"dense_1": [0, 1, 5]}, {"dense_1": [5, 6], "dense_3": range(6)}
+    found = lesions.correct_counts_given(*small_mlp(), [(one, [other]), (other, [one])])
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_lesion_on_top_of_itself_changes_nothing():
+    chosen = [{"dense_1": range(3)}, {"dense_2": range(7)}, {"dense_4": [2]}, {"output": [0]}]
+    found = lesions.correct_counts_given(*small_mlp(), [(each, [each]) for each in chosen])
+    np.testing.assert_array_equal(
+        np.concatenate(found), lesions.correct_counts(*small_mlp(), chosen)
+    )
+
+
+def test_groups_may_differ_in_size_and_be_empty():
+    model, x, y = small_mlp()
+    some = [{"dense_2": [0]}, {}, {"dense_3": [1, 2, 3]}]
+    given = [{"dense_1": [4]}, {"dense_2": range(8)}, {}, {"dense_3": [0]}]
+    sizes = [0, 3, 0, 1]
+    groups = [(one, some[:size]) for one, size in zip(given, sizes, strict=True)]
+    found = lesions.correct_counts_given(model, x, y, groups)
+    assert [each.shape for each in found] == [(size, 4) for size in sizes]
+    for (one, on_top), counts in zip(groups, found, strict=True):
+        together = [brute_force.union(one, each) for each in on_top]
+        np.testing.assert_array_equal(counts, lesions.correct_counts(model, x, y, together))
+
+
+def test_no_groups_give_no_counts():
+    assert lesions.correct_counts_given(*small_mlp(), []) == []
+
+
+def test_double_lesions_do_not_depend_on_how_images_are_batched(monkeypatch):
+    model, x, y = small_mlp()
+    chosen = lesions_to_pair(model)
+    groups = [(given, chosen) for given in chosen[::3]]
+    whole = lesions.correct_counts_given(model, x, y, groups)
+    monkeypatch.setattr(lesions, "_CACHED_IMAGES", 7)
+    np.testing.assert_array_equal(lesions.correct_counts_given(model, x, y, groups), whole)
+
+
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn"])
 def test_lesions_of_trained_networks_equal_brute_force(name):
     network = zoo.trained(name)
@@ -173,8 +242,13 @@ def test_no_images_give_empty_results():
 )
 def test_units_that_do_not_exist_are_refused(lesion, message):
     model = networks.mlp((2, 2, 1), 3, width=4)
+    x, y = noise((2, 2, 2, 1)), np.zeros(2, int)
     with pytest.raises(ValueError, match=message):
-        lesions.correct(model, noise((2, 2, 2, 1)), np.zeros(2, int), [lesion])
+        lesions.correct(model, x, y, [lesion])
+    with pytest.raises(ValueError, match=message):
+        lesions.correct_counts_given(model, x, y, [(lesion, [])])
+    with pytest.raises(ValueError, match=message):
+        lesions.correct_counts_given(model, x, y, [({"dense_2": [0]}, [lesion])])
 
 
 @pytest.mark.parametrize(

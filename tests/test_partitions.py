@@ -328,6 +328,52 @@ def test_twins_of_a_complete_sub_cluster_equal_it():
     np.testing.assert_array_equal(twins, [[0, 2, 3]] * 4)
 
 
+def test_twins_can_be_kept_outside_other_units():
+    partition = Partition.from_labels({"a": [0, 0, -1, 1, 1, 0, 2, 2, 0]})
+    pair, other = partition.subclusters()[1:]
+    twins = partition.random_twins(pair, 500, np.random.default_rng(0), outside=other.units)
+    assert twins.shape == (500, 2)
+    assert (np.diff(twins, axis=1) > 0).all()
+    np.testing.assert_array_equal(np.unique(twins), [0, 1, 3, 4, 5, 8])
+
+
+@pytest.mark.parametrize(("pool", "n_sets"), [("live", 10), ("all", 15)])
+def test_every_set_outside_other_units_is_equally_likely_to_be_a_twin(pool, n_sets):
+    partition = Partition.from_labels({"a": [0, 2, -1, 1, 1, 0, 2, 0]})
+    pair, other = partition.subclusters()[1:]
+    rng = np.random.default_rng(0)
+    twins = partition.random_twins(pair, 5000, rng, pool, outside=other.units)
+    sets, counts = np.unique(twins, axis=0, return_counts=True)
+    assert len(sets) == n_sets
+    assert not np.isin(sets, other.units).any()
+    assert scipy.stats.chisquare(counts).pvalue > 0.001
+
+
+def test_twins_are_all_that_is_left_if_no_more_is():
+    partition = Partition.from_labels({"a": [0, 1, 1, -1, 0, 1]})
+    one, other = partition.subclusters()
+    twins = partition.random_twins(one, 4, np.random.default_rng(0), outside=other.units)
+    np.testing.assert_array_equal(twins, [[0, 4]] * 4)
+
+
+@pytest.mark.parametrize(("pool", "n_left"), [("live", 2), ("all", 3)])
+def test_too_few_units_to_draw_twins_from_are_refused(pool, n_left):
+    partition = Partition.from_labels({"a": [0, 0, 0, -1, 0, 1]})
+    large = partition.subclusters()[0]
+    with pytest.raises(ValueError, match=f"outside: {n_left} units of 'a' are left to draw 4"):
+        partition.random_twins(large, 3, np.random.default_rng(0), pool, outside=[0, 1, 5])
+
+
+EARLIER_TWINS = [[2, 5, 6], [2, 4, 9], [0, 6, 9]]
+
+
+@pytest.mark.parametrize("options", [{}, {"outside": ()}, {"outside": [3]}])
+def test_twins_are_what_they_have_always_been_if_no_live_unit_is_left_out(options):
+    wide = OWN.subclusters()[1]
+    twins = OWN.random_twins(wide, 3, np.random.default_rng(0), **options)
+    np.testing.assert_array_equal(twins, EARLIER_TWINS)
+
+
 def test_twins_are_determined_by_their_generator():
     subcluster = SubCluster("wide", 9, np.array([1, 2, 4]))
     draws = [OWN.random_twins(subcluster, 9, np.random.default_rng(seed)) for seed in (0, 0, 1)]
