@@ -40,6 +40,9 @@ class Protocol:
         `Partition.random_twins`. Isolated units are never driven by any input.
     sign_iterations : int
         Passes of the sign alignment of correlation maps, see `correlations.align_signs`.
+    taxonomy : {"text", "code"}
+        Whose rules sort sub-clusters into kinds, and say when one matters given another, see
+        `importance.taxonomy` and `dependencies.conditional_importance`.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Protocol:
     accuracy: Literal["overall", "class_mean"]
     construction_pool: Pool
     sign_iterations: int
+    taxonomy: Literal["text", "code"]
 
 
 PAPER = Protocol(
@@ -63,6 +67,7 @@ PAPER = Protocol(
     accuracy="overall",
     construction_pool="live",
     sign_iterations=20,
+    taxonomy="text",
 )
 """The paper's text. Ties count against significance; what is undefined is excluded, and counted."""
 
@@ -76,6 +81,7 @@ RELEASED = Protocol(
     accuracy="class_mean",
     construction_pool="all",
     sign_iterations=0,
+    taxonomy="code",
 )
 """The released code behind the published numbers, as its audit found it."""
 

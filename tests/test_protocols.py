@@ -20,6 +20,7 @@ from helpers.protocols import PAPER, RELEASED
         ("accuracy", "overall", "class_mean"),
         ("construction_pool", "live", "all"),
         ("sign_iterations", 20, 0),
+        ("taxonomy", "text", "code"),
     ],
 )
 def test_the_protocols_differ_in_every_choice(choice, paper, released):
