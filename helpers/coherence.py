@@ -128,6 +128,36 @@ def class_range(
     )
 
 
+def profile_range(profiles: LesionProfiles, protocol: Protocol = PAPER) -> pd.DataFrame:
+    """Test each sub-cluster for a large range of its profile of damages, whatever their size.
+
+    The class-wise range divides by the mean damage and so shrinks as the damage grows, because
+    no class can lose more than all. The length of the profile has no such effect.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `profiles.lesion_profiles`.
+    protocol : Protocol
+        How ties count, and whether complete sub-clusters are tested.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `statistics.compare`; value is the largest less the smallest loss of a class's
+        accuracy, divided by the Euclidean length of all losses, in [0, sqrt(2)]; 0 without any
+        loss or gain. Large is extreme.
+    """
+    return statistics.compare(
+        profiles.describe(),
+        _spans(profiles.true, profiles),
+        _spans(profiles.random, profiles),
+        "right",
+        protocol.ties,
+        protocol.keeps_complete,
+    )
+
+
 def contrast(pictures: Pictures, protocol: Protocol = PAPER) -> pd.DataFrame:
     """Test each sub-cluster of a network for a picture of high contrast.
 
@@ -351,6 +381,16 @@ def _ranges(
     counts: npt.NDArray[np.int64], profiles: LesionProfiles, protocol: Protocol
 ) -> npt.NDArray[np.float64]:
     return class_wise_range(counts, profiles.intact, profiles.class_sizes, protocol.keeps_undefined)
+
+
+def _spans(counts: npt.NDArray[np.int64], profiles: LesionProfiles) -> npt.NDArray[np.float64]:
+    present = profiles.class_sizes > 0
+    losses = (profiles.intact - counts)[..., present] / profiles.class_sizes[present]
+    lengths = np.linalg.norm(losses, axis=-1)
+    spread = np.ptp(losses, axis=-1)
+    ratios = np.divide(spread, lengths, out=np.zeros_like(spread), where=lengths > 0)
+    # Equal profiles must tie, whatever the rounding of their lengths.
+    return np.asarray(np.round(ratios, 9))
 
 
 def _redrawn(

@@ -2,10 +2,16 @@
 
 import pandas as pd
 
-from helpers import settings
+from helpers import settings, statistics
 from helpers.zoo import Recipe
 
 _DATASETS = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+
+_TABLE_1 = (
+    *("mlp", "mlp-rgb", "cnn", "cnn-rgb", "vgg", "vgg-regularized"),
+    *("resnet18", "resnet50", "vgg16", "vgg19"),
+)
+"""Order of the rows."""
 
 
 def accuracies(recipe: Recipe) -> dict[str, float]:
@@ -36,6 +42,30 @@ def accuracies(recipe: Recipe) -> dict[str, float]:
         str(name): float(numbers[name].iloc[0]) if len(numbers) else float("nan")
         for name in numbers
     }
+
+
+def table1() -> pd.DataFrame:
+    """Return the paper's Table 1: p values of all its networks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per network, measure and test: network, such as "vgg, cifar10"; measure
+        (importance, class_range, score, entropy); test (fisher, chi2); n_networks; p, the median
+        over the networks, as the paper prints it; bound, a valid p value made from it, see
+        `statistics.median_bound`.
+    """
+    table = pd.read_csv(settings.RESULTS / "published_table1.csv")
+    position = {name: i for i, name in enumerate(_TABLE_1)}
+    table = table.sort_values("network", key=lambda names: names.map(position), kind="stable")
+    groups = table.assign(network=table["network"] + ", " + table["dataset"]).groupby(
+        ["network", "measure", "test"], sort=False
+    )["p_value"]
+    rows = [
+        (*key, len(group), statistics.median_p_value(group), statistics.median_bound(group))
+        for key, group in groups
+    ]
+    return pd.DataFrame(rows, columns=["network", "measure", "test", "n_networks", "p", "bound"])
 
 
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:

@@ -95,10 +95,15 @@ def compare(
         **{f"random_{i + 1}": random[:, i] for i in range(random.shape[1])},
         excluded=np.where(is_tested, "", "complete"),
         p=[
-            p_value(one, twins, side, ties) if tested else np.nan
-            for one, twins, tested in zip(true, random, is_tested, strict=True)
+            p_value(one, others, side, ties) if tested else np.nan
+            for one, others, tested in zip(true, random, is_tested, strict=True)
         ],
     )
+
+
+def twins(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns random_1 to random_n of a table of `compare`."""
+    return table.filter(regex=r"^random_\d+$")
 
 
 def fisher(p_values: npt.ArrayLike, n_random: int) -> float:
@@ -249,13 +254,14 @@ def combine(
         exchangeable_chi2, NaN where no sub-cluster was tested or the test is not defined.
     """
     tested = table[table["excluded"] == ""]
-    random = tested.filter(regex=r"^random_\d+$")
+    random = twins(tested)
     row: dict[str, Any] = {"tested": len(tested), "excluded": len(table) - len(tested)}
     row |= dict.fromkeys(("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2"), np.nan)
     if len(tested):
         row["fisher"] = fisher(tested["p"], random.shape[1])
         row["chi2"] = chi2(tested["p"], random.shape[1])
-    if len(tested) and ties == "inclusive":
+    has_ranks = not (tested["value"].isna().any() or random.isna().any(axis=None))
+    if len(tested) and ties == "inclusive" and has_ranks:
         rng = np.random.default_rng(seed)
         values = (tested["value"], random, side)
         row["exchangeable_fisher"] = exchangeable(*values, "fisher", rng=rng)
@@ -305,6 +311,50 @@ def holm(p_values: npt.ArrayLike, fwer: float = 0.05) -> npt.NDArray[np.bool_]:
         If there are no p values, or one is NaN or outside [0, 1], or `fwer` outside (0, 1).
     """
     return _multiple(p_values, "fwer", fwer, "holm")
+
+
+def multiple_comparisons(
+    table: pd.DataFrame, fdr: float = 0.05, fwer: float = 0.05
+) -> pd.DataFrame:
+    """Say which of many tests stay significant when all are taken into account (appendix A.7).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row per test, with columns test, the family that it belongs to, and p, in [0, 1]; NaN
+        where no test was possible, which is then neither counted nor significant.
+    fdr : float
+        False discovery rate to allow in each family, in (0, 1).
+    fwer : float
+        Family-wise error rate to allow over the whole table, in (0, 1).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table, and: by_itself, whether p is below `fwer`; benjamini_hochberg, whether the
+        test is significant within its family, as Table 4 has it; holm, whether it is over the
+        whole table, as Table 5 has it.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or as in `benjamini_hochberg` and `holm`.
+    """
+    missing = {"test", "p"} - set(table)
+    if missing:
+        raise ValueError(f"table: no column {', '.join(sorted(missing))}")
+    is_test = table["p"].notna()
+    tests = table[is_test]
+    verdicts = pd.DataFrame(
+        False, index=table.index, columns=["by_itself", "benjamini_hochberg", "holm"]
+    )
+    if len(tests):
+        verdicts.loc[is_test, "by_itself"] = tests["p"] < fwer
+        verdicts.loc[is_test, "benjamini_hochberg"] = tests.groupby("test")["p"].transform(
+            lambda family: benjamini_hochberg(family, fdr)
+        )
+        verdicts.loc[is_test, "holm"] = holm(tests["p"], fwer)
+    return pd.concat([table, verdicts], axis=1)
 
 
 def median_p_value(p_values: npt.ArrayLike) -> float:

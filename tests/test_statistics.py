@@ -84,6 +84,13 @@ def test_comparing_adds_the_values_to_the_description():
     np.testing.assert_array_equal(table[twins], RANDOM)
 
 
+def test_the_twins_of_a_table_are_its_numbered_columns():
+    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
+    table = table.assign(random_mean=0, random_std=0, random=0, not_random_1=0)
+    assert statistics.twins(table).columns.tolist() == [f"random_{i}" for i in range(1, 5)]
+    np.testing.assert_array_equal(statistics.twins(table), RANDOM)
+
+
 def test_comparing_excludes_complete_sub_clusters_unless_they_are_kept():
     table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
     assert table["excluded"].tolist() == ["", "", "complete"]
@@ -422,6 +429,121 @@ def test_corrections_equal_their_definitions():
 def test_corrections_refuse_what_is_no_probability(correct, p, level, message):
     with pytest.raises(ValueError, match=message):
         correct(p, level)
+
+
+def step_up(p, level):
+    """Benjamini and Hochberg (1995): reject up to the largest p below its share of the level."""
+    order, last = sorted(range(len(p)), key=lambda i: p[i]), 0
+    for rank, i in enumerate(order, 1):
+        if p[i] <= rank / len(p) * level:
+            last = rank
+    return {i: rank <= last for rank, i in enumerate(order, 1)}
+
+
+def step_down(p, level):
+    """Holm (1979): reject from the smallest p on, until one is above its share of the level."""
+    order, goes_on, rejected = sorted(range(len(p)), key=lambda i: p[i]), True, {}
+    for rank, i in enumerate(order):
+        goes_on = goes_on and p[i] <= level / (len(p) - rank)
+        rejected[i] = goes_on
+    return rejected
+
+
+def test_the_published_example_has_four_discoveries_at_a_rate_and_three_for_sure():
+    shuffled = np.random.default_rng(0).permutation(PUBLISHED)
+    table = statistics.multiple_comparisons(pd.DataFrame({"test": "one", "p": shuffled}))
+    assert sorted(table["p"][table["benjamini_hochberg"]]) == PUBLISHED[:4]
+    assert sorted(table["p"][table["holm"]]) == PUBLISHED[:3]
+    assert sorted(table["p"][table["by_itself"]]) == PUBLISHED[:9]
+
+
+def comparisons(seed):
+    """Tests in families of different sizes, in any order, some of which were not possible."""
+    rng = np.random.default_rng(seed)
+    p = rng.random(40) ** rng.integers(1, 9, 40)
+    p[rng.random(40) < 0.2] = np.nan
+    test = rng.choice(["a", "b", "c", "d"], 40, p=[0.6, 0.2, 0.15, 0.05])
+    return pd.DataFrame({"test": test, "p": p, "network": range(40)}, rng.permutation(40))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_corrections_of_a_table_step_through_each_family_and_through_all(seed):
+    table, fdr, fwer = comparisons(seed), 0.2, 0.1
+    found = statistics.multiple_comparisons(table, fdr, fwer)
+    for _, family in table.dropna().groupby("test"):
+        expected = list(dict(sorted(step_up(family["p"].tolist(), fdr).items())).values())
+        assert found["benjamini_hochberg"][family.index].tolist() == expected
+    tests = table.dropna()
+    expected = list(dict(sorted(step_down(tests["p"].tolist(), fwer).items())).values())
+    assert found["holm"][tests.index].tolist() == expected
+    assert found["by_itself"].tolist() == [p < fwer for p in table["p"]]
+
+
+def test_corrections_of_a_table_keep_its_rows_index_and_columns():
+    table = comparisons(0)
+    before = table.copy()
+    found = statistics.multiple_comparisons(table)
+    added = ["by_itself", "benjamini_hochberg", "holm"]
+    assert found.columns.tolist() == ["test", "p", "network", *added]
+    assert found[added].dtypes.tolist() == [np.dtype(bool)] * 3
+    pd.testing.assert_frame_equal(found[table.columns], before)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_a_test_is_significant_by_itself_if_its_p_value_is_below_the_level():
+    table = pd.DataFrame({"test": "a", "p": [0.049, 0.05, 0.051, 0.1]})
+    strict, lenient = (statistics.multiple_comparisons(table, fwer=each) for each in (0.05, 0.1))
+    assert strict["by_itself"].tolist() == [True, False, False, False]
+    assert lenient["by_itself"].tolist() == [True, True, True, False]
+
+
+def test_an_index_that_repeats_does_not_mix_up_tests():
+    table = comparisons(1)
+    expected = statistics.multiple_comparisons(table)
+    found = statistics.multiple_comparisons(table.set_axis([0, 1] * 20))
+    pd.testing.assert_frame_equal(found, expected.set_axis([0, 1] * 20))
+
+
+def test_tests_that_were_not_possible_are_neither_counted_nor_significant():
+    nothing = pd.DataFrame({"test": list("abc") * 9, "p": np.nan})
+    table = pd.DataFrame({"test": list("aab"), "p": [0.024, 0.9, 0.016]})
+    found = statistics.multiple_comparisons(pd.concat([nothing, table], ignore_index=True))
+    assert not found[["by_itself", "benjamini_hochberg", "holm"]][:27].any(axis=None)
+    assert found["benjamini_hochberg"][27:].tolist() == [True, False, True]
+    assert found["holm"][27:].tolist() == [True, False, True]
+
+
+def test_each_family_has_its_own_discoveries():
+    # Beside .01 and .02, .03 would be a discovery, but not beside .9 alone.
+    table = pd.DataFrame({"test": list("aabb"), "p": [0.01, 0.02, 0.03, 0.9]})
+    by_family = statistics.multiple_comparisons(table)["benjamini_hochberg"]
+    together = statistics.multiple_comparisons(table.assign(test="a"))["benjamini_hochberg"]
+    assert by_family.tolist() == [True, True, False, False]
+    assert together.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("p", [[], [np.nan, np.nan]])
+def test_without_tests_nothing_is_significant(p):
+    table = statistics.multiple_comparisons(pd.DataFrame({"test": ["a"] * len(p), "p": p}))
+    assert table.columns.tolist() == ["test", "p", "by_itself", "benjamini_hochberg", "holm"]
+    assert len(table) == len(p)
+    assert not table[["by_itself", "benjamini_hochberg", "holm"]].any(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        ({"p": [0.1]}, {}, "table: no column test"),
+        ({"test": ["a"]}, {}, "table: no column p"),
+        ({"network": [1]}, {}, "table: no column p, test"),
+        ({"test": ["a"], "p": [1.5]}, {}, "must be a number"),
+        ({"test": ["a"], "p": [0.1]}, {"fdr": 0}, "fdr: 0 was given"),
+        ({"test": ["a"], "p": [0.1]}, {"fwer": 1}, "fwer: 1 was given"),
+    ],
+)
+def test_tables_that_are_not_of_tests_are_refused(table, options, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.multiple_comparisons(pd.DataFrame(table), **options)
 
 
 @pytest.mark.parametrize(
