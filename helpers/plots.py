@@ -4,22 +4,28 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; what a c
 marker, a line style or a label says too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from string import ascii_lowercase
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from adjustText import adjust_text
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
+from helpers import statistics
 from helpers.construction import Constructions
 from helpers.correlations import Pictures
+from helpers.dependencies import CASES
 from helpers.partitions import ISOLATED, Partition
 from helpers.profiles import LesionProfiles
+from helpers.tables import MEASURES, TESTS
 
 PAGE_WIDTH = 7.2
 """Inches."""
@@ -30,6 +36,39 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
 )
 GREY = "#9A9A9A"
 _WHITE_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+
+_KIND_STYLES = {
+    "important": ("o", VERMILLION),
+    "sig-but-not-diff": ("^", BLUE),
+    "diff-but-not-sig": ("v", ORANGE),
+    "prunable": ("s", GREEN),
+    "least-important": ("D", PURPLE),
+    "complete": ("p", BLACK),
+    "small": (".", GREY),
+    "other": ("x", GREY),
+}
+_CASE_ARROWS = {
+    "neither": ("XY", "UV"),
+    "Y given X": ("XY", "UY", "UV"),
+    "X given Y": ("XY", "XV", "UV"),
+    "both": ("XY", "XV", "UY", "UV"),
+}
+_CASE_STYLES = {
+    "neither": ("-", BLACK),
+    "Y given X": ("--", BLUE),
+    "X given Y": (":", VERMILLION),
+}
+_TEST_STYLES = {
+    "fisher": ("o", "-", BLUE),
+    "exchangeable_fisher": ("o", "--", SKY),
+    "chi2": ("s", "-", VERMILLION),
+    "exchangeable_chi2": ("s", "--", ORANGE),
+}
+_CORRECTION_STYLES = (
+    ("x", GREY, GREY, "significant by neither"),
+    ("o", BLUE, "white", "significant by Benjamini-Hochberg only"),
+    ("o", VERMILLION, VERMILLION, "significant by Benjamini-Hochberg and by Holm"),
+)
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -281,7 +320,7 @@ def against_twins(
     figure, drawn = _panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
     markers = "<>" if parts else "o"
     for axes, table in zip(drawn[:, 0], panels.values(), strict=True):
-        random = table.filter(regex=r"^random_\d+$").to_numpy()
+        random = statistics.twins(table).to_numpy()
         _draw_against_twins(
             axes,
             table,
@@ -334,7 +373,7 @@ def lesions_against_twins(table: pd.DataFrame) -> Figure:
         Of `importance.importance`.
     """
     figure, ((axes,),) = _panels(3.0)
-    random = 100 * table.filter(regex=r"^random_\d+$").to_numpy()
+    random = 100 * statistics.twins(table).to_numpy()
     values = 100 * table["value"].to_numpy()
     axes.axhline(100 * table["intact"].iloc[0], color=GREEN, ls="--", zorder=0)
     below = values < random.min(axis=1)
@@ -365,7 +404,7 @@ def p_value_counts(tables: dict[str, pd.DataFrame]) -> Figure:
     """
     figure, panels = _panels(2.2, 1, len(tables), sharey=True)
     for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
-        n_values = table.filter(regex=r"^random_\d+$").shape[1] + 1
+        n_values = statistics.twins(table).shape[1] + 1
         p = table["p"].dropna().to_numpy()
         counts = np.bincount(np.rint(p * n_values).astype(int), minlength=n_values + 1)[1:]
         grid = np.arange(1, n_values + 1) / n_values
@@ -376,6 +415,269 @@ def p_value_counts(tables: dict[str, pd.DataFrame]) -> Figure:
         axes.set_xlim(0, 1 + 1 / n_values)
         axes.yaxis.get_major_locator().set_params(integer=True)
     panels[0, 0].set_ylabel("sub-clusters")
+    return figure
+
+
+def taxonomy(table: pd.DataFrame) -> Figure:
+    """Draw each sub-cluster's damage over its share of the layer, by kind (Figure 2).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `importance.taxonomy`. Important sub-clusters are labelled "layer-cluster", layers
+        counted from 1.
+    """
+    figure, ((axes,),) = _panels(3.4)
+    axes.axhline(1, color=GREY, ls=":", lw=1, zorder=0)
+    share, damage = 100 * table["share"], 100 * table["damage"]
+    for kind, (marker, colour) in _KIND_STYLES.items():
+        chosen = table["kind"] == kind
+        if chosen.any():
+            filled = kind == "important"
+            axes.plot(
+                share[chosen],
+                damage[chosen],
+                marker,
+                color=colour,
+                mfc=colour if filled else "none",
+                ms=5.5,
+                label=f"{kind} ({chosen.sum()})",
+            )
+    axes.set_xlabel("share of the layer's units (%)")
+    axes.set_ylabel("loss of accuracy (percentage points)")
+    axes.margins(0.06, 0.1)
+    figure.legend(loc="outside right center")
+    important = table["kind"] == "important"
+    texts = [
+        axes.text(x, y, name, fontsize=7.5)
+        for x, y, name in zip(
+            share[important], damage[important], _names(table)[important], strict=True
+        )
+    ]
+    # Labels are moved in pixels, so the panel must not move after them.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    if texts:
+        adjust_text(
+            texts,
+            share.to_numpy(),
+            damage.to_numpy(),
+            ax=axes,
+            iter_lim=500,
+            expand=(1.5, 1.7),
+            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6},
+        )
+    return figure
+
+
+def double_lesions(conditional: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Draw what each sub-cluster's lesion adds when another one is gone (Figure 9).
+
+    Parameters
+    ----------
+    conditional : pandas.DataFrame
+        Of `dependencies.conditional_importance`: rows of the picture are first, columns second.
+    kinds : pandas.DataFrame
+        Of `importance.taxonomy`, for the same partition. Its damages are on the diagonal, bold.
+    """
+    order = conditional[["first_layer", "first_cluster"]].drop_duplicates()
+    order.columns = pd.Index(["layer", "cluster"])
+    table = order.merge(kinds) if len(kinds) > 1 else kinds
+    k = len(table)
+    if not k:
+        return _notice("no sub-clusters")
+    cells = np.diag(100 * table["damage"].to_numpy())
+    marks = np.full((k, k), "", dtype=object)
+    elsewhere = ~np.eye(k, dtype=bool)
+    cells[elsewhere] = 100 * conditional["value"]
+    marks[elsewhere] = np.where(
+        conditional["star"], "*", np.where(conditional["below_all"], "?", "")
+    )
+
+    figure, ((axes,),) = _panels(0.9 + 6.0 * min(1, max(k, 4) / 12))
+    largest = max(np.abs(cells).max(), 1.001)
+    image = axes.imshow(
+        cells, cmap="PuOr_r", norm=SymLogNorm(1, vmin=-largest, vmax=largest), aspect="auto"
+    )
+    size = float(np.clip(140 / k, 4.2, 8))
+    for (row, column), value in np.ndenumerate(cells):
+        text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+        axes.text(
+            column,
+            row,
+            text.replace("-0.0", "0.0") + marks[row, column],
+            ha="center",
+            va="center",
+            fontsize=size,
+            fontweight="bold" if row == column else "normal",
+            color=_ink(np.asarray(image.cmap(image.norm(value)))),
+        )
+    names = _names(table) + " " + table["kind"].str[:3].str.upper()
+    axes.set_xticks(range(k), names, rotation=90, fontsize=max(size, 5.5))
+    axes.set_yticks(range(k), names, fontsize=max(size, 5.5))
+    for boundary in np.flatnonzero(table["layer"].ne(table["layer"].shift()))[1:]:
+        axes.axhline(boundary - 0.5, color="black", lw=0.8)
+        axes.axvline(boundary - 0.5, color="black", lw=0.8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("second: lesioned already")
+    axes.set_ylabel("first: lesioned, too")
+    colours = figure.colorbar(
+        image, label="extra loss of accuracy (percentage points)", pad=0.02, aspect=40
+    )
+    ticks = [each for each in (-30, -10, -3, -1, 0, 1, 3, 10, 30) if abs(each) <= largest]
+    colours.set_ticks(ticks, labels=[str(each) for each in ticks])
+    colours.ax.minorticks_off()
+    return figure
+
+
+def dependency_cases() -> Figure:
+    """Draw what can be said of X and Y, given whether each is important without the other (Fig. 7).
+
+    U lies in X's layer and V in Y's; all four are important by themselves.
+    """
+    figure, panels = _panels(2.1, 1, len(CASES))
+    place = {"X": (0.0, 1.0), "U": (0.0, 0.0), "Y": (1.0, 1.0), "V": (1.0, 0.0)}
+    for axes, (case, reading) in zip(panels[0], CASES.items(), strict=True):
+        for name, (x, y) in place.items():
+            face = SKY if name in "XY" else "white"
+            axes.plot(x, y, "o", ms=20, mfc=face, mec=BLACK, mew=0.8)
+            axes.text(x, y, name, ha="center", va="center", fontsize=10)
+        for arrow in _CASE_ARROWS[case]:
+            _arrow(axes, place[arrow[0]], place[arrow[1]], ls="-" if case != "both" else ":")
+        answer = {name: "yes" if case == "both" or case.startswith(name) else "no" for name in "XY"}
+        axes.set_title(f"X given Y: {answer['X']}\nY given X: {answer['Y']}")
+        axes.text(0.5, -0.45, "\n".join(wrap(reading, 24)), ha="center", va="top", fontsize=8)
+        axes.set_xlim(-0.4, 1.4)
+        axes.set_ylim(-0.95, 1.3)
+        axes.set_axis_off()
+    return figure
+
+
+def dependency_graph(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Draw which important sub-clusters depend on which (Figure 8).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `dependencies.dependency_table`.
+    kinds : pandas.DataFrame
+        Of `importance.taxonomy`. Layers go from left to right; each cluster has a row of its
+        own, so that an edge within a cluster is level.
+    """
+    nodes = kinds[kinds["kind"] == "important"]
+    if not len(nodes):
+        return _notice("no sub-cluster is important by itself: the dependency graph is empty")
+    layers, clusters = list(kinds["layer"].unique()), sorted(nodes["cluster"].unique())
+    place = {
+        (layer, cluster): (float(layers.index(layer)), -float(clusters.index(cluster)))
+        for layer, cluster in nodes[["layer", "cluster"]].itertuples(index=False)
+    }
+    figure, ((axes,),) = _panels(1.1 + 0.62 * len(clusters))
+    drawn = table[table["edge"]] if len(table) else table
+    for row in drawn.itertuples():
+        start, end = place[row.x_layer, row.x_cluster], place[row.y_layer, row.y_cluster]
+        line, colour = _CASE_STYLES[str(row.case)]
+        # A straight arrow to a layer further on might pass behind a node.
+        bend = 0.0 if end[0] - start[0] == 1 else -0.22
+        _arrow(axes, start, end, ls=line, color=colour, connectionstyle=f"arc3,rad={bend}")
+    colours = dict(zip(clusters, _cluster_colours(len(clusters)), strict=True))
+    for (x, y), cluster, name in zip(
+        place.values(), nodes["cluster"], _names(kinds)[nodes.index], strict=True
+    ):
+        axes.plot(x, y, "o", ms=22, mfc=colours[cluster], mec=BLACK, mew=0.6, zorder=3)
+        axes.text(x, y, name, ha="center", va="center", color=_ink(colours[cluster]), zorder=4)
+    axes.set_xticks(range(len(layers)), layers)
+    axes.set_yticks([-i for i in range(len(clusters))], [f"cluster {each}" for each in clusters])
+    axes.set_xlim(-0.35, len(layers) - 0.65)
+    axes.set_ylim(0.7 - len(clusters), 0.75)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    handles = [
+        mpl.lines.Line2D([], [], ls=line, color=colour, label=CASES[case])
+        for case, (line, colour) in _CASE_STYLES.items()
+        if len(drawn) and (drawn["case"] == case).any()
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=3)
+    return figure
+
+
+def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
+    """Draw combined p values over the number of clusters.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `evaluation.lesion_tests`, with columns network and n_clusters.
+    marked : sequence of int
+        Numbers of clusters to mark with a line.
+    """
+    if not len(table):
+        return _notice("no networks to draw")
+    networks, measures = list(table["network"].unique()), list(table["measure"].unique())
+    figure, panels = _panels(
+        0.5 + 1.9 * len(networks), len(networks), len(measures), sharex=True, sharey=True
+    )
+    for row, network in zip(panels, networks, strict=True):
+        for axes, measure in zip(row, measures, strict=True):
+            chosen = table[(table["network"] == network) & (table["measure"] == measure)]
+            for k in marked:
+                axes.axvline(k, color=GREY, lw=0.5, zorder=0)
+            axes.axhline(0.05, color=BLACK, ls=":", lw=1)
+            for test, (marker, line, colour) in _TEST_STYLES.items():
+                curve = chosen[chosen["test"] == test].sort_values("n_clusters")
+                axes.plot(
+                    curve["n_clusters"], curve["p"], marker + line, color=colour, ms=3.5, mfc="none"
+                )
+            axes.set_title(f"{network}: {MEASURES[measure]}")
+            axes.set_yscale("log")
+    figure.supxlabel("number of clusters", fontsize=8.5)
+    figure.supylabel("combined p value", fontsize=8.5)
+    handles = [
+        mpl.lines.Line2D(
+            [], [], color=colour, marker=marker, ls=line, mfc="none", label=TESTS[test]
+        )
+        for test, (marker, line, colour) in _TEST_STYLES.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
+    """Draw each family's p values in order, and which survive corrections for their number.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `statistics.multiple_comparisons`.
+    fdr : float
+        The rate at which the Benjamini-Hochberg line is drawn.
+    """
+    families = list(table["test"].unique())
+    figure, panels = _panels(2.7, 1, len(families), sharey=True)
+    lowest = 1e-20
+    for axes, family in zip(panels[0], families, strict=True):
+        rows = table[(table["test"] == family) & table["p"].notna()].sort_values("p")
+        rank = np.arange(1, len(rows) + 1)
+        axes.plot(rank, fdr * rank / len(rows), "-", color=BLACK, lw=1)
+        state = rows["benjamini_hochberg"].astype(int) + rows["holm"]
+        for value, (marker, colour, face, _) in enumerate(_CORRECTION_STYLES):
+            chosen = (state == value).to_numpy()
+            p = rows["p"].clip(lower=lowest)
+            axes.plot(rank[chosen], p[chosen], marker, color=colour, mfc=face, ms=4.5)
+        axes.set_title(f"{TESTS.get(family, family)} ({len(rows)} tests)")
+        axes.set_xlabel("rank within the family")
+        axes.set_yscale("log")
+    ticks = [1e-20, 1e-15, 1e-10, 1e-5, 1]
+    panels[0, 0].set_yticks(ticks, ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"])
+    panels[0, 0].set_ylabel("p value")
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
+        for marker, colour, face, label in reversed(_CORRECTION_STYLES)
+    ]
+    handles.append(mpl.lines.Line2D([], [], color=BLACK, lw=1, label="Benjamini-Hochberg's line"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -494,6 +796,18 @@ def _separate_layers(axes: Axes, layers: pd.Series) -> None:
         if start:
             axes.axvline(start - 0.5, color=GREY, lw=0.5)
         _name_layer(axes, (start + end - 1) / 2, str(layers.iloc[start]))
+
+
+def _names(table: pd.DataFrame) -> pd.Series:
+    """Return "layer-cluster" for each row, layers counted from 1."""
+    numbers = {layer: str(i) for i, layer in enumerate(table["layer"].unique(), 1)}
+    return table["layer"].map(numbers) + "-" + table["cluster"].astype(str)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], **style: Any) -> None:
+    """Draw an arrow from one large dot to another."""
+    options = {"arrowstyle": "-|>", "shrinkA": 12, "shrinkB": 12, "color": BLACK, "lw": 1.3}
+    axes.annotate("", end, start, arrowprops=options | style)
 
 
 def _notice(text: str) -> Figure:

@@ -5,23 +5,25 @@ from typing import Any
 
 import pandas as pd
 
-from helpers import coherence, published
+from helpers import coherence, published, statistics
+from helpers.dependencies import CASES
 from helpers.protocols import PAPER, Protocol
 from helpers.zoo import Recipe, TrainedNetwork
 
-_MEASURES = {
+MEASURES = {
     "importance": "importance",
     "class_range": "class-wise range",
     "score": "score",
     "entropy": "output entropy",
     "variance": "activation variance",
 }
-_TESTS = {
+TESTS = {
     "fisher": "Fisher",
     "chi2": "chi²",
     "exchangeable_fisher": "Fisher, exch.",
     "exchangeable_chi2": "chi², exch.",
 }
+"""Headings."""
 
 
 def network_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataFrame:
@@ -45,12 +47,12 @@ def network_row(combined: dict[str, dict[str, Any]], recipe: Recipe) -> pd.DataF
     rows = {}
     for measure, ours in combined.items():
         row = {"tested": str(ours["tested"]), "excluded": str(ours["excluded"])}
-        row |= {heading: format_p(ours[test]) for test, heading in _TESTS.items()}
+        row |= {heading: format_p(ours[test]) for test, heading in TESTS.items()}
         for test in ("fisher", "chi2"):
             if p_values := theirs.get((measure, test)):
                 low, high = p_values[0], p_values[-1]
-                row[f"published {_TESTS[test]}"] = f"{format_p(low)} to {format_p(high)}"
-        rows[_MEASURES[measure]] = row
+                row[f"published {TESTS[test]}"] = f"{format_p(low)} to {format_p(high)}"
+        rows[MEASURES[measure]] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
@@ -79,14 +81,14 @@ def comparison(
     for label, table in groups.items():
         ours = coherence.combined(table, protocol, seed)
         tested = table[table["excluded"] == ""]
-        random = tested.filter(regex=r"^random_\d+$").to_numpy()
+        random = statistics.twins(tested).to_numpy()
         above = (tested["value"].to_numpy() > random.max(axis=1, initial=-float("inf"))).sum()
         rows[label] = {
             "tested": f"{ours['tested']} of {len(table)}",
             "median": f"{tested['value'].median():.2g}",
             "twins' median": f"{pd.Series(random.ravel()).median():.2g}",
             "above all": str(above),
-        } | {heading: format_p(ours[test]) for test, heading in _TESTS.items()}
+        } | {heading: format_p(ours[test]) for test, heading in TESTS.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -151,7 +153,7 @@ def subcluster_table(table: pd.DataFrame, value: str) -> pd.DataFrame:
     value : str
         What to call the column of the value that is compared with the twins'.
     """
-    random = table.filter(regex=r"^random_\d+$")
+    random = statistics.twins(table)
     shown = table.drop(columns=[*random.columns, "complete"])
     shown.insert(list(shown).index("value") + 1, "twins' median", random.median(axis=1))
     shown = shown.assign(p=shown["p"].map(format_p)).rename(
@@ -160,3 +162,97 @@ def subcluster_table(table: pd.DataFrame, value: str) -> pd.DataFrame:
     digits = {"share": 3, "intact": 3, "lesioned": 3, value: 3, "twins' median": 3}
     shown = shown.round(digits).astype({value: object, "twins' median": object})
     return shown.fillna("–").set_index(["layer", "cluster"])
+
+
+def taxonomy_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the kinds of sub-clusters for reading (Tables 7 and 8).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `importance.taxonomy`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        The loss of accuracy, and its mean and standard deviation under lesions of the random
+        twins, in percentage points; p value; proportion of the layer; kind.
+    """
+    points = {
+        "accuracy difference": table["damage"],
+        "random mean": table["random_mean"],
+        "random std.": table["random_std"],
+    }
+    shown = {name: [f"{100 * each:.2f}" for each in column] for name, column in points.items()}
+    return pd.DataFrame(
+        {
+            "layer": table["layer"],
+            "cluster": table["cluster"],
+            **shown,
+            "p": table["p"].map(format_p),
+            "proportion": [f"{each:.1%}" for each in table["share"]],
+            "kind": table["kind"],
+        }
+    ).set_index(["layer", "cluster"])
+
+
+def dependency_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what pairs of important sub-clusters say, for reading (Table 9).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `dependencies.dependency_table`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per pair: extra losses of accuracy in percentage points, with their p values and
+        whether the sub-cluster is important given the other; and what follows.
+    """
+    rows = {}
+    for row in table.itertuples():
+        name = f"{row.x_layer}, {row.x_cluster}", f"{row.y_layer}, {row.y_cluster}"
+        rows[name] = {
+            "δ(X, Y)": f"{100 * float(str(row.delta_x)):.1f}",
+            "p(X | Y)": format_p(float(str(row.p_x))),
+            "X | Y": "yes" if row.x_given_y else "no",
+            "δ(Y, X)": f"{100 * float(str(row.delta_y)):.1f}",
+            "p(Y | X)": format_p(float(str(row.p_y))),
+            "Y | X": "yes" if row.y_given_x else "no",
+            "reading": CASES[str(row.case)],
+        }
+    shown = pd.DataFrame.from_dict(rows, orient="index")
+    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
+    return shown
+
+
+def network_rows(table: pd.DataFrame, verdict: str | None = None) -> pd.DataFrame:
+    """Return combined p values with a row per network, and columns for measures and tests.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With columns network, measure, test and p; with several numbers of clusters also
+        n_clusters.
+    verdict : str, optional
+        Name of a column of bool: p values for which it holds get a tick, as in Tables 4 and 5.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        P values to two significant digits; a dash where there is none.
+    """
+    index = [name for name in ("network", "n_clusters") if name in table]
+    ticks = table[verdict].map({True: " ✓", False: ""}) if verdict else ""
+    shown = table.assign(text=table["p"].map(format_p) + ticks)
+    rows = {}
+    for key, group in shown.groupby(index, sort=False):
+        texts = group.set_index(["measure", "test"])["text"]
+        rows[key if len(index) > 1 else key[0]] = {
+            (MEASURES[measure], TESTS[test]): texts.get((measure, test), "–")
+            for measure in MEASURES
+            for test in TESTS
+            if ((table["measure"] == measure) & (table["test"] == test)).any()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)

@@ -4,9 +4,19 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers import coherence, importance, plots, published, tables, zoo
+from helpers import (
+    coherence,
+    dependencies,
+    importance,
+    plots,
+    published,
+    statistics,
+    tables,
+    zoo,
+)
 from helpers.construction import Constructions
 from helpers.correlations import Pictures
 from helpers.partitions import Partition
@@ -265,3 +275,209 @@ def test_a_networks_constructions_stand_beside_those_of_table_1a(made):
     expected = f"{tables.format_p(p_values[0])} to {tables.format_p(p_values[-1])}"
     assert row.loc["score", "published Fisher"] == expected
     assert row.loc["activation variance", "published Fisher"] == "–"
+
+
+def made_kinds(n_layers=4, n_clusters=6, kind="important"):
+    """A taxonomy of as many sub-clusters as asked for, close together."""
+    rng = np.random.default_rng(0)
+    n = n_layers * n_clusters
+    return pd.DataFrame(
+        {
+            "layer": np.repeat([f"dense_{i + 1}" for i in range(n_layers)], n_clusters),
+            "cluster": np.tile(np.arange(n_clusters), n_layers),
+            "share": 0.2 + 0.01 * rng.random(n),
+            "damage": 0.1 + 0.005 * rng.random(n),
+            "random_mean": 0.01,
+            "random_std": 0.002,
+            "p": 1 / 21,
+            "kind": kind,
+        }
+    )
+
+
+def made_pairs(kinds):
+    """Extra losses of all ordered pairs; stars above the diagonal, question marks below."""
+    nodes = list(kinds[["layer", "cluster"]].itertuples(index=False, name=None))
+    rows = [
+        (*a, *b, 0.01 * (i - j), 1 / 51, i < j, i > j, i < j)
+        for i, a in enumerate(nodes)
+        for j, b in enumerate(nodes)
+        if i != j
+    ]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("first_layer", "first_cluster", "second_layer", "second_cluster"),
+            *("value", "p", "star", "below_all", "important"),
+        ],
+    )
+
+
+def texts_of(axes):
+    return [text for text in axes.texts if text.get_text()]
+
+
+def test_labels_of_important_sub_clusters_do_not_overlap():
+    figure = plots.taxonomy(made_kinds(3, 4))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in texts_of(figure.axes[0])]
+    assert len(boxes) == 12
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_only_important_sub_clusters_are_labelled_by_layer_and_cluster():
+    kinds = made_kinds(2, 2)
+    kinds["kind"] = ["small", "important", "other", "important"]
+    labels = [text.get_text() for text in texts_of(plots.taxonomy(kinds).axes[0])]
+    assert labels == ["1-1", "2-1"]
+
+
+def test_a_taxonomy_without_important_sub_clusters_is_drawn_all_the_same():
+    figure = plots.taxonomy(made_kinds(2, 2, "other"))
+    assert texts_of(figure.axes[0]) == []
+
+
+def test_the_heat_map_has_the_first_in_rows_and_the_single_damage_on_the_diagonal():
+    kinds = made_kinds(2, 2)
+    kinds["damage"] = [0.1, 0.2, 0.3, 0.4]
+    axes = plots.double_lesions(made_pairs(kinds), kinds).axes[0]
+    cells = np.reshape([text.get_text() for text in axes.texts], (4, 4))
+    assert cells.diagonal().tolist() == ["10", "20", "30", "40"]
+    assert cells[0, 1] == "-1.0*"
+    assert cells[1, 0] == "1.0?"
+    bold = np.reshape([text.get_fontweight() == "bold" for text in axes.texts], (4, 4))
+    np.testing.assert_array_equal(bold, np.eye(4, dtype=bool))
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == ["1-0 IMP", "1-1 IMP", "2-0 IMP", "2-1 IMP"]
+    assert rows == [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_no_text_of_a_heat_map_of_25_rows_leaves_its_cell():
+    kinds = made_kinds(5, 5)
+    figure = plots.double_lesions(made_pairs(kinds), kinds)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    width, height = np.abs(axes.transData.transform((1, 1)) - axes.transData.transform((0, 0)))
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 625
+    assert max(box.width for box in boxes) < width
+    assert max(box.height for box in boxes) < height
+    assert min(text.get_fontsize() for text in axes.texts) > 5
+
+
+def test_a_heat_map_of_a_single_sub_cluster_shows_its_damage():
+    kinds = made_kinds(1, 1)
+    axes = plots.double_lesions(made_pairs(kinds), kinds).axes[0]
+    assert len(axes.texts) == 1
+
+
+def test_each_case_is_drawn_with_the_arrows_that_its_reading_names():
+    figure = plots.dependency_cases()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [
+        "X given Y: no\nY given X: no",
+        "X given Y: no\nY given X: yes",
+        "X given Y: yes\nY given X: no",
+        "X given Y: yes\nY given X: yes",
+    ]
+    readings = [" ".join(axes.texts[-1].get_text().split()) for axes in figure.axes]
+    assert readings == list(dependencies.CASES.values())
+    arrows = [sum(text.get_text() == "" for text in axes.texts) for axes in figure.axes]
+    assert arrows == [2, 3, 3, 4]
+
+
+def test_the_graph_has_an_arrow_for_each_edge_and_a_dot_for_each_important_sub_cluster():
+    kinds = made_kinds(3, 2)
+    kinds.loc[0, "kind"] = "small"
+    table = dependencies.dependency_table(made_pairs(kinds), kinds)
+    axes = plots.dependency_graph(table, kinds).axes[0]
+    assert len(texts_of(axes)) == 5
+    assert sum(text.get_text() == "" for text in axes.texts) == table["edge"].sum() > 0
+
+
+def test_without_important_sub_clusters_the_graph_says_so():
+    kinds = made_kinds(2, 2, "other")
+    table = dependencies.dependency_table(made_pairs(kinds), kinds)
+    figure = plots.dependency_graph(table, kinds)
+    assert "empty" in figure.axes[0].texts[0].get_text()
+
+
+def test_new_figures_label_their_axes_and_are_not_left_open():
+    kinds = made_kinds(2, 2)
+    corrected = statistics.multiple_comparisons(published.table1())
+    curve = published.table1().assign(n_clusters=8)[lambda table: table["measure"] == "importance"]
+    figures = [
+        plots.taxonomy(kinds),
+        plots.double_lesions(made_pairs(kinds), kinds),
+        plots.corrected_p_values(corrected, 0.05),
+    ]
+    assert all(figure.axes[0].get_xlabel() for figure in figures)
+    assert all(figure.axes[0].get_ylabel() for figure in figures)
+    over_k = plots.over_n_clusters(curve[curve["network"] == "mlp, mnist"], [8])
+    assert {text.get_text() for text in over_k.texts} == {
+        "number of clusters",
+        "combined p value",
+    }
+    assert plt.get_fignums() == []
+
+
+def test_published_tables_4_and_5_come_from_60_medians():
+    table = published.table1()
+    assert table.groupby("test").size().to_dict() == {"chi2": 30, "fisher": 30}
+    of = table.set_index(["network", "measure", "test"])
+    assert of["p"]["resnet18, imagenet", "class_range", "chi2"] == pytest.approx(1.14e-3, rel=1e-2)
+    assert of["p"]["vgg, cifar10", "importance", "fisher"] == pytest.approx(2.25e-11, rel=1e-2)
+    assert of["bound"]["mlp, mnist", "importance", "fisher"] == pytest.approx(
+        5 / 3 * of["p"]["mlp, mnist", "importance", "fisher"]
+    )
+    single = of[of["n_networks"] == 1]
+    np.testing.assert_array_equal(single["bound"], single["p"])
+
+
+def test_the_restored_tables_tick_what_survives():
+    corrected = statistics.multiple_comparisons(published.table1())
+    fourth = tables.network_rows(corrected, "benjamini_hochberg")
+    assert fourth.loc["cnn, mnist", ("importance", "Fisher")] == "0.013 ✓"
+    assert fourth.loc["cnn, fashion_mnist", ("importance", "Fisher")] == "0.025"
+    assert fourth.loc["mlp, mnist", ("score", "Fisher")] == "–"
+    fifth = tables.network_rows(corrected, "holm")
+    assert fifth.loc["cnn, mnist", ("importance", "Fisher")] == "0.013"
+    assert fifth.loc["vgg16, imagenet", ("score", "Fisher")].endswith("✓")
+
+
+def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():
+    table = pd.DataFrame(
+        {
+            "network": "a",
+            "n_clusters": [8, 12],
+            "measure": "importance",
+            "test": "fisher",
+            "p": [0.012, np.nan],
+        }
+    )
+    shown = tables.network_rows(table)
+    assert shown.index.tolist() == [("a", 8), ("a", 12)]
+    assert shown["importance", "Fisher"].tolist() == ["0.012", "–"]
+
+
+def test_a_taxonomy_is_read_in_percentage_points():
+    row = tables.taxonomy_table(made_kinds(1, 1).assign(damage=0.0123)).iloc[0]
+    assert row["accuracy difference"] == "1.23"
+    assert row[["random mean", "random std.", "kind"]].tolist() == ["1.00", "0.20", "important"]
+
+
+def test_a_dependency_table_is_read_in_percentage_points_with_its_conclusion():
+    kinds = made_kinds(2, 1)
+    shown = tables.dependency_table(dependencies.dependency_table(made_pairs(kinds), kinds))
+    assert shown.index.tolist() == [("dense_1, 0", "dense_2, 0")]
+    assert shown.iloc[0][["δ(X, Y)", "X | Y", "δ(Y, X)", "Y | X"]].tolist() == [
+        *("-1.0", "yes"),
+        *("1.0", "no"),
+    ]
+    assert shown["reading"].iloc[0] == dependencies.CASES["X given Y"]
+
+
+def test_a_dependency_table_without_pairs_is_empty_for_readers_too():
+    kinds = made_kinds(2, 2, "other")
+    table = dependencies.dependency_table(made_pairs(kinds), kinds)
+    assert tables.dependency_table(table).empty
