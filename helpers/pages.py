@@ -1,9 +1,10 @@
 """The book: which notebook makes which page, and how pages become HTML.
 
 ``python -m helpers.pages execute digits`` executes the sections with their defaults into
-``_build/digits``; ``... execute paper`` executes them with the networks that ``sweeps/book.yaml``
-names into ``book/``; ``... render digits`` and ``... render paper`` render these pages. Papermill
-executes, Jupyter Book only renders: its own cache would not notice that a helper has changed.
+``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
+sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
+and ``... render paper`` render these pages. Papermill executes, Jupyter Book only renders: its own
+cache would not notice that a helper has changed.
 """
 
 import argparse
@@ -24,6 +25,9 @@ SCALES = ("digits", "paper")
 PROSE = ("*.md", "*.bib", "figures/*", "_static/*")
 """What a page needs from ``book/`` besides executed notebooks."""
 
+_BOOK = "book.yaml"
+"""Which of the files in sweeps/ says what each page shows; the others are sweeps."""
+
 
 def execute(scale: str) -> Path:
     """Execute every section at a scale.
@@ -41,9 +45,14 @@ def execute(scale: str) -> Path:
     folder = _folder(scale)
     parameters = _paper_parameters() if scale == "paper" else {}
     notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
-    runs.execute_all(
-        runs.Run(each, folder / each.name, parameters.get(each.stem, {})) for each in notebooks
-    )
+    chosen = [runs.point(each, parameters.get(each.stem, {})) for each in notebooks]
+    store = runs.Store(settings.runs_folder())
+    if scale == "paper":
+        _make_results(store)
+    _run(chosen, store, refresh=True)
+    for run in chosen:
+        with files.written_whole(folder / run.notebook.name) as temporary:
+            nbformat.write(_page(run.notebook, store.folder / run.key / runs.NOTEBOOK), temporary)
     if scale == "paper":
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
     return folder
@@ -102,13 +111,51 @@ def save_figure(notebook: Path, name: str, folder: Path) -> Path:
     raise ValueError(f"name: {notebook.name} has no figure {name!r}")
 
 
+def _make_results(store: runs.Store) -> None:
+    """Run all sweeps, as far as they are not done, and collect their tables."""
+    for path in sorted(settings.SWEEPS.glob("*.yaml")):
+        if path.name != _BOOK:
+            chosen = runs.read(path)
+            _run(chosen, store, refresh=False)
+            runs.write(runs.collect(chosen, store), settings.RESULTS / f"{path.stem}.csv")
+
+
+def _run(chosen: list[runs.Run], store: runs.Store, refresh: bool) -> None:
+    report = runs.sweep_here(chosen, store, refresh=refresh, retry_failed=True)
+    print(report, flush=True)
+    if report.errors:
+        raise RuntimeError("; ".join(f"{run}: {error}" for run, error in report.errors.items()))
+
+
+def _page(source: Path, executed: Path) -> Any:
+    """Return a notebook as its source has it now, with what its code printed when it was run.
+
+    A run is not repeated because somebody has mended its prose.
+    """
+    page, run = nbformat.read(source, as_version=4), nbformat.read(executed, as_version=4)
+    injected = [
+        cell for cell in run.cells if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
+    ran = iter(cell for cell in run.cells if cell.cell_type == "code" and cell not in injected)
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            before = next(ran)
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+            if "hide-cell" in before.metadata.get("tags", []):
+                cell.metadata["tags"] = before.metadata["tags"]
+    for cell in injected:
+        page.cells.insert(run.cells.index(cell), cell)
+    page.metadata["papermill"] = run.metadata["papermill"]
+    return page
+
+
 def _folder(scale: str) -> Path:
     """Return where the executed notebooks of a scale lie."""
     return settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
 
 
 def _paper_parameters() -> dict[str, dict[str, Any]]:
-    text = (settings.ROOT / "sweeps" / "book.yaml").read_text()
+    text = (settings.SWEEPS / _BOOK).read_text()
     return dict(yaml.safe_load(text))
 
 

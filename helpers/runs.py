@@ -1,145 +1,687 @@
-"""Notebooks executed by papermill: written whole, refused early, in processes of their own."""
+"""Notebooks over grids of parameters: each point executed once, anywhere, and kept.
 
+``python -m helpers.runs sweeps/table1b.yaml`` executes the points that a file names and that are
+not in the store yet; ``--dry-run`` lists them; ``--help`` says the rest. ``python -m helpers.runs
+collect sweeps/table1b.yaml`` gathers the tables that they kept into ``results/``.
+
+Each run has a process of its own (`helpers.notebooks`), because papermill changes its process's
+working directory. This room imports neither papermill nor TensorFlow: it must be quick to say
+that there is nothing to do.
+"""
+
+import argparse
+import ast
+import contextlib
+import hashlib
+import itertools
+import json
 import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-import papermill
-from jupyter_client.manager import AsyncKernelManager
+import filelock
+import yaml
 from tqdm import tqdm
 
-from helpers import files
+from helpers import files, settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NETWORK_PARAMETERS = ("network", "mlps", "cnns")
+"""Parameters that name networks, separated by spaces; ``replicate`` says which of each."""
+
+NOTEBOOK, RECORD, LOG, ERROR, TABLES = (
+    *("notebook.ipynb", "run.json", "log.txt"),
+    *("error.txt", "tables"),
+)
+"""What lies in a run's folder."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a notebook.
+    """One point: a notebook with all its parameters. Made by `point`.
 
     Attributes
     ----------
     notebook : Path
         The notebook to execute.
-    output : Path
-        Where the executed notebook goes, outputs included.
-    parameters : mapping of str to value
-        What to set in the notebook's parameters cell; all else keeps its default.
+    given : dict of str to value
+        Parameters that are set.
+    parameters : dict of str to value
+        All parameters, the notebook's defaults included.
     """
 
     notebook: Path
-    output: Path
-    parameters: Mapping[str, Any]
+    given: dict[str, Any]
+    parameters: dict[str, Any]
+
+    @property
+    def networks(self) -> list[tuple[str, int]]:
+        """Name and replicate of each network that the parameters name."""
+        words = " ".join(str(self.parameters.get(name, "")) for name in NETWORK_PARAMETERS)
+        return [(name, int(self.parameters.get("replicate", 0))) for name in words.split()]
+
+    @property
+    def key(self) -> str:
+        """Hash of the notebook's code, the parameters and the networks' weights.
+
+        Changes of helpers do not change it: what they make stale is kept, and listed.
+        """
+        weights = {
+            f"{name}-{replicate}": _weights(name, replicate) for name, replicate in self.networks
+        }
+        identity = [_code(self.notebook), self.parameters, weights]
+        return _sha256(json.dumps(identity, sort_keys=True).encode())[:20]
+
+    def __str__(self) -> str:
+        """Name the notebook and what is set, for people."""
+        given = " ".join(f"{name}={value!r}" for name, value in self.given.items())
+        return f"{self.notebook.stem} {given}".rstrip()
 
 
-def execute(run: Run) -> Path:
-    """Execute a notebook with papermill.
+@dataclass
+class Report:
+    """What a sweep came to.
 
-    Returns
-    -------
-    Path
-        The executed notebook. It appears only if every cell ran.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is unknown to the notebook or of another type than there; before anything
-        is run.
-    papermill.PapermillExecutionError
-        If a cell raises.
+    Attributes
+    ----------
+    executed, already_done : int
+        Numbers of runs.
+    errors : dict of str to str
+        What went wrong, for each run that failed.
     """
-    check_parameters(run)
-    # A kernel of this very environment, whatever kernels the user has installed besides.
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    with files.written_whole(run.output) as temporary:
-        papermill.execute_notebook(
-            run.notebook,
-            temporary,
-            parameters=dict(run.parameters),
-            kernel_name="python3",
-            cwd=run.notebook.parent,
-            kernel_manager_class=_IpcKernelManager,
-            progress_bar=False,
+
+    executed: int = 0
+    already_done: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Sum up, for people."""
+        n_runs = self.executed + self.already_done + len(self.errors)
+        return (
+            f"{n_runs} runs: {self.executed} executed, {self.already_done} already done, "
+            f"{len(self.errors)} failed"
         )
-        _finish(temporary, run)
-    return run.output
 
 
-def execute_all(runs: Iterable[Run], n_workers: int = 2) -> list[Path]:
-    """Execute notebooks side by side, in processes: papermill changes the working directory.
+def point(notebook: Path, given: Mapping[str, Any]) -> Run:
+    """Return a run, if the notebook takes its parameters.
+
+    Papermill only warns of parameters that a notebook does not have, and does not look at types.
 
     Parameters
     ----------
-    runs : iterable of Run
-        What to execute. All parameters are checked before anything is run.
-    n_workers : int
-        Notebooks at a time; the cores are shared out among them.
-
-    Returns
-    -------
-    list of Path
-        The executed notebooks, in the order of `runs`.
-    """
-    chosen = list(runs)
-    for run in chosen:
-        check_parameters(run)
-    with ProcessPoolExecutor(n_workers, get_context("spawn")) as executor:
-        done = executor.map(execute, chosen)
-        return list(tqdm(done, "notebooks", len(chosen), unit="notebook", disable=None))
-
-
-def check_parameters(run: Run) -> None:
-    """Refuse parameters that the notebook does not have, or that it has with another type.
-
-    Papermill only warns of the former and does not look at the latter.
+    notebook : Path
+        The notebook.
+    given : mapping of str to value
+        Parameters that differ from its defaults.
 
     Raises
     ------
     ValueError
-        Lists the parameters that the notebook accepts.
+        If there is no such notebook, if it has no such parameter, or one of another type; lists
+        what is accepted.
     """
-    accepted = papermill.inspect_notebook(run.notebook)
-    listing = ", ".join(f"{name}: {each['inferred_type_name']}" for name, each in accepted.items())
-    for name, value in run.parameters.items():
-        expected = accepted[name]["inferred_type_name"] if name in accepted else None
-        if expected != type(value).__name__:
+    if not notebook.exists():
+        known = ", ".join(sorted(path.stem for path in settings.NOTEBOOKS.glob("*.ipynb")))
+        raise ValueError(f"notebook: there is no {notebook}; in notebooks/ are {known}")
+    defaults = _parameters(notebook)
+    listing = ", ".join(f"{name}: {type(value).__name__}" for name, value in defaults.items())
+    for name, value in given.items():
+        if name not in defaults or type(value) is not type(defaults[name]):
             raise ValueError(
-                f"{run.notebook.name}: parameter {name}={value!r} was given; accepted are {listing}"
+                f"{notebook.name}: parameter {name}={value!r} was given; accepted are {listing}"
             )
+    return Run(notebook, dict(given), defaults | dict(given))
 
 
-class _IpcKernelManager(AsyncKernelManager):
-    """Talks to its kernel through sockets in the file system.
+def read(sweep: Path) -> list[Run]:
+    """Read the points of a sweep.
 
-    Kernels that start at the same time can pick the same TCP port (papermill#511).
+    Parameters
+    ----------
+    sweep : Path
+        A YAML file with ``notebook``, a name in ``notebooks/``, and either ``grid``, a list of
+        values for each parameter, all of which are crossed, or ``rows``, a list of points.
+
+    Raises
+    ------
+    ValueError
+        If the file says anything else, or as `point`.
+    """
+    said = yaml.safe_load(sweep.read_text())
+    is_sweep = isinstance(said, dict) and set(said) in ({"notebook", "grid"}, {"notebook", "rows"})
+    if not is_sweep:
+        raise ValueError(f"{sweep}: accepted are notebook, and either grid or rows")
+    grid, rows = said.get("grid", {}), said.get("rows", [])
+    if not isinstance(grid, dict) or not all(isinstance(each, list) for each in grid.values()):
+        raise ValueError(f"{sweep}: grid must give a list of values for each parameter")
+    if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
+        raise ValueError(f"{sweep}: rows must be a list of points, each with its parameters")
+    if "grid" in said:
+        rows = [
+            dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+        ]
+    notebook = settings.NOTEBOOKS / f"{said['notebook']}.ipynb"
+    return [point(notebook, row) for row in rows]
+
+
+class Store:
+    """Finished runs on disk: a folder for each, named by its key.
+
+    A folder appears under its key by being renamed, when the run has succeeded. Failures are
+    kept beside them as ``failed-KEY``. Processes on several machines may share a store.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.transport = "ipc"
-        # The default name is relative to the working directory, and the same for all kernels.
-        self.ip = str(Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex}")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def finished(self, run: Run) -> Path | None:
+        """Return the folder of a run that has succeeded."""
+        folder = self.folder / run.key
+        return folder if folder.exists() else None
+
+    def error(self, run: Run) -> str | None:
+        """Return what went wrong when a run was last tried, if it has not succeeded since."""
+        record = self.folder / f"failed-{run.key}" / RECORD
+        if self.finished(run) or not record.exists():
+            return None
+        return str(json.loads(record.read_text())["error"])
+
+    def stale(self, run: Run) -> list[str]:
+        """Name what has changed since a run was executed, such as a room of helpers."""
+        folder = self.finished(run)
+        if folder is None:
+            return []
+        before = json.loads((folder / RECORD).read_text())["provenance"]
+        return [name for name, checksum in before.items() if checksum != _checksum_of(name)]
 
 
-def _finish(path: Path, run: Run) -> None:
-    """Make an executed notebook fit for a page.
+def sweep(
+    runs: Sequence[Run],
+    store: Store,
+    executor: Executor,
+    cores: int | None = None,
+    refresh: bool = False,
+    retry_failed: bool = False,
+) -> Report:
+    """Execute the runs that are not in a store yet.
 
-    Where parameters were injected, the cell with the defaults that they override is folded; and
-    no path of the machine that executed it is kept.
+    Parameters
+    ----------
+    runs : sequence of Run
+        What to execute; a run that is listed twice is executed once. Networks that are not on
+        disk are trained first.
+    store : Store
+        Where finished runs are kept.
+    executor : concurrent.futures.Executor
+        Where they are executed: threads (each run has a process of its own), processes, or
+        machines that share this folder, such as ``distributed.Client(...).get_executor()``.
+    cores : int, optional
+        Cores that a run may use; all that its process may use by default.
+    refresh : bool
+        Whether to execute anew what is stale.
+    retry_failed : bool
+        Whether to execute again what failed.
+
+    Returns
+    -------
+    Report
+        Failures do not stop the other runs.
     """
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata["papermill"] |= {
-        "input_path": run.notebook.name,
-        "output_path": run.output.name,
+    report = Report()
+    missing = {each for run in runs for each in run.networks if not _weights(*each)}
+    training = {executor.submit(train, *each, cores): each for each in sorted(missing)}
+    untrained = {
+        training[each]: error for each in as_completed(training) if (error := _outcome(each))
     }
-    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-    if any("injected-parameters" in each for each in tags):
-        for cell, each in zip(notebook.cells, tags, strict=True):
-            if "parameters" in each:
-                cell.metadata["tags"] = [*each, "hide-cell"]
-    nbformat.write(notebook, path)
+    _weights.cache_clear()
+
+    orders = {}
+    for run in {run.key: run for run in runs}.values():
+        reasons = [
+            f"training {each[0]}-{each[1]}: {untrained[each]}"
+            for each in run.networks
+            if each in untrained
+        ]
+        if reasons:
+            report.errors[str(run)] = "; ".join(reasons)
+        elif store.finished(run) and not (refresh and store.stale(run)):
+            report.already_done += 1
+        elif (before := store.error(run)) and not retry_failed:
+            report.errors[str(run)] = f"{before} (earlier; --retry-failed tries again)"
+        else:
+            orders[run.key] = run
+    futures = {
+        executor.submit(perform, store.folder, run.notebook, run.given, key, cores, refresh): run
+        for key, run in orders.items()
+    }
+    for future in _watched(futures):
+        outcome = _outcome(future)
+        if outcome == "executed":
+            report.executed += 1
+        elif outcome == "already done":
+            report.already_done += 1
+        else:
+            report.errors[str(futures[future])] = outcome
+    return report
+
+
+def perform(
+    store: Path,
+    notebook: Path,
+    given: dict[str, Any],
+    key: str,
+    cores: int | None = None,
+    refresh: bool = False,
+) -> str:
+    """Execute one run in a process of its own, and put it into a store.
+
+    Returns
+    -------
+    str
+        "executed"; "already done", if somebody else was faster; or what went wrong.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    for cached in (_cells, _parameters, _rooms, _checksum_of, _weights):
+        cached.cache_clear()  # A process that serves many sweeps must see what has changed.
+    run = point(notebook, given)
+    if run.key != key:
+        return "the notebook or a network has changed since the sweep began, or is another one here"
+    with filelock.FileLock(store / f".{key}.lock"):
+        finished = Store(store).finished(run)
+        if finished and not (refresh and Store(store).stale(run)):
+            return "already done"
+        for leftover in store.glob(f".{key}-*"):
+            shutil.rmtree(leftover)
+        folder = store / f".{key}-{uuid.uuid4().hex[:8]}"
+        (folder / TABLES).mkdir(parents=True)
+        provenance = {name: _checksum_of(name) for name in _origins(notebook)}
+        order = {"notebook": str(notebook), "given": given, "folder": str(folder)}
+        error = _in_a_process(["-m", "helpers.notebooks"], folder / LOG, cores, json.dumps(order))
+        if error and (folder / ERROR).exists():
+            error = (folder / ERROR).read_text()
+        record = {
+            "notebook": notebook.name,
+            "given": given,
+            "parameters": run.parameters,
+            "networks": [list(each) for each in run.networks],
+            "provenance": provenance,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+            "seconds": round(time.time() - started, 1),
+            "cell_seconds": _cell_seconds(folder / NOTEBOOK),
+            "error": error,
+        }
+        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        _move(folder, store / (f"failed-{key}" if error else key))
+        if not error:
+            shutil.rmtree(store / f"failed-{key}", ignore_errors=True)
+    return error or "executed"
+
+
+def train(name: str, replicate: int, cores: int | None = None) -> str:
+    """Train a network into the cache, in a process of its own, unless it is there.
+
+    Returns
+    -------
+    str
+        What went wrong, or "".
+    """
+    code = f"from helpers import zoo; zoo.trained({name!r}, {replicate})"
+    with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
+        error = _in_a_process(["-c", code], Path(log.name), cores)
+        lines = Path(log.name).read_text().strip().splitlines()
+    return lines[-1] if error and lines else error
+
+
+def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.DataFrame":
+    """Gather a table that finished runs kept (`results.keep`) into one.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Runs of one notebook. Those that are not finished are left out.
+    store : Store
+        Where they are kept.
+    table : str, optional
+        Name of the table; needed if the notebook keeps several.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run and row of its table: the run's parameters, then the table's columns.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to gather, if the notebook keeps several tables or none of this name,
+        or if a column of the table is called like a parameter.
+    """
+    import pandas as pd
+
+    finished = [(run, folder / TABLES) for run in runs if (folder := store.finished(run))]
+    kept = sorted({path.stem for _, folder in finished for path in folder.glob("*.csv")})
+    chosen = table or (kept[0] if len(kept) == 1 else "")
+    if chosen not in kept:
+        raise ValueError(f"table: {table!r} was given; kept are {', '.join(kept) or 'none'}")
+    parts = []
+    for run, folder in finished:
+        part = pd.read_csv(folder / f"{chosen}.csv", keep_default_na=True)
+        if both := sorted(run.parameters.keys() & set(part)):
+            raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
+        parts.append(pd.concat([pd.DataFrame([run.parameters] * len(part)), part], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def sweep_here(
+    runs: Sequence[Run], store: Store, n_workers: int = 0, cores: int = 0, **options: bool
+) -> Report:
+    """Execute runs on this machine, as `sweep`.
+
+    Parameters
+    ----------
+    runs, store, **options
+        As for `sweep`.
+    n_workers : int
+        Runs at a time; by default one per core, up to four.
+    cores : int
+        Cores that each may use; by default a fair share.
+    """
+    n_workers = n_workers or settings.n_workers()
+    cores = cores or max(1, settings.n_cores() // n_workers)
+    # Threads: each waits for the process of a run.
+    with ThreadPoolExecutor(n_workers) as executor:
+        return sweep(runs, store, executor, cores, **options)
+
+
+def _outcome(future: Future[str]) -> str:
+    """Return what became of a run, or what its executor says, such as that a worker is lost."""
+    error = future.exception()
+    return f"{type(error).__name__}: {error}" if error else future.result()
+
+
+def _watched(futures: Mapping[Future[str], Run]) -> Iterator[Future[str]]:
+    """Yield runs as they finish, and say so: a bar at a terminal, lines elsewhere."""
+    n_failed, at_terminal = 0, sys.stderr.isatty()
+    with tqdm(total=len(futures), desc="runs", unit="run", disable=not at_terminal) as bar:
+        for n_done, future in enumerate(as_completed(futures), 1):
+            outcome = _outcome(future)
+            n_failed += outcome not in ("executed", "already done")
+            running = min(sum(each.running() for each in futures), len(futures) - n_done)
+            bar.set_postfix(running=running, failed=n_failed)
+            bar.update()
+            if not at_terminal:
+                print(f"{n_done}/{len(futures)} {futures[future]}: {outcome}", flush=True)
+            yield future
+
+
+def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str = "") -> str:
+    """Run Python, with an order on its standard input, and say what went wrong, or nothing.
+
+    Its standard input stays open: when it ends, whoever asked has died, and so must the process.
+    """
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=settings.ROOT,
+            env=os.environ | (settings.limits(cores) if cores else {}),
+            text=True,
+        )
+        assert process.stdin is not None
+        try:
+            process.stdin.write(order + "\n")
+            process.stdin.flush()
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit status {code}" if code else ""
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Give a whole folder its name, in place of one that may be there."""
+    if target.exists():
+        old = folder.with_name(f"{folder.name}-old")
+        target.rename(old)
+        folder.rename(target)
+        shutil.rmtree(old)
+    else:
+        folder.rename(target)
+
+
+@cache
+def _cells(notebook: Path) -> list[dict[str, Any]]:
+    """Return a notebook's code cells: source, and whether it is that of the parameters."""
+    cells = json.loads(notebook.read_text())["cells"]
+    return [
+        {
+            "source": "".join(cell["source"]),
+            "is_parameters": "parameters" in cell["metadata"].get("tags", []),
+        }
+        for cell in cells
+        if cell["cell_type"] == "code"
+    ]
+
+
+def _cell_seconds(executed: Path) -> list[float | None]:
+    """Return how long each cell of code took, as papermill has noted it."""
+    if not executed.exists():
+        return []
+    cells = json.loads(executed.read_text())["cells"]
+    return [
+        cell["metadata"].get("papermill", {}).get("duration")
+        for cell in cells
+        if cell["cell_type"] == "code"
+    ]
+
+
+def _code(notebook: Path) -> list[str]:
+    return [cell["source"] for cell in _cells(notebook) if not cell["is_parameters"]]
+
+
+@cache
+def _parameters(notebook: Path) -> dict[str, Any]:
+    """Return a notebook's parameters with their defaults: typed assignments of literals."""
+    sources = [cell["source"] for cell in _cells(notebook) if cell["is_parameters"]]
+    statements = ast.parse("\n".join(sources)).body
+    return {
+        each.target.id: ast.literal_eval(each.value)
+        for each in statements
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value
+    }
+
+
+@cache
+def _rooms(notebook: Path) -> list[str]:
+    """Name the rooms of helpers that a notebook uses, directly or through others."""
+    found: set[str] = set()
+    waiting = ["\n".join(_code(notebook))]
+    while waiting:
+        new = _imported(waiting.pop()) - found
+        found |= new
+        waiting += [(settings.HELPERS / f"{room}.py").read_text() for room in new]
+    return sorted(found)
+
+
+def _imported(source: str) -> set[str]:
+    """Name the rooms of helpers that some code imports."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
+            names.add(str(node.module).split(".")[1])
+    return names
+
+
+def _origins(notebook: Path) -> list[str]:
+    """Name what a notebook's results come from: versions, rooms of helpers, collected tables."""
+    read = re.findall(r"results\.collected\(\"(\w+)\"\)", "\n".join(_code(notebook)))
+    return ["environment", *_rooms(notebook), *(f"results/{name}.csv" for name in read)]
+
+
+@cache
+def _checksum_of(name: str) -> str:
+    """Return the checksum of one of `_origins`."""
+    path = settings.HELPERS / f"{name}.py"
+    if name == "environment":
+        path = settings.ROOT / "requirements.txt"
+    elif name.endswith(".csv"):
+        path = settings.ROOT / name
+    return _sha256(path.read_bytes()) if path.exists() else "gone"
+
+
+@cache
+def _weights(name: str, replicate: int) -> str | None:
+    """Return the checksum of a network's weights as its manifest has it, None if it is nowhere."""
+    for folder in (settings.ZOO, settings.cache_folder() / "zoo"):
+        manifest = folder / f"{name}-{replicate}.json"
+        if manifest.exists():
+            return str(json.loads(manifest.read_text())["sha256"])
+    return None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _list(runs: Sequence[Run], store: Store) -> None:
+    """Print what is done, stale, failed, and to do."""
+    counts: Counter[str] = Counter()
+    for run in runs:
+        stale = store.stale(run)
+        missing = [
+            f"{name}-{replicate}"
+            for name, replicate in run.networks
+            if not _weights(name, replicate)
+        ]
+        if stale:
+            state = f"stale: {', '.join(stale)} changed"
+        elif store.finished(run):
+            state = "done"
+        elif error := store.error(run):
+            state = f"failed: {error}"
+        else:
+            state = f"to do, after training {', '.join(missing)}" if missing else "to do"
+        counts[state.partition(":")[0].partition(",")[0]] += 1
+        print(f"{run}: {state}")
+    print(f"{len(runs)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+
+
+def main() -> None:
+    """Run a sweep, or collect its tables."""
+    if sys.argv[1:2] == ["collect"]:
+        _main_collect(sys.argv[2:])
+    else:
+        _main_sweep(sys.argv[1:])
+
+
+def _main_sweep(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.runs",
+        description="Execute the runs of a sweep that are not in the store yet.",
+        epilog="python -m helpers.runs collect --help: gather the tables of a sweep.",
+    )
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
+    parser.add_argument("--dry-run", action="store_true", help="only list the runs")
+    parser.add_argument("--refresh", action="store_true", help="execute anew what is stale")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed")
+    parser.add_argument("--workers", type=int, default=0, help="runs at a time on this machine")
+    parser.add_argument(
+        "--cores", type=int, default=0, help="cores per run (default: a fair share)"
+    )
+    parser.add_argument("--dask", metavar="tcp://...", help="a running Dask scheduler to use")
+    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
+    given = parser.parse_args(arguments)
+    runs, store = _read_or_exit(parser, given.sweep), Store(given.store.resolve())
+    if given.dry_run:
+        _list(runs, store)
+        return
+    for run in runs:
+        if stale := store.stale(run):
+            kept = "executed anew" if given.refresh else "kept; --refresh executes it anew"
+            print(f"stale ({', '.join(stale)} changed), {kept}: {run}")
+    options = {"refresh": given.refresh, "retry_failed": given.retry_failed}
+    if given.dask:
+        from distributed import Client
+
+        with Client(given.dask) as client:  # type: ignore[no-untyped-call]
+            report = sweep(runs, store, client.get_executor(), given.cores or None, **options)
+    else:
+        report = sweep_here(runs, store, given.workers, given.cores, **options)
+    for name, error in report.errors.items():
+        print(f"FAILED {name}: {error}")
+    print(report)
+    sys.exit(1 if report.errors else 0)
+
+
+def _main_collect(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.runs collect",
+        description="Gather a table that the runs of a sweep kept into one file.",
+    )
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
+    parser.add_argument("--table", help="which table, if the runs keep several")
+    parser.add_argument("--into", type=Path, help="a .csv or .parquet file (default: results/)")
+    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
+    given = parser.parse_args(arguments)
+    runs, store = _read_or_exit(parser, given.sweep), Store(given.store.resolve())
+    target = given.into or settings.RESULTS / f"{given.sweep.stem}.csv"
+    if target.suffix not in (".csv", ".parquet"):
+        parser.error(f"--into: {target} was given; accepted are .csv and .parquet files")
+    try:
+        write(collect(runs, store, given.table), target)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{target}: {sum(store.finished(run) is not None for run in runs)} of {len(runs)} runs")
+
+
+def write(table: "pd.DataFrame", target: Path) -> None:
+    """Write a table whole, as CSV or as Parquet after its file's suffix."""
+    with files.written_whole(target) as temporary:
+        if target.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
+
+
+def _read_or_exit(parser: argparse.ArgumentParser, path: Path) -> list[Run]:
+    try:
+        return read(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    # Not this copy of the room, which other processes could not import, but the room itself.
+    from helpers import runs as room
+
+    room.main()

@@ -1,0 +1,111 @@
+"""One notebook executed by papermill, in this process.
+
+``python -m helpers.notebooks`` reads what to execute from its standard input, as JSON, and lives
+no longer than that stays open: `helpers.runs` asks it so.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+from jupyter_client.manager import AsyncKernelManager
+
+from helpers import results, runs
+
+
+def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None:
+    """Execute a notebook.
+
+    Parameters
+    ----------
+    notebook : Path
+        The notebook.
+    parameters : mapping of str to value
+        What to set in its parameters cell; all else keeps its default. Not checked, see
+        `runs.point`.
+    output : Path
+        Where the executed notebook goes, outputs included. If a cell fails it is kept up to
+        there, with the error.
+
+    Raises
+    ------
+    papermill.PapermillExecutionError
+        If a cell raises.
+    """
+    # A kernel of this very environment, whatever kernels the user has installed besides.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    papermill.execute_notebook(
+        notebook,
+        output,
+        parameters=dict(parameters),
+        kernel_name="python3",
+        cwd=notebook.parent,
+        kernel_manager_class=_IpcKernelManager,
+        progress_bar=False,
+        stdout_file=sys.stdout,
+        stderr_file=sys.stderr,
+    )
+    _finish(output, notebook.name)
+
+
+class _IpcKernelManager(AsyncKernelManager):
+    """Talks to its kernel through sockets in the file system.
+
+    Kernels that start at the same time can pick the same TCP port (papermill#511).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.transport = "ipc"
+        # The default name is relative to the working directory, and the same for all kernels.
+        self.ip = str(Path(tempfile.gettempdir()) / f"kernel-{uuid.uuid4().hex}")
+
+
+def _finish(path: Path, name: str) -> None:
+    """Make an executed notebook fit for a page.
+
+    Where parameters were injected, the cell with the defaults that they override is folded; and
+    no path of the machine that executed it is kept.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["papermill"] |= {"input_path": name, "output_path": name}
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    if any("injected-parameters" in each for each in tags):
+        for cell, each in zip(notebook.cells, tags, strict=True):
+            if "parameters" in each:
+                cell.metadata["tags"] = [*each, "hide-cell"]
+    nbformat.write(notebook, path)
+
+
+def _live_no_longer_than_asked() -> None:
+    """End this process, and its kernel, when standard input ends: then the asker has died."""
+    sys.stdin.read()
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(1)
+
+
+def main() -> None:
+    """Execute the notebook that standard input names, into a folder."""
+    order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_live_no_longer_than_asked, daemon=True).start()
+    folder = Path(order["folder"])
+    os.environ[results.FOLDER] = str(folder / runs.TABLES)
+    try:
+        execute(Path(order["notebook"]), order["given"], folder / runs.NOTEBOOK)
+    except papermill.PapermillExecutionError as error:
+        (folder / runs.ERROR).write_text(f"{error.ename}: {error.evalue}")
+        raise
+
+
+if __name__ == "__main__":
+    main()
