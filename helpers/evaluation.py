@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.stats
 
 from helpers import coherence, importance
 from helpers.backend import keras
 from helpers.partitions import Partition
-from helpers.profiles import LesionProfiles, lesion_profiles
+from helpers.profiles import LesionProfiles, class_mean_accuracy, lesion_profiles
 from helpers.protocols import PAPER, RELEASED, Protocol
 
 _TESTS = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
@@ -113,6 +114,28 @@ def audit(
     parts.append(as_rows({"class_range": spans}).assign(choice="all three, range of the profile"))
     table = pd.concat(parts, ignore_index=True)
     return table[table["test"].isin(["fisher", "chi2"])].reset_index(drop=True)
+
+
+def range_against_damage(profiles: LesionProfiles) -> float:
+    """Return how class-wise range and mean damage go together over lesions of random twins.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `profiles.lesion_profiles`.
+
+    Returns
+    -------
+    float
+        Spearman's rank correlation over the twins whose range is defined, in [-1, 1]; NaN if
+        there are fewer than two.
+    """
+    ranges = coherence.class_wise_range(profiles.random, profiles.intact, profiles.class_sizes)
+    lost = class_mean_accuracy(profiles.intact - profiles.random, profiles.class_sizes)
+    defined = np.isfinite(ranges)
+    if defined.sum() < 2:
+        return float("nan")
+    return float(scipy.stats.spearmanr(ranges[defined], np.abs(lost[defined])).statistic)
 
 
 def _tests(

@@ -25,6 +25,7 @@ from helpers.correlations import Pictures
 from helpers.dependencies import CASES
 from helpers.partitions import ISOLATED, Partition
 from helpers.profiles import LesionProfiles
+from helpers.reproduction import rows_of
 from helpers.tables import MEASURES, TESTS
 
 PAGE_WIDTH = 7.2
@@ -63,6 +64,12 @@ _TEST_STYLES = {
     "exchangeable_fisher": ("o", "--", SKY),
     "chi2": ("s", "-", VERMILLION),
     "exchangeable_chi2": ("s", "--", ORANGE),
+}
+_SOURCE_STYLES = {
+    ("published", "{}"): ("|", BLACK, BLACK, 0.0, "published"),
+    ("released", "{}"): ("^", VERMILLION, "none", 0.18, "ours, RELEASED"),
+    ("paper", "{}"): ("o", BLUE, "none", -0.18, "ours, PAPER"),
+    ("paper", "exchangeable_{}"): ("o", BLUE, BLUE, -0.18, "ours, PAPER, exchangeable"),
 }
 _CORRECTION_STYLES = (
     ("x", GREY, GREY, "significant by neither"),
@@ -678,6 +685,51 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
     ]
     handles.append(mpl.lines.Line2D([], [], color=BLACK, lw=1, label="Benjamini-Hochberg's line"))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    return figure
+
+
+def table1(table: pd.DataFrame) -> Figure:
+    """Draw the p values of Table 1: the published ones and ours under both protocols.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `reproduction.table1`. Rows for which it has only published numbers are named in grey.
+    """
+    rows = rows_of(table)
+    figure, panels = _panels(1.0 + 0.21 * len(rows), 1, 2, sharey=True, sharex=True)
+    position = {row: -i for i, row in enumerate(rows)}
+    is_ours = dict.fromkeys(rows, False)
+    lowest = 1e-20
+    for axes, test, title in zip(panels[0], ("fisher", "chi2"), ("Fisher", "chi²"), strict=True):
+        for y in position.values():
+            axes.axhline(y, color=GREY, lw=0.3, zorder=0)
+        for (source, name), (marker, colour, face, shift, _) in _SOURCE_STYLES.items():
+            chosen = table[(table["source"] == source) & (table["test"] == name.format(test))]
+            keys = list(chosen[["network", "measure"]].itertuples(index=False, name=None))
+            heights = [position[key] + shift for key in keys]
+            is_ours |= dict.fromkeys(keys, True) if source != "published" else {}
+            p = chosen["p"].clip(lower=lowest)
+            axes.plot(p, heights, marker, color=colour, mfc=face, ms=3.6, mew=0.9)
+        axes.axvline(0.05, color=BLACK, ls=":", lw=1)
+        axes.set_xscale("log")
+        axes.set_title(title)
+        axes.set_xlabel("combined p value")
+    panels[0, 0].set_xticks(
+        [1e-20, 1e-15, 1e-10, 1e-5, 1],
+        ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"],
+    )
+    panels[0, 0].minorticks_off()
+    names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
+    panels[0, 0].set_yticks(list(position.values()), names, fontsize=7)
+    for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
+        label.set_color(BLACK if is_ours[row] else GREY)
+    panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
+        for marker, colour, face, _, label in _SOURCE_STYLES.values()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
 
 

@@ -55,17 +55,40 @@ def table1() -> pd.DataFrame:
         over the networks, as the paper prints it; bound, a valid p value made from it, see
         `statistics.median_bound`.
     """
-    table = pd.read_csv(settings.RESULTS / "published_table1.csv")
-    position = {name: i for i, name in enumerate(_TABLE_1)}
-    table = table.sort_values("network", key=lambda names: names.map(position), kind="stable")
-    groups = table.assign(network=table["network"] + ", " + table["dataset"]).groupby(
-        ["network", "measure", "test"], sort=False
-    )["p_value"]
+    groups = each_p_value().groupby(["network", "measure", "test"], sort=False)["p"]
     rows = [
         (*key, len(group), statistics.median_p_value(group), statistics.median_bound(group))
         for key, group in groups
     ]
     return pd.DataFrame(rows, columns=["network", "measure", "test", "n_networks", "p", "bound"])
+
+
+def each_p_value() -> pd.DataFrame:
+    """Return what Table 1 was made of.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per trained network, measure and test: network, such as "vgg, cifar10", in the
+        order of the paper's rows; measure, test, replicate, p.
+    """
+    table = pd.read_csv(settings.RESULTS / "published_table1.csv")
+    position = {name: i for i, name in enumerate(_TABLE_1)}
+    table = table.sort_values("network", key=lambda names: names.map(position), kind="stable")
+    named = table.assign(network=table["network"] + ", " + table["dataset"], p=table["p_value"])
+    return named[["network", "measure", "test", "replicate", "p"]]
+
+
+def label(recipe: Recipe) -> str | None:
+    """Return the name in Table 1 of networks of a recipe, None if it has none such."""
+    base = recipe.dataset.removesuffix("-rgb")
+    suffix = recipe.dataset.removeprefix(base)
+    is_published = not recipe.dropout and bool(recipe.pruning_epochs) == (
+        recipe.architecture == "mlp"
+    )
+    name = f"{recipe.architecture}{suffix}, {_DATASETS.get(base)}"
+    known = set(each_p_value()["network"])
+    return name if is_published and name in known else None
 
 
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
@@ -83,19 +106,9 @@ def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
         and test (fisher, chi2), the p values of the published networks, ascending. Empty if the
         paper's table has no such networks.
     """
-    table = pd.read_csv(settings.RESULTS / "published_table1.csv")
-    is_published_variant = not recipe.dropout and bool(recipe.pruning_epochs) == (
-        recipe.architecture == "mlp"
-    )
-    base = recipe.dataset.removesuffix("-rgb")
-    suffix = recipe.dataset.removeprefix(base)
-    rows = table[
-        (table["table"] == ("1a" if suffix else "1b"))
-        & (table["network"] == f"{recipe.architecture}{suffix}")
-        & (table["dataset"] == _DATASETS.get(base))
-        & is_published_variant
-    ]
+    table = each_p_value()
+    rows = table[table["network"] == label(recipe)]
     return {
         (str(measure), str(test)): sorted(float(p) for p in group)
-        for (measure, test), group in rows.groupby(["measure", "test"])["p_value"]
+        for (measure, test), group in rows.groupby(["measure", "test"])["p"]
     }

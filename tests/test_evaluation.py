@@ -1,12 +1,14 @@
 """Both proxies of one partition at once: a row of Table 1b."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from helpers import coherence, evaluation, importance
 from helpers.partitions import Partition
-from helpers.profiles import lesion_profiles
+from helpers.profiles import LesionProfiles, lesion_profiles
 from helpers.protocols import PAPER, RELEASED
 
 
@@ -57,3 +59,63 @@ def test_labels_that_do_not_fit_the_network_are_refused(network):
     model, x, y, _ = network
     with pytest.raises(ValueError, match="first"):
         evaluation.lesion_tests(model, x, y, Partition.from_labels({"first": [0, 1]}))
+
+
+def test_the_audit_switches_one_choice_at_a_time(network):
+    model, x, y, partition = network
+    profiles = lesion_profiles(model, x, y, partition, 5)
+    table = evaluation.audit(model, x, y, profiles).set_index(["choice", "measure", "test"])["p"]
+    released = evaluation.lesion_tests(model, x, y, partition, 5, RELEASED)
+    for row in released[released["test"].isin(["fisher", "chi2"])].itertuples():
+        assert table["as released", row.measure, row.test] == row.p
+    # Undefined ranges play no part in importance, and nothing is complete here.
+    untouched = table["undefined ranges excluded"]["importance"]
+    np.testing.assert_array_equal(untouched, table["as released"]["importance"])
+    spared = table["complete sub-clusters excluded"]
+    np.testing.assert_array_equal(spared, table["as released"])
+
+
+def test_the_audit_excludes_complete_sub_clusters_when_it_says_so(network):
+    model, x, y, _ = network
+    partition = Partition.from_labels({"first": np.zeros(12, int), "second": np.arange(12) // 6})
+    profiles = lesion_profiles(model, x, y, partition, 5)
+    table = evaluation.audit(model, x, y, profiles).drop_duplicates(["choice", "measure"])
+    excluded = table.set_index(["choice", "measure"])["excluded"]
+    assert excluded["as released", "importance"] == 0
+    assert excluded["complete sub-clusters excluded", "importance"] == 1
+    assert excluded["all three", "importance"] == 1
+
+
+def profiles_of(true, random, sizes=(10, 10)):
+    labels = Partition.from_labels({"dense": [0, 1]})
+    sizes = np.array(sizes)
+    subclusters = tuple(labels.subclusters())
+    return LesionProfiles(labels, subclusters, sizes, sizes, np.array(true), np.array(random))
+
+
+def test_the_range_of_a_profile_does_not_shrink_with_the_damage():
+    # The same shape of damage, five times as much of it: 1 and 0 of 10, 5 and 0 of 10.
+    profiles = profiles_of([[9, 10], [5, 10]], [[[5, 10], [0, 0]], [[10, 10], [9, 9]]])
+    table = coherence.profile_range(profiles)
+    assert table["value"].tolist() == [1, 1]
+    np.testing.assert_array_equal(table[["random_1", "random_2"]], [[1, 0], [0, 0]])
+    assert table["p"].tolist() == [2 / 3, 1 / 3]
+
+
+def test_opposite_changes_have_the_largest_range_of_a_profile():
+    profiles = profiles_of([[9, 11], [8, 12]], np.zeros((2, 1, 2), int), sizes=(20, 20))
+    profiles = dataclasses.replace(profiles, intact=np.array([10, 10]))
+    np.testing.assert_allclose(coherence.profile_range(profiles)["value"], np.sqrt(2))
+
+
+def test_class_wise_range_and_damage_go_against_each_other_when_one_class_is_hit():
+    # One class loses 1 to 4 of 10 images, the other always 2: the mean grows, the spread does not.
+    random = [[[9, 8], [8, 8], [7, 8], [6, 8]]] * 2
+    assert evaluation.range_against_damage(profiles_of([[9, 8], [9, 8]], random)) < 1
+    steady = [[[9, 10], [8, 9], [7, 8], [6, 7]]] * 2
+    assert evaluation.range_against_damage(profiles_of([[9, 8]] * 2, steady)) == pytest.approx(-1)
+
+
+def test_without_damage_there_is_no_correlation_of_range_and_damage():
+    nothing = profiles_of([[10, 10]] * 2, np.full((2, 3, 2), 10))
+    assert np.isnan(evaluation.range_against_damage(nothing))

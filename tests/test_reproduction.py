@@ -1,0 +1,156 @@
+"""The paper beside its reproduction, from tables made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import published, reproduction, zoo
+
+LESIONS = ("importance", "class_range")
+
+
+def collected(network, p, replicates=range(5), protocols=("released", "paper"), measures=LESIONS):
+    """Collected tests in which every p value is the same."""
+    tests = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
+    rows = [
+        (network, i, protocol, measure, test, p)
+        for i in replicates
+        for protocol in protocols
+        for measure in measures
+        for test in tests[: 2 if protocol == "released" else 4]
+    ]
+    return pd.DataFrame(rows, columns=["network", "replicate", "protocol", "measure", "test", "p"])
+
+
+@pytest.fixture
+def found():
+    pictures = [
+        collected("mnist-mlp-dropout", 0.01, [0], measures=["agreement", "contrast, not aligned"]),
+        collected("halves-diff-mnist-mlp", 0.01, [0], measures=["agreement", "preference"]),
+        collected("stack-same-mnist-cnn", 0.5, [0], measures=["agreement"]),
+    ]
+    pairs = {"network": "fashion-mlp-dropout", "replicate": 0, "protocol": "paper"}
+    return {
+        "lesions": pd.concat([collected("mnist-mlp", 0.001), collected("mnist-cnn", 0.2, [0])]),
+        "constructed": collected("mnist-rgb-mlp", 0.3, [0, 1], measures=["score", "entropy"]),
+        "by_k": pd.concat(
+            [collected("mnist-mlp", p).assign(k=k) for k, p in ((8, 0.01), (18, 0.9))]
+        ),
+        "pictures": pd.concat(pictures),
+        "pairs": pd.DataFrame(
+            [pairs | {"within": within, "edge": edge} for within, edge in [(1, 1), (0, 0), (0, 1)]]
+        ).astype({"within": bool, "edge": bool}),
+    }
+
+
+def test_our_networks_stand_in_the_rows_of_the_papers_table(found):
+    table = reproduction.table1(found["lesions"], found["constructed"])
+    ours = table[table["source"] != "published"]
+    assert set(ours["network"]) == {"mlp, mnist", "cnn, mnist", "mlp-rgb, mnist"}
+    published_rows = table[table["source"] == "published"]
+    assert len(published_rows) == len(published.each_p_value())
+    assert len(ours) == 5 * (4 + 8) + (4 + 8) + 2 * (4 + 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mnist-mlp", "mlp, mnist"),
+        ("fashion-cnn", "cnn, fashion_mnist"),
+        ("mnist-rgb-cnn", "cnn-rgb, mnist"),
+        ("fashion-mlp-dropout", None),
+        ("mnist-cnn-pruned", None),
+        ("digits-mlp", None),
+        ("halves-diff-mnist-mlp", None),
+        ("fashion-rgb-mlp", None),
+    ],
+)
+def test_only_the_papers_kinds_of_networks_have_a_row(name, expected):
+    assert published.label(zoo.recipe(name)) == expected
+
+
+def test_medians_are_taken_over_the_replicates():
+    table = reproduction.table1(
+        pd.concat([collected("mnist-mlp", p, [i]) for i, p in enumerate((0.1, 0.2, 0.9))]),
+        collected("mnist-rgb-mlp", 0.3, [0], measures=["score"]),
+    )
+    found = reproduction.medians(table).set_index(["network", "measure", "test", "source"])["p"]
+    assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
+    assert found["mlp, mnist", "importance", "fisher", "published"] == pytest.approx(
+        1.34e-8, rel=0.01
+    )
+
+
+def test_table_1_shows_median_and_range_and_what_was_not_run(found):
+    table = reproduction.side_by_side(reproduction.table1(found["lesions"], found["constructed"]))
+    row = table.loc["mlp, mnist", "importance"]
+    assert row["Fisher", "published"] == "1.3e-08 (2.7e-09 to 3.7e-07)"
+    assert row["Fisher", "PAPER, exchangeable"] == "0.001 (0.001 to 0.001)"
+    assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "0.2"
+    assert table.loc["vgg, cifar10", "score"]["chi²", "PAPER"] == "not run here"
+
+
+def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
+    card = reproduction.scorecard(found)
+    assert card.loc["Table 1b", "networks"] == "6 of 32"
+    assert card.loc["Table 1b", "status"].startswith("in part")
+    assert "replicates" in card.loc["Table 1b", "status"]
+    assert card.loc["Table 8", "status"].startswith("not run here: VGG")
+    assert card.loc["Figures 8, 9", "status"] == "reproduced"
+    assert card.loc["Figure 7", "networks"] == "–"
+    assert card.loc["Table 1a", "networks"] == "2 of 23"
+    assert "VGG and ImageNet" in card.loc["Table 1a", "status"]
+
+
+def test_every_table_and_figure_of_the_paper_is_on_the_scorecard_once(found):
+    items = ", ".join(reproduction.scorecard(found).index)
+    for number in ("1a", "1b", *"23456789"):
+        assert number in items
+    assert len(reproduction.ITEMS) == len({item[0] for item in reproduction.ITEMS})
+
+
+def test_claims_are_judged_by_the_median_of_each_kind_of_network(found):
+    table = reproduction.table1(found["lesions"], found["constructed"])
+    judged = reproduction.claims(table, found)
+    important = judged.loc["Sub-clusters are important."]
+    assert important["published"] == "2 of 2 kinds of networks"
+    assert important["RELEASED"] == important["PAPER"] == "1 of 2 kinds of networks"
+    assert important["verdict"] == "holds in part"
+    driven = judged.loc[
+        "Outside VGGs constructed inputs drive sub-clusters no more than random sets."
+    ]
+    assert driven["verdict"] == "holds"
+    assert judged.loc["Pictures of sub-clusters of MLPs are clearer.", "verdict"] == "holds"
+    assert judged.loc["Pictures of sub-clusters of CNNs are not.", "verdict"] == "holds"
+
+
+def test_verdicts_that_change_with_the_number_of_clusters_are_counted(found):
+    table = reproduction.table1(found["lesions"], found["constructed"])
+    row = reproduction.claims(table, found).loc["Verdicts are the same with 8 and 18 clusters."]
+    # With 18 clusters all four medians are on the other side.
+    assert row["PAPER"] == row["RELEASED"] == "4 of 8 medians"
+
+
+def test_dependencies_stay_within_clusters_if_pairs_within_have_edges_more_often(found):
+    table = reproduction.table1(found["lesions"], found["constructed"])
+    row = reproduction.claims(table, found).loc["Dependencies stay within clusters."]
+    assert row["PAPER"] == "1 of 1 pairs within clusters, 1 of 2 between"
+    assert row["verdict"] == "holds"
+    found["pairs"]["edge"] = ~found["pairs"]["within"]
+    row = reproduction.claims(table, found).loc["Dependencies stay within clusters."]
+    assert row["verdict"] == "does not hold"
+
+
+def test_a_claim_of_which_nothing_was_run_does_not_hold_by_default(found):
+    empty = found | {"pictures": found["pictures"].iloc[:0]}
+    table = reproduction.table1(found["lesions"], found["constructed"])
+    judged = reproduction.claims(table, empty)
+    assert judged.loc["Pictures of sub-clusters of MLPs are clearer.", "verdict"] == "not run here"
+
+
+def test_accuracies_are_those_of_the_manifests():
+    table = reproduction.accuracies().set_index("network")
+    assert table.loc["mnist-mlp", "replicates"] >= 5
+    assert table.loc["mnist-mlp", "lowest"] <= table.loc["mnist-mlp", "mean"] < 1
+    assert np.isclose(table.loc["mnist-mlp", "floor"], 0.97)
+    assert "digits-mlp" not in table.index
