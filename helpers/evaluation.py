@@ -21,9 +21,11 @@ AUDIT = {
     "ties count": replace(RELEASED, ties="inclusive"),
     "complete sub-clusters excluded": replace(RELEASED, keeps_complete=False),
     "undefined ranges excluded": replace(RELEASED, keeps_undefined=False),
-    "all three": replace(RELEASED, ties="inclusive", keeps_complete=False, keeps_undefined=False),
+    "these three together": replace(
+        RELEASED, ties="inclusive", keeps_complete=False, keeps_undefined=False
+    ),
 }
-"""The released protocol, and what it becomes if one choice is switched, or all."""
+"""The released protocol, and what it becomes if one choice is switched, or all three."""
 
 
 def lesion_tests(
@@ -101,17 +103,20 @@ def audit(
     -------
     pandas.DataFrame
         As of `as_rows` for "importance" and "class_range", without the exchangeable tests, for
-        each of `AUDIT`, named in the column choice; and for "all three, range of the profile",
-        where class-wise damages are divided by their Euclidean length in place of their mean,
-        which does not grow with the damage.
+        each of `AUDIT`, named in the column choice; and for "range of the profile" and "all four
+        together", where class-wise damages are divided by their Euclidean length in place of
+        their mean, which does not grow with the damage.
     """
     parts = [
         _tests(model, x, y, profiles, protocol, seed).assign(choice=name)
         for name, protocol in AUDIT.items()
     ]
-    sound = AUDIT["all three"]
-    spans = coherence.combined(coherence.profile_range(profiles, sound), sound, seed)
-    parts.append(as_rows({"class_range": spans}).assign(choice="all three, range of the profile"))
+    for name, protocol in (
+        ("range of the profile", RELEASED),
+        ("all four together", AUDIT["these three together"]),
+    ):
+        spans = coherence.combined(coherence.profile_range(profiles, protocol), protocol, seed)
+        parts.append(as_rows({"class_range": spans}).assign(choice=name))
     table = pd.concat(parts, ignore_index=True)
     return table[table["test"].isin(["fisher", "chi2"])].reset_index(drop=True)
 

@@ -4,6 +4,7 @@
 no longer than that stays open: `helpers.runs` asks it so.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -90,7 +91,8 @@ def _live_no_longer_than_asked() -> None:
     """End this process, and its kernel, when standard input ends: then the asker has died."""
     sys.stdin.read()
     for child in psutil.Process().children(recursive=True):
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     os._exit(1)
 
 

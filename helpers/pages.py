@@ -121,6 +121,9 @@ def _make_results(store: runs.Store) -> None:
 
 
 def _run(chosen: list[runs.Run], store: runs.Store, refresh: bool) -> None:
+    for run in chosen:
+        if not refresh and (stale := store.stale(run)):
+            print(f"stale ({', '.join(stale)} changed), kept: {run}", flush=True)
     report = runs.sweep_here(chosen, store, refresh=refresh, retry_failed=True)
     print(report, flush=True)
     if report.errors:
@@ -141,12 +144,16 @@ def _page(source: Path, executed: Path) -> Any:
         if cell.cell_type == "code":
             before = next(ran)
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
-            if "hide-cell" in before.metadata.get("tags", []):
-                cell.metadata["tags"] = before.metadata["tags"]
-    for cell in injected:
-        page.cells.insert(run.cells.index(cell), cell)
+    for index in [i for i, cell in enumerate(page.cells) if _is_tagged(cell, "parameters")]:
+        if injected:
+            page.cells[index].metadata["tags"] = ["parameters", "hide-cell"]
+            page.cells[index + 1 : index + 1] = injected
     page.metadata["papermill"] = run.metadata["papermill"]
     return page
+
+
+def _is_tagged(cell: Any, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
 
 
 def _folder(scale: str) -> Path:

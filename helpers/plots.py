@@ -25,8 +25,7 @@ from helpers.correlations import Pictures
 from helpers.dependencies import CASES
 from helpers.partitions import ISOLATED, Partition
 from helpers.profiles import LesionProfiles
-from helpers.reproduction import rows_of
-from helpers.tables import MEASURES, TESTS
+from helpers.tables import MEASURES, TESTS, rows_of
 
 PAGE_WIDTH = 7.2
 """Inches."""
@@ -471,7 +470,7 @@ def taxonomy(table: pd.DataFrame) -> Figure:
             damage.to_numpy(),
             ax=axes,
             iter_lim=500,
-            expand=(1.5, 1.7),
+            expand=(1.9, 2.2),
             arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6},
         )
     return figure
@@ -661,7 +660,7 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
     fdr : float
         The rate at which the Benjamini-Hochberg line is drawn.
     """
-    families = list(table["test"].unique())
+    families = sorted(table["test"].unique(), key=list(TESTS).index)
     figure, panels = _panels(2.7, 1, len(families), sharey=True)
     lowest = 1e-20
     for axes, family in zip(panels[0], families, strict=True):
@@ -673,7 +672,7 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
             chosen = (state == value).to_numpy()
             p = rows["p"].clip(lower=lowest)
             axes.plot(rank[chosen], p[chosen], marker, color=colour, mfc=face, ms=4.5)
-        axes.set_title(f"{TESTS.get(family, family)} ({len(rows)} tests)")
+        axes.set_title(f"{TESTS[family]} ({len(rows)} tests)")
         axes.set_xlabel("rank within the family")
         axes.set_yscale("log")
     ticks = [1e-20, 1e-15, 1e-10, 1e-5, 1]
@@ -705,7 +704,8 @@ def table1(table: pd.DataFrame) -> Figure:
         for y in position.values():
             axes.axhline(y, color=GREY, lw=0.3, zorder=0)
         for (source, name), (marker, colour, face, shift, _) in _SOURCE_STYLES.items():
-            chosen = table[(table["source"] == source) & (table["test"] == name.format(test))]
+            is_chosen = (table["source"] == source) & (table["test"] == name.format(test))
+            chosen = table[is_chosen & table["p"].notna()]
             keys = list(chosen[["network", "measure"]].itertuples(index=False, name=None))
             heights = [position[key] + shift for key in keys]
             is_ours |= dict.fromkeys(keys, True) if source != "published" else {}
@@ -723,7 +723,7 @@ def table1(table: pd.DataFrame) -> Figure:
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
     panels[0, 0].set_yticks(list(position.values()), names, fontsize=7)
     for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
-        label.set_color(BLACK if is_ours[row] else GREY)
+        label.set_color(BLACK if is_ours[row] else "#6B6B6B")
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
     handles = [
         mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)

@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from helpers import published, settings, zoo
-from helpers.tables import MEASURES, format_p
+from helpers.tables import MEASURES, format_p, rows_of
 
 LEVEL = 0.05
+
+_FEW = 10
+"""Fewer edges than this say nothing about where edges lie."""
 
 _SOURCES = ("published", "released", "paper")
 
@@ -74,7 +77,9 @@ _SECTIONS = {
 
 
 def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Say of each table and figure of the paper how far it is reproduced.
+    """Say of each table and figure of the paper how much of it has been run.
+
+    Whether the numbers agree is another question, see `claims`.
 
     Parameters
     ----------
@@ -84,8 +89,8 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per item: what, page, scale, networks (ours of the paper's), and status:
-        "reproduced", "in part" or "not run here", with the reason for what is missing.
+        One row per item: what; section, the notebook; networks, ours of the paper's; scale; and
+        status: "run in full", "in part" or "not run here", with what is missing.
     """
     rows = {}
     for item, what, section, source, wanted, n_imagenet in ITEMS:
@@ -94,20 +99,19 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         done = networks & set(have.itertuples(index=False, name=None))
         lacking = {name for name, _ in networks - done}
         n_wanted = len(networks) + n_imagenet
-        reasons = []
-        if n_imagenet or any(name.startswith("vgg") for name in lacking):
-            reasons.append("VGG and ImageNet networks are not built here yet")
-        if any(not name.startswith("vgg") for name in lacking):
-            reasons.append("replicates are not trained yet")
+        vggs = {name for name in lacking if name.startswith("vgg")}
+        missing = ["VGG and ImageNet networks, not built here yet"] * bool(vggs or n_imagenet)
+        if lacking - vggs:
+            missing.append(f"some of {', '.join(sorted(lacking - vggs))}")
         state = "in part" if done else "not run here"
         if len(done) == n_wanted:
-            state, reasons = "reproduced", []
+            state = "run in full"
         rows[item] = {
             "what": what,
-            "page": _SECTIONS[section],
-            "scale": "paper",
+            "section": _SECTIONS[section],
             "networks": f"{len(done)} of {n_wanted}" if n_wanted else "–",
-            "status": state + (f": {'; '.join(reasons)}" if reasons else ""),
+            "scale": "paper" if done or not n_wanted else "–",
+            "status": state + (f"; missing: {'; '.join(missing)}" if missing else ""),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -125,7 +129,7 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row per p value: network (as in `published.table1`), measure, test (ours also with
         exchangeable_fisher and exchangeable_chi2), source ("published", "released" or "paper"),
-        replicate and p.
+        replicate and p, NaN where there was nothing to test.
     """
     ours = pd.concat([lesions, constructed], ignore_index=True)
     ours = ours.assign(
@@ -133,7 +137,7 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
     )
     columns = ["network", "measure", "test", "source", "replicate", "p"]
     theirs = published.each_p_value().assign(source="published")
-    known = ours[ours["measure"].isin(theirs["measure"]) & ours["p"].notna()]
+    known = ours[ours["measure"].isin(theirs["measure"])]
     return pd.concat([theirs[columns], known[columns]], ignore_index=True)
 
 
@@ -143,16 +147,19 @@ def _labels(networks: pd.Series) -> dict[str, str | None]:
 
 
 def medians(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the median p value of each network, measure, test and source of `table1`."""
+    """Return the median p value of each network, measure, test and source of `table1`.
+
+    Of an even number the larger of the two in the middle is taken: their mean would be smaller
+    than half of the values call for. What has no p value at all is left out.
+    """
     keys = ["network", "measure", "test", "source"]
-    return table.groupby(keys, sort=False)["p"].median().reset_index()
+    groups = table.dropna(subset="p").groupby(keys, sort=False)["p"]
+    return groups.agg(_middle).reset_index()
 
 
-def rows_of(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the rows of Table 1: networks in its order, and the measures of each."""
-    pairs = set(table[["network", "measure"]].itertuples(index=False, name=None))
-    networks = table["network"].unique()
-    return [(net, each) for net in networks for each in MEASURES if (net, each) in pairs]
+def _middle(p: pd.Series) -> float:
+    """Return the median, of an even number of values the larger of the two in the middle."""
+    return float(np.sort(p)[len(p) // 2])
 
 
 def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
@@ -166,8 +173,9 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per network and measure; for each test and source the median and, of several
-        networks, the range; "not run here" where there are only published numbers.
+        A row per network and measure; for each test and source the median (see `medians`) and, of
+        several networks, the range; a dash where nothing could be tested, "not run here" where
+        there are only published numbers.
     """
     columns = {
         ("Fisher", "published"): ("fisher", "published"),
@@ -192,9 +200,10 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
 def _spread(p: pd.Series | None) -> str:
     if p is None:
         return "not run here"
-    if len(p) == 1:
-        return format_p(p.iloc[0])
-    return f"{format_p(p.median())} ({format_p(p.min())} to {format_p(p.max())})"
+    known = p.dropna()
+    if len(known) < 2:
+        return format_p(known.iloc[0] if len(known) else np.nan)
+    return f"{format_p(_middle(known))} ({format_p(known.min())} to {format_p(known.max())})"
 
 
 def accuracies() -> pd.DataFrame:
@@ -239,149 +248,177 @@ def claims(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame of str
-        A row per claim: section; published, RELEASED and PAPER, in how many cases it is so; and
-        verdict, by PAPER: "holds" in all cases, "holds in part",
-        "does not hold", or "not run here".
+        A row per claim: section; published, RELEASED and PAPER, in how many cases it is so among
+        those that we have; and verdict, by PAPER: "holds" if it is so as often as in the
+        published numbers (where there are none, always), "holds in part" if less often, "does
+        not hold" if never; "not contradicted" where it says that something is not found, and it
+        is not; "too few pairs"; or "not run here".
     """
-    rows = [
-        ("Sub-clusters are important.", "3.2", *_below(table, "importance", "fisher")),
+    pictures, pairs = found["pictures"], found["pairs"]
+    is_mlp = pictures["network"].str.contains("-mlp")
+    is_clarity = pictures["measure"].isin(["agreement", "contrast, not aligned"])
+    is_sided = pictures["measure"] == "preference"
+    on_diff = pictures["network"].str.startswith("halves-diff")
+    lesions, constructed = ("importance", "class_range"), ("score", "entropy")
+    judged = [
+        ("Sub-clusters are important.", "3.2", _below(table, lesions[0], "fisher"), ""),
         (
-            "Ranges differ from those of random sets in either direction.",
+            "Class-wise ranges are usually distributed otherwise than those of random sets.",
             "3.2",
-            *_below(table, "class_range", "chi2"),
+            _below(table, lesions[1], "chi2"),
+            "",
         ),
         (
-            "Outside VGGs sub-clusters are not more coherent by class-wise range.",
+            "Class-wise ranges outside VGGs: no higher than those of random sets.",
             "3.2",
-            *_below(table, "class_range", "fisher", not_below=True),
+            _below(table, lesions[1], "fisher", is_negative=True),
+            "not",
         ),
         (
-            "Outside VGGs constructed inputs drive sub-clusters no more than random sets.",
+            "Scores outside VGGs: no higher than those of random sets.",
             "3.1.2",
-            *_below(table, "score", "fisher", not_below=True),
+            _below(table, constructed[0], "fisher", is_negative=True),
+            "not",
         ),
         (
-            "Outside VGGs constructed inputs are not classified more clearly.",
+            "Output entropies outside VGGs: no lower than those of random sets.",
             "3.1.2",
-            *_below(table, "entropy", "fisher", not_below=True),
+            _below(table, constructed[1], "fisher", is_negative=True),
+            "not",
         ),
-        *_of_pictures(found["pictures"]),
-        ("Verdicts are the same with 8 and 18 clusters.", "A.6", *_of_k(table, found["by_k"])),
-        ("Dependencies stay within clusters.", "A.10", *_of_pairs(found["pairs"])),
-        ("Networks are as accurate as the paper says.", "A.2", *_of_accuracies(accuracies())),
+        (
+            "Pictures of MLPs' sub-clusters are clearer.",
+            "3.1.1",
+            _clear(pictures[is_mlp & is_clarity]),
+            "",
+        ),
+        (
+            "Sub-clusters on halves-diff prefer one half.",
+            "3.1.1",
+            _clear(pictures[is_sided & on_diff]),
+            "",
+        ),
+        (
+            "Other numbers of clusters give the same verdicts.",
+            "A.6",
+            _same(table, found["by_k"]),
+            "",
+        ),
+        ("Networks are as accurate as the paper says.", "A.2", _met(accuracies()), ""),
+        ("Dependencies stay within clusters.", "A.10", _within(pairs), "pairs"),
+        *((claim, section, (None, (0, 0), (0, 0)), "") for claim, section in _UNTESTED),
     ]
-    columns = ["claim", "section", "published", "RELEASED", "PAPER"]
-    judged = pd.DataFrame(rows, columns=columns).set_index("claim")
-    return judged.assign(verdict=judged["PAPER"].map(_verdict))
+    rows = {
+        claim: {
+            "section": section,
+            "published": _count(counts[0]),
+            "RELEASED": _count(counts[1]),
+            "PAPER": _count(counts[2]),
+            "verdict": _judge(counts, kind),
+        }
+        for claim, section, counts, kind in judged
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _below(
-    table: pd.DataFrame, measure: str, test: str, not_below: bool = False
-) -> tuple[str, str, str]:
-    """Count the networks that we have and whose median p value is below the level, or is not."""
+_UNTESTED = (
+    ("Constructed inputs drive VGGs' sub-clusters more than random sets.", "3.1.2"),
+    ("Unregularised VGGs classify constructed inputs more clearly.", "3.1.2"),
+    ("VGGs' sub-clusters have higher class-wise ranges on CIFAR-10.", "3.2"),
+    ("Sub-clusters of VGG-16 on ImageNet have lower class-wise ranges.", "3.2"),
+    ("Untrained VGGs have no input coherence.", "A.5"),
+    ("Activations vary less in sub-clusters of VGGs.", "A.8"),
+)
+
+_Count = tuple[int, int]
+_Counts = tuple[_Count | None, _Count, _Count]
+"""So many of so many: published (None if only by eye), RELEASED, PAPER."""
+
+
+def _below(table: pd.DataFrame, measure: str, test: str, is_negative: bool = False) -> _Counts:
+    """Count the kinds of networks whose median is below the level, or is not."""
     chosen = medians(table[table["measure"] == measure])
     ours = set(chosen.loc[chosen["source"] != "published", "network"])
     counts = []
     for source, name in zip(_SOURCES, (test, test, f"exchangeable_{test}"), strict=True):
-        p = chosen[
-            (chosen["source"] == source) & (chosen["test"] == name) & chosen["network"].isin(ours)
-        ]["p"]
-        so = (p >= LEVEL) if not_below else (p < LEVEL)
-        counts.append(f"{so.sum()} of {len(p)} kinds of networks")
+        is_chosen = (chosen["source"] == source) & (chosen["test"] == name)
+        p = chosen[is_chosen & chosen["network"].isin(ours)]["p"]
+        so = (p >= LEVEL) if is_negative else (p < LEVEL)
+        counts.append((int(so.sum()), len(p)))
     return counts[0], counts[1], counts[2]
 
 
-def _of_pictures(pictures: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
-    """Judge whether sub-clusters' pictures are clearer than those of twins, and take sides."""
-    is_mlp = pictures["network"].str.contains("-mlp")
-    clear = pictures["measure"].isin(["agreement", "contrast, not aligned"])
-    sided = (pictures["measure"] == "preference") & pictures["network"].str.startswith(
-        "halves-diff"
-    )
-    return [
-        (
-            "Pictures of sub-clusters of MLPs are clearer.",
-            "3.1.1",
-            *_side(pictures[is_mlp & clear]),
-        ),
-        (
-            "Pictures of sub-clusters of CNNs are not.",
-            "A.3",
-            *_side(pictures[~is_mlp & clear], True),
-        ),
-        ("Sub-clusters on halves-diff prefer one half.", "3.1.1", *_side(pictures[sided])),
-    ]
-
-
-def _side(pictures: pd.DataFrame, not_below: bool = False) -> tuple[str, str, str]:
+def _clear(pictures: pd.DataFrame) -> _Counts:
     """Count networks: by agreement under PAPER, by contrast without alignment under RELEASED."""
     counts = []
     for source, test, without in (
         ("released", "fisher", "agreement"),
         ("paper", "exchangeable_fisher", "contrast, not aligned"),
     ):
-        p = pictures[
-            (pictures["protocol"] == source)
-            & (pictures["test"] == test)
-            & (pictures["measure"] != without)
-        ]["p"]
-        so = (p >= LEVEL) if not_below else (p < LEVEL)
-        counts.append(f"{so.sum()} of {len(p)} networks")
-    return "by eye", counts[0], counts[1]
+        is_chosen = (pictures["protocol"] == source) & (pictures["test"] == test)
+        p = pictures[is_chosen & (pictures["measure"] != without)]["p"]
+        counts.append((int((p < LEVEL).sum()), len(p)))
+    return None, counts[0], counts[1]
 
 
-def _of_k(table: pd.DataFrame, by_k: pd.DataFrame) -> tuple[str, str, str]:
+def _same(table: pd.DataFrame, by_k: pd.DataFrame) -> _Counts:
     """Count the medians that stay on their side of the level when the number of clusters changes.
 
     Tests as in Table 1b: Fisher's and the chi-squared test, under PAPER exchangeable.
     """
     labelled = by_k.assign(
-        network=by_k["network"].map(_labels(by_k["network"])),
-        source=by_k["protocol"],
+        network=by_k["network"].map(_labels(by_k["network"])), source=by_k["protocol"]
     )
     keys = ["network", "measure", "test", "source"]
     at_12 = medians(table).set_index(keys)["p"]
-    # Appendix A.6: of 32 medians, three are different with 8 clusters and one with 18.
-    counts = ["60 of 64 medians"]
+    # Appendix A.6: three medians are different with 8 clusters and one with 18, of the 32 each
+    # that Table 1b has.
+    counts = [(60, 64)]
     for source, is_exchangeable in (("released", False), ("paper", True)):
         chosen = labelled[
             (labelled["source"] == source)
             & (labelled["test"].str.startswith("exchangeable") == is_exchangeable)
-        ]
-        other = chosen.groupby([*keys, "k"])["p"].median().reset_index().dropna()
+        ].dropna(subset="p")
+        other = chosen.groupby([*keys, "k"])["p"].agg(_middle).reset_index()
         before = at_12.reindex(pd.MultiIndex.from_frame(other[keys])).to_numpy()
         known = ~np.isnan(before)
         same = ((other["p"] < LEVEL).to_numpy() == (before < LEVEL)) & known
-        counts.append(f"{same.sum()} of {known.sum()} medians")
+        counts.append((int(same.sum()), int(known.sum())))
     return counts[0], counts[1], counts[2]
 
 
-def _of_pairs(pairs: pd.DataFrame) -> tuple[str, str, str]:
-    """Say how many pairs within clusters have an edge, and how many between clusters."""
-    texts = ["by eye"]
-    for source in ("released", "paper"):
-        rows = pairs[pairs["protocol"] == source]
-        within, across = rows[rows["within"]], rows[~rows["within"]]
-        texts.append(
-            f"{within['edge'].sum()} of {len(within)} pairs within clusters, "
-            f"{across['edge'].sum()} of {len(across)} between"
+def _within(pairs: pd.DataFrame) -> _Counts:
+    """Count the edges that stay within clusters."""
+    edges = pairs[pairs["edge"].astype(bool)]
+    counts = [
+        (
+            int(edges[edges["protocol"] == source]["within"].sum()),
+            int((edges["protocol"] == source).sum()),
         )
-    return texts[0], texts[1], texts[2]
+        for source in ("released", "paper")
+    ]
+    return None, counts[0], counts[1]
 
 
-def _of_accuracies(table: pd.DataFrame) -> tuple[str, str, str]:
-    met = table["lowest"] >= table["floor"]
-    text = f"{met.sum()} of {len(table)} kinds of networks"
-    return f"{len(table)} of {len(table)}", text, text
+def _met(table: pd.DataFrame) -> _Counts:
+    """Count the kinds of networks all of which reach the paper's floor."""
+    met = (int((table["lowest"] >= table["floor"]).sum()), len(table))
+    return (len(table), len(table)), met, met
 
 
-def _verdict(text: str) -> str:
-    """Judge a text of the form "3 of 4 ..."; of pairs, by which kind has the larger share."""
-    if text.startswith("0 of 0"):
+def _count(count: _Count | None) -> str:
+    if count is None:
+        return "by eye"
+    return f"{count[0]} of {count[1]}" if count[1] else "–"
+
+
+def _judge(counts: _Counts, kind: str) -> str:
+    theirs, _, (so, n) = counts
+    if not n:
         return "not run here"
-    shares = [int(part.split()[0]) / max(int(part.split()[2]), 1) for part in text.split(", ")]
-    if len(shares) == 2:
-        return "holds" if shares[0] > shares[1] else "does not hold"
-    if shares[0] == 1:
-        return "holds"
-    return "holds in part" if shares[0] > 0 else "does not hold"
+    if kind == "pairs" and n < _FEW:
+        return "too few pairs"
+    expected = theirs[0] / theirs[1] if theirs and theirs[1] else 1.0
+    if so / n >= expected:
+        return "not contradicted" if kind == "not" else "holds"
+    return "holds in part" if so else "does not hold"

@@ -32,7 +32,7 @@ def collected(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        Of a sweep: ``table1b`` for ``results/table1b.csv``.
+        Of a sweep: ``table9`` for ``results/table9.csv``.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Notebooks over grids of parameters: each point executed once, anywhere, and kept.
 
-``python -m helpers.runs sweeps/table1b.yaml`` executes the points that a file names and that are
-not in the store yet; ``--dry-run`` lists them; ``--help`` says the rest. ``python -m helpers.runs
-collect sweeps/table1b.yaml`` gathers the tables that they kept into ``results/``.
+``python -m helpers.runs sweeps/table1b_mlps.yaml`` executes the points that a file names and that
+are not in the store yet; ``--dry-run`` lists them; ``--help`` says the rest. ``python -m
+helpers.runs collect sweeps/table1b_mlps.yaml`` gathers the tables that they kept into ``results/``.
 
 Each run has a process of its own (`helpers.notebooks`), because papermill changes its process's
 working directory. This room imports neither papermill nor TensorFlow: it must be quick to say
@@ -277,7 +277,9 @@ def sweep(
     }
     for future in _watched(futures):
         outcome = _outcome(future)
-        if outcome == "executed":
+        if outcome == "executed" and not store.finished(futures[future]):
+            report.errors[str(futures[future])] = "executed, but not in this store: is it shared?"
+        elif outcome == "executed":
             report.executed += 1
         elif outcome == "already done":
             report.already_done += 1
@@ -302,18 +304,22 @@ def perform(
         "executed"; "already done", if somebody else was faster; or what went wrong.
     """
     store.mkdir(parents=True, exist_ok=True)
-    started = time.time()
     for cached in (_cells, _parameters, _rooms, _checksum_of, _weights):
         cached.cache_clear()  # A process that serves many sweeps must see what has changed.
     run = point(notebook, given)
     if run.key != key:
         return "the notebook or a network has changed since the sweep began, or is another one here"
+    asked = time.time()
     with filelock.FileLock(store / f".{key}.lock"):
         finished = Store(store).finished(run)
         if finished and not (refresh and Store(store).stale(run)):
             return "already done"
+        failure = store / f"failed-{key}" / RECORD
+        if failure.exists() and failure.stat().st_mtime > asked:
+            return str(Store(store).error(run))  # Somebody else has just tried.
+        started = time.time()
         for leftover in store.glob(f".{key}-*"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         folder = store / f".{key}-{uuid.uuid4().hex[:8]}"
         (folder / TABLES).mkdir(parents=True)
         provenance = {name: _checksum_of(name) for name in _origins(notebook)}
@@ -379,14 +385,15 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
     """
     import pandas as pd
 
-    finished = [(run, folder / TABLES) for run in runs if (folder := store.finished(run))]
+    once = {run.key: run for run in runs}.values()
+    finished = [(run, folder / TABLES) for run in once if (folder := store.finished(run))]
     kept = sorted({path.stem for _, folder in finished for path in folder.glob("*.csv")})
     chosen = table or (kept[0] if len(kept) == 1 else "")
     if chosen not in kept:
         raise ValueError(f"table: {table!r} was given; kept are {', '.join(kept) or 'none'}")
     parts = []
     for run, folder in finished:
-        part = pd.read_csv(folder / f"{chosen}.csv", keep_default_na=True)
+        part = pd.read_csv(folder / f"{chosen}.csv")
         if both := sorted(run.parameters.keys() & set(part)):
             raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
         parts.append(pd.concat([pd.DataFrame([run.parameters] * len(part)), part], axis=1))
@@ -409,15 +416,18 @@ def sweep_here(
     """
     n_workers = n_workers or settings.n_workers()
     cores = cores or max(1, settings.n_cores() // n_workers)
-    # Threads: each waits for the process of a run.
-    with ThreadPoolExecutor(n_workers) as executor:
+    executor = ThreadPoolExecutor(n_workers)  # Each thread waits for the process of a run.
+    try:
         return sweep(runs, store, executor, cores, **options)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _outcome(future: Future[str]) -> str:
     """Return what became of a run, or what its executor says, such as that a worker is lost."""
     error = future.exception()
-    return f"{type(error).__name__}: {error}" if error else future.result()
+    said = f"{type(error).__name__}: {error}" if error else future.result()
+    return said.strip().partition("\n")[0]
 
 
 def _watched(futures: Mapping[Future[str], Run]) -> Iterator[Future[str]]:
@@ -438,7 +448,8 @@ def _watched(futures: Mapping[Future[str], Run]) -> Iterator[Future[str]]:
 def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str = "") -> str:
     """Run Python, with an order on its standard input, and say what went wrong, or nothing.
 
-    Its standard input stays open: when it ends, whoever asked has died, and so must the process.
+    Its standard input stays open for `helpers.notebooks`: when it ends, whoever asked has died.
+    Training goes on in this case, because its result is of use to everybody.
     """
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -449,6 +460,7 @@ def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str
             cwd=settings.ROOT,
             env=os.environ | (settings.limits(cores) if cores else {}),
             text=True,
+            start_new_session=True,  # An interrupt at the terminal is for whoever asked.
         )
         assert process.stdin is not None
         try:
@@ -610,7 +622,7 @@ def _main_sweep(arguments: list[str]) -> None:
         description="Execute the runs of a sweep that are not in the store yet.",
         epilog="python -m helpers.runs collect --help: gather the tables of a sweep.",
     )
-    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b_mlps.yaml")
     parser.add_argument("--dry-run", action="store_true", help="only list the runs")
     parser.add_argument("--refresh", action="store_true", help="execute anew what is stale")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed")
@@ -648,7 +660,7 @@ def _main_collect(arguments: list[str]) -> None:
         prog="python -m helpers.runs collect",
         description="Gather a table that the runs of a sweep kept into one file.",
     )
-    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b_mlps.yaml")
     parser.add_argument("--table", help="which table, if the runs keep several")
     parser.add_argument("--into", type=Path, help="a .csv or .parquet file (default: results/)")
     parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
@@ -661,7 +673,9 @@ def _main_collect(arguments: list[str]) -> None:
         write(collect(runs, store, given.table), target)
     except ValueError as error:
         parser.error(str(error))
-    print(f"{target}: {sum(store.finished(run) is not None for run in runs)} of {len(runs)} runs")
+    n_finished = sum(store.finished(run) is not None for run in runs)
+    n_stale = sum(bool(store.stale(run)) for run in runs)
+    print(f"{target}: {n_finished} of {len(runs)} runs, {n_stale} of them stale")
 
 
 def write(table: "pd.DataFrame", target: Path) -> None:
@@ -684,4 +698,9 @@ if __name__ == "__main__":
     # Not this copy of the room, which other processes could not import, but the room itself.
     from helpers import runs as room
 
-    room.main()
+    try:
+        room.main()
+    except KeyboardInterrupt:
+        # As if killed: what is running ends with this process, and what is done is kept.
+        print("interrupted; finished runs are kept", flush=True)
+        os._exit(130)

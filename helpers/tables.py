@@ -214,10 +214,10 @@ def dependency_table(table: pd.DataFrame) -> pd.DataFrame:
     for row in table.itertuples():
         name = f"{row.x_layer}, {row.x_cluster}", f"{row.y_layer}, {row.y_cluster}"
         rows[name] = {
-            "δ(X, Y)": f"{100 * float(str(row.delta_x)):.1f}",
+            "δ(X, Y)": _format_points(row.delta_x),
             "p(X | Y)": format_p(float(str(row.p_x))),
             "X | Y": "yes" if row.x_given_y else "no",
-            "δ(Y, X)": f"{100 * float(str(row.delta_y)):.1f}",
+            "δ(Y, X)": _format_points(row.delta_y),
             "p(Y | X)": format_p(float(str(row.p_y))),
             "Y | X": "yes" if row.y_given_x else "no",
             "reading": CASES[str(row.case)],
@@ -227,27 +227,36 @@ def dependency_table(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def network_rows(table: pd.DataFrame, verdict: str | None = None) -> pd.DataFrame:
+def _format_points(share: Any) -> str:
+    """Return a share of images in percentage points, without a negative zero."""
+    return f"{100 * share:.1f}".replace("-0.0", "0.0")
+
+
+def network_rows(
+    table: pd.DataFrame,
+    verdict: str | None = None,
+    index: Sequence[str] = ("network",),
+) -> pd.DataFrame:
     """Return combined p values with a row per network, and columns for measures and tests.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        With columns network, measure, test and p; with several numbers of clusters also
-        n_clusters.
+        With columns measure, test and p, and those of the index.
     verdict : str, optional
         Name of a column of bool: p values for which it holds get a tick, as in Tables 4 and 5.
+    index : sequence of str
+        Columns that tell the rows apart.
 
     Returns
     -------
     pandas.DataFrame of str
         P values to two significant digits; a dash where there is none.
     """
-    index = [name for name in ("network", "n_clusters") if name in table]
     ticks = table[verdict].map({True: " ✓", False: ""}) if verdict else ""
     shown = table.assign(text=table["p"].map(format_p) + ticks)
     rows = {}
-    for key, group in shown.groupby(index, sort=False):
+    for key, group in shown.groupby(list(index), sort=False):
         texts = group.set_index(["measure", "test"])["text"]
         rows[key if len(index) > 1 else key[0]] = {
             (MEASURES[measure], TESTS[test]): texts.get((measure, test), "–")
@@ -255,4 +264,11 @@ def network_rows(table: pd.DataFrame, verdict: str | None = None) -> pd.DataFram
             for test in TESTS
             if ((table["measure"] == measure) & (table["test"] == test)).any()
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(list(index))
+
+
+def rows_of(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the rows of Table 1: networks in its order, and the measures of each."""
+    pairs = set(table[["network", "measure"]].itertuples(index=False, name=None))
+    networks = table["network"].unique()
+    return [(net, each) for net in networks for each in MEASURES if (net, each) in pairs]

@@ -83,7 +83,7 @@ def test_the_audit_excludes_complete_sub_clusters_when_it_says_so(network):
     excluded = table.set_index(["choice", "measure"])["excluded"]
     assert excluded["as released", "importance"] == 0
     assert excluded["complete sub-clusters excluded", "importance"] == 1
-    assert excluded["all three", "importance"] == 1
+    assert excluded["these three together", "importance"] == 1
 
 
 def profiles_of(true, random, sizes=(10, 10)):

@@ -455,7 +455,7 @@ def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():
             "p": [0.012, np.nan],
         }
     )
-    shown = tables.network_rows(table)
+    shown = tables.network_rows(table, index=("network", "n_clusters"))
     assert shown.index.tolist() == [("a", 8), ("a", 12)]
     assert shown["importance", "Fisher"].tolist() == ["0.012", "–"]
 
