@@ -15,6 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+if "rfc3987_syntax" not in sys.modules:
+    # jsonschema, which nbformat needs, would compile a grammar for seconds, to check addresses
+    # that no notebook has. It does without where this is not installed.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 import nbformat
 import papermill
 import psutil
@@ -41,21 +46,27 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None
     ------
     papermill.PapermillExecutionError
         If a cell raises.
+    RuntimeError
+        If the notebook ends itself before its last cell.
     """
     # A kernel of this very environment, whatever kernels the user has installed besides.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    papermill.execute_notebook(
-        notebook,
-        output,
-        parameters=dict(parameters),
-        kernel_name="python3",
-        cwd=notebook.parent,
-        kernel_manager_class=_IpcKernelManager,
-        progress_bar=False,
-        stdout_file=sys.stdout,
-        stderr_file=sys.stderr,
-    )
-    _finish(output, notebook.name)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=notebook.parent,
+            kernel_manager_class=_IpcKernelManager,
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+        )
+    finally:
+        if output.exists():
+            _finish(output, notebook.name)
+    _check_that_all_ran(output)
 
 
 class _IpcKernelManager(AsyncKernelManager):
@@ -87,6 +98,19 @@ def _finish(path: Path, name: str) -> None:
     nbformat.write(notebook, path)
 
 
+def _check_that_all_ran(path: Path) -> None:
+    """Papermill takes a notebook that exits by itself for one that has succeeded."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    exited = any(output.output_type == "error" for cell in code for output in cell.outputs)
+    if (
+        exited
+        or notebook.metadata["papermill"]["exception"]
+        or not all(cell.execution_count for cell in code)
+    ):
+        raise RuntimeError("the notebook ended itself before its last cell")
+
+
 def _live_no_longer_than_asked() -> None:
     """End this process, and its kernel, when standard input ends: then the asker has died."""
     sys.stdin.read()
@@ -104,8 +128,10 @@ def main() -> None:
     os.environ[results.FOLDER] = str(folder / runs.TABLES)
     try:
         execute(Path(order["notebook"]), order["given"], folder / runs.NOTEBOOK)
-    except papermill.PapermillExecutionError as error:
-        (folder / runs.ERROR).write_text(f"{error.ename}: {error.evalue}")
+    except Exception as error:
+        # Papermill's own exceptions have the name and the message of the cell's.
+        name = getattr(error, "ename", type(error).__name__)
+        (folder / runs.ERROR).write_text(f"{name}: {getattr(error, 'evalue', error)}")
         raise
 
 

@@ -1,8 +1,8 @@
 """Notebooks over grids of parameters: each point executed once, anywhere, and kept.
 
-``python -m helpers.runs sweeps/table1b_mlps.yaml`` executes the points that a file names and that
+``python -m helpers.runs sweeps/table1b.yaml`` executes the points that a file names and that
 are not in the store yet; ``--dry-run`` lists them; ``--help`` says the rest. ``python -m
-helpers.runs collect sweeps/table1b_mlps.yaml`` gathers the tables that they kept into ``results/``.
+helpers.runs collect sweeps/table1b.yaml`` gathers the tables that they kept into ``results/``.
 
 Each run has a process of its own (`helpers.notebooks`), because papermill changes its process's
 working directory. This room imports neither papermill nor TensorFlow: it must be quick to say
@@ -193,7 +193,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
 
     def finished(self, run: Run) -> Path | None:
         """Return the folder of a run that has succeeded."""
@@ -393,6 +393,8 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
         raise ValueError(f"table: {table!r} was given; kept are {', '.join(kept) or 'none'}")
     parts = []
     for run, folder in finished:
+        if not (folder / f"{chosen}.csv").exists():
+            raise ValueError(f"table: {chosen} was not kept by {run}")
         part = pd.read_csv(folder / f"{chosen}.csv")
         if both := sorted(run.parameters.keys() & set(part)):
             raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
@@ -535,7 +537,8 @@ def _parameters(notebook: Path) -> dict[str, Any]:
 def _rooms(notebook: Path) -> list[str]:
     """Name the rooms of helpers that a notebook uses, directly or through others."""
     found: set[str] = set()
-    waiting = ["\n".join(_code(notebook))]
+    is_magic = re.compile(r"^\s*[%!].*$", re.MULTILINE)
+    waiting = [is_magic.sub("", "\n".join(_code(notebook)))]
     while waiting:
         new = _imported(waiting.pop()) - found
         found |= new
@@ -551,12 +554,15 @@ def _imported(source: str) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
             names.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            modules = [alias.name.split(".") for alias in node.names]
+            names |= {path[1] for path in modules if path[0] == "helpers" and path[1:]}
     return names
 
 
 def _origins(notebook: Path) -> list[str]:
     """Name what a notebook's results come from: versions, rooms of helpers, collected tables."""
-    read = re.findall(r"results\.collected\(\"(\w+)\"\)", "\n".join(_code(notebook)))
+    read = re.findall(r"""results\.collected\(["']([\w-]+)["']\)""", "\n".join(_code(notebook)))
     return ["environment", *_rooms(notebook), *(f"results/{name}.csv" for name in read)]
 
 
@@ -622,7 +628,7 @@ def _main_sweep(arguments: list[str]) -> None:
         description="Execute the runs of a sweep that are not in the store yet.",
         epilog="python -m helpers.runs collect --help: gather the tables of a sweep.",
     )
-    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b_mlps.yaml")
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
     parser.add_argument("--dry-run", action="store_true", help="only list the runs")
     parser.add_argument("--refresh", action="store_true", help="execute anew what is stale")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed")
@@ -633,7 +639,7 @@ def _main_sweep(arguments: list[str]) -> None:
     parser.add_argument("--dask", metavar="tcp://...", help="a running Dask scheduler to use")
     parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
     given = parser.parse_args(arguments)
-    runs, store = _read_or_exit(parser, given.sweep), Store(given.store.resolve())
+    runs, store = _read_or_exit(parser, given.sweep), Store(given.store)
     if given.dry_run:
         _list(runs, store)
         return
@@ -660,12 +666,12 @@ def _main_collect(arguments: list[str]) -> None:
         prog="python -m helpers.runs collect",
         description="Gather a table that the runs of a sweep kept into one file.",
     )
-    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b_mlps.yaml")
+    parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
     parser.add_argument("--table", help="which table, if the runs keep several")
     parser.add_argument("--into", type=Path, help="a .csv or .parquet file (default: results/)")
     parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
     given = parser.parse_args(arguments)
-    runs, store = _read_or_exit(parser, given.sweep), Store(given.store.resolve())
+    runs, store = _read_or_exit(parser, given.sweep), Store(given.store)
     target = given.into or settings.RESULTS / f"{given.sweep.stem}.csv"
     if target.suffix not in (".csv", ".parquet"):
         parser.error(f"--into: {target} was given; accepted are .csv and .parquet files")

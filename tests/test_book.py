@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from helpers import pages, settings
+from helpers import pages, runs, settings
 
 
 def test_every_page_of_the_contents_is_there_and_has_a_title(html):
@@ -77,5 +77,7 @@ def test_the_figure_of_the_readme_is_the_one_on_the_page(tmp_path):
 def test_pages_at_paper_scale_come_from_the_sweep_file():
     for name, parameters in pages._paper_parameters().items():
         notebook = nbformat.read(settings.BOOK / f"{name}.ipynb", as_version=4)
-        assert notebook.metadata.papermill.parameters == parameters
+        given = notebook.metadata.papermill.parameters
+        source = settings.NOTEBOOKS / f"{name}.ipynb"
+        assert runs.point(source, given).parameters == runs.point(source, parameters).parameters
         assert notebook.metadata.papermill.exception is None

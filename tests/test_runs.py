@@ -1,61 +1,997 @@
-"""Runs: papermill executions that are refused early or finished whole."""
+"""Runs: refused early, executed once, kept whole, and gathered into tables."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import nbformat
+import numpy as np
+import pandas as pd
+import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import runs
+from helpers import lesions, pages, results, runs, settings, zoo
+
+PARAMETERS = """n: int = 2  # a number
+keeps: bool = False  # whether to keep a table"""
+
+COUNTS_AND_DIVIDES = """import os
+from pathlib import Path
+from helpers import settings
+with Path("executed.txt").open("a") as file:
+    file.write(f"{n}\\n")
+print(10 // (n or Path("mended.txt").exists()))"""
+
+TELLS_ITS_CORES = """names = ["MODULARITY_CORES", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"]
+print(*[os.environ.get(name) for name in names], settings.n_cores())"""
+
+KEEPS = """if keeps:
+    import pandas as pd
+    from helpers import results
+    results.keep("squares", pd.DataFrame({"i": range(n), "square": [i**2 for i in range(n)]}))"""
+
+WAITS = """import os, time
+from pathlib import Path
+with Path("executed.txt").open("a") as file:
+    file.write(f"{n} {os.getpid()} {os.getppid()} {os.environ.get('WORKER')}\\n")
+limit = time.monotonic() + 240
+while n > 1 and not Path("go.txt").exists() and time.monotonic() < limit:
+    time.sleep(0.05)"""
+
+ENDS = """import os
+if end == "exit":
+    raise SystemExit(0)
+os._exit(3)"""
+
+MAIN = """import runpy, sys
+from pathlib import Path
+from helpers import settings
+settings.NOTEBOOKS = Path(sys.argv.pop(1))
+runpy.run_module("helpers.runs", run_name="__main__", alter_sys=True)"""
+"""python -m helpers.runs, for notebooks of another folder."""
 
 
-@pytest.fixture
-def notebook(tmp_path):
-    parameters = new_code_cell("n: int = 2  # a number", metadata={"tags": ["parameters"]})
-    path = tmp_path / "sources" / "tiny.ipynb"
-    path.parent.mkdir()
+def write_notebook(path, parameters, *code, prose="Text."):
+    cells = [
+        new_markdown_cell(prose),
+        new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        *(new_code_cell(source) for source in code),
+    ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(
-        new_notebook(
-            cells=[parameters, new_code_cell("print(10 // n)")], metadata={"kernelspec": kernel}
-        ),
-        path,
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
     return path
 
 
-def printed(path):
-    return nbformat.read(path, as_version=4).cells[-1].outputs[0].text
+def write_sweep(folder, notebook, **points):
+    """Write a sweep, and return all that lies or will lie in its folder."""
+    folder.mkdir(exist_ok=True)
+    sweep = folder / "points.yaml"
+    sweep.write_text(yaml.safe_dump({"notebook": notebook, **points}, sort_keys=False))
+    return all_of(folder)
 
 
-def test_notebooks_are_executed_side_by_side_with_their_own_parameters(notebook, tmp_path):
-    chosen = [runs.Run(notebook, tmp_path / f"{n}.ipynb", {"n": n}) for n in (1, 5)]
-    done = runs.execute_all(chosen)
-    assert [printed(path) for path in done] == ["10\n", "2\n"]
-
-
-def test_overridden_defaults_are_folded_away(notebook, tmp_path):
-    injected = nbformat.read(
-        runs.execute(runs.Run(notebook, tmp_path / "out.ipynb", {"n": 1})), as_version=4
+def all_of(folder):
+    return SimpleNamespace(
+        folder=folder,
+        notebooks=folder / "notebooks",
+        tiny=folder / "notebooks" / "tiny.ipynb",
+        sweep=folder / "points.yaml",
+        store=runs.Store(folder / "runs"),
     )
-    assert "hide-cell" in injected.cells[0].metadata.tags
-    assert injected.metadata.papermill.output_path == "out.ipynb"
-    plain = nbformat.read(runs.execute(runs.Run(notebook, tmp_path / "out.ipynb", {})), 4)
-    assert "hide-cell" not in plain.cells[0].metadata.tags
-    assert printed(tmp_path / "out.ipynb") == "5\n"
 
 
-def test_a_run_that_fails_leaves_nothing_that_looks_finished(notebook, tmp_path):
-    output = tmp_path / "out" / "failed.ipynb"
-    with pytest.raises(Exception, match="ZeroDivisionError"):
-        runs.execute(runs.Run(notebook, output, {"n": 0}))
-    assert list(output.parent.iterdir()) == []
+def tiny_sweep(folder, **points):
+    write_notebook(
+        folder / "notebooks" / "tiny.ipynb", PARAMETERS, COUNTS_AND_DIVIDES, TELLS_ITS_CORES, KEEPS
+    )
+    return write_sweep(folder, "tiny", **points)
 
 
-@pytest.mark.parametrize("parameters", [{"m": 1}, {"n": "1"}, {"n": 1.0}, {"n": True}])
-def test_unknown_or_mistyped_parameters_are_refused_before_anything_runs(
-    notebook, tmp_path, parameters
+def command(those, *options):
+    arguments = [those.notebooks, those.sweep, "--store", those.store.folder, *options]
+    return [sys.executable, "-c", MAIN, *map(str, arguments)]
+
+
+def finish(process, seconds=300):
+    """Wait for a command, and return what it printed, line by line."""
+    printed, _ = process.communicate(timeout=seconds)
+    return printed.splitlines()
+
+
+def start(those, *options, **environment):
+    return subprocess.Popen(
+        command(those, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def wait_until(is_so, seconds=240):
+    limit = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def has_ended(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def executed(those):
+    """What each execution noted down, one line for each."""
+    path = those.notebooks / "executed.txt"
+    return sorted(path.read_text().splitlines()) if path.exists() else []
+
+
+def finished(those):
+    return [path for path in those.store.folder.glob("*") if (path / "run.json").exists()]
+
+
+def point(those, **given):
+    return runs.point(those.tiny, given)
+
+
+def notebook_of(folder):
+    return nbformat.read(folder / "notebook.ipynb", as_version=4)
+
+
+def printed(folder):
+    return [each.text.strip() for c in notebook_of(folder).cells for each in c.get("outputs", [])]
+
+
+def record(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def pretend(store, run, **tables):
+    """Make a run look finished, with tables that it kept."""
+    folder = store.folder / run.key
+    (folder / "tables").mkdir(parents=True)
+    provenance = {name: runs._checksum_of(name) for name in runs._origins(run.notebook)}
+    (folder / "run.json").write_text(json.dumps({"provenance": provenance, "error": ""}))
+    for name, table in tables.items():
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+
+
+def forget():
+    """Read all files anew, as another process would."""
+    for each in vars(runs).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Run the command line in this process: exit status, and what it says."""
+
+    def call(those, *arguments):
+        monkeypatch.setattr(settings, "NOTEBOOKS", those.notebooks)
+        arguments = [*arguments, "--store", those.store.folder]
+        monkeypatch.setattr(sys, "argv", ["runs", *map(str, arguments)])
+        status = 0
+        try:
+            runs.main()
+        except SystemExit as stop:
+            status = stop.code
+        said = capsys.readouterr()
+        return status, said.out.splitlines(), " ".join(said.err.split())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep of three points, one of which fails, on four cores with two workers."""
+    rows = [{}, {"n": 3, "keeps": True}, {"n": 0}]
+    those = tiny_sweep(tmp_path_factory.mktemp("swept"), rows=rows)
+    process = start(those, "--workers", "2", MODULARITY_CORES="4")
+    those.lines, those.status = finish(process), process.returncode
+    return those
+
+
+@pytest.fixture
+def again(swept, tmp_path):
+    """A copy of the sweep and its store, to change."""
+    shutil.copytree(swept.folder, tmp_path / "again")
+    return all_of(tmp_path / "again")
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A sweep of four points, none of which has been executed."""
+    return tiny_sweep(tmp_path / "few", grid={"n": [1, 2], "keeps": [False, True]})
+
+
+# What is asked for.
+
+
+def test_a_grid_is_crossed_and_rows_are_taken_as_they_are(few, monkeypatch):
+    monkeypatch.setattr(settings, "NOTEBOOKS", few.notebooks)
+    crossed = [run.parameters for run in runs.read(few.sweep)]
+    assert crossed == [{"n": n, "keeps": k} for n, k in itertools.product([1, 2], [False, True])]
+    write_sweep(few.folder, "tiny", rows=[{"n": 7}, {"keeps": True}])
+    assert [run.given for run in runs.read(few.sweep)] == [{"n": 7}, {"keeps": True}]
+    assert runs.read(few.sweep)[1].parameters == {"n": 2, "keeps": True}
+
+
+@pytest.mark.parametrize(
+    ("said", "accepted"),
+    [
+        ({"notebook": "tiny"}, "either grid or rows"),
+        ({"notebook": "tiny", "grid": {"n": [1]}, "rows": [{"n": 1}]}, "either grid or rows"),
+        ({"notebook": "tiny", "grid": {"n": [1]}, "cores": 2}, "either grid or rows"),
+        ({"grid": {"n": [1]}}, "either grid or rows"),
+        (["tiny"], "either grid or rows"),
+        ({"notebook": "tiny", "grid": {"n": 1}}, "a list of values for each parameter"),
+        ({"notebook": "tiny", "grid": None}, "a list of values for each parameter"),
+        ({"notebook": "tiny", "rows": {"n": [1]}}, "a list of points"),
+        ({"notebook": "tiny", "rows": [3]}, "a list of points"),
+        ({"notebook": "tinny", "rows": [{}]}, "in notebooks/ are tiny"),
+    ],
+    ids=str,
+)
+def test_other_sweeps_are_refused_with_what_is_accepted(few, main, said, accepted):
+    few.sweep.write_text(yaml.safe_dump(said))
+    status, _, error = main(few, few.sweep)
+    assert status == 2
+    assert accepted in error
+
+
+@pytest.mark.parametrize("text", [None, "grid: ["])
+def test_sweeps_that_cannot_be_read_are_refused(few, main, text):
+    few.sweep.unlink()
+    if text:
+        few.sweep.write_text(text)
+    assert main(few, few.sweep)[0] == 2
+
+
+@pytest.mark.parametrize("bad", [{"m": 1}, {"n": "1"}, {"n": 1.0}, {"n": True}, {"n": None}])
+def test_unknown_or_mistyped_parameters_are_refused_before_anything_runs(few, main, bad):
+    write_sweep(few.folder, "tiny", rows=[{"n": 1}, bad])
+    status, _, error = main(few, few.sweep)
+    assert status == 2
+    assert "accepted are n: int, keeps: bool" in error
+    assert not few.store.folder.exists()
+    assert executed(few) == []
+
+
+def test_a_dry_run_lists_what_would_run_and_what_is_done(again, main):
+    before = executed(again)
+    write_sweep(again.folder, "tiny", grid={"n": [0, 2, 9]})
+    status, lines, _ = main(again, again.sweep, "--dry-run")
+    assert status == 0
+    assert [line.partition(": ")[::2] for line in lines[:-1]] == [
+        ("tiny n=0", "failed: ZeroDivisionError: integer division or modulo by zero"),
+        ("tiny n=2", "done"),
+        ("tiny n=9", "to do"),
+    ]
+    assert lines[-1] == "3 runs: 1 failed, 1 done, 1 to do"
+    assert executed(again) == before
+
+
+# Keys.
+
+
+def key(folder, *code, parameters=PARAMETERS, given=None, **options):
+    forget()
+    path = write_notebook(folder / "other.ipynb", parameters, *code, **options)
+    return runs.point(path, given or {}).key
+
+
+def test_a_key_changes_with_code_and_parameters_but_not_with_prose(tmp_path):
+    first = key(tmp_path, "print(n)", "print(2)")
+    assert key(tmp_path, "print(n)", "print(2)", prose="Better text.") == first
+    assert key(tmp_path, "print(n)", "print(2)", given={"n": 2}) == first
+    others = [
+        key(tmp_path, "print(n)", "print(3)"),
+        key(tmp_path, "print(2)", "print(n)"),
+        key(tmp_path, "print(n)\nprint(2)"),
+        key(tmp_path, "print(n)", "print(2)", given={"n": 3}),
+        key(tmp_path, "print(n)", "print(2)", given={"keeps": True}),
+        key(tmp_path, "print(n)", "print(2)", parameters=PARAMETERS.replace("2", "4")),
+        key(tmp_path, "print(n)", "print(2)", parameters=PARAMETERS.replace("2", "2.0")),
+        key(tmp_path, "print(n)", "print(2)", parameters=f"{PARAMETERS}\nm: int = 1"),
+    ]
+    assert len({first, *others}) == 1 + len(others)
+
+
+def test_a_default_that_changes_does_not_matter_where_it_is_overridden(tmp_path):
+    changed = PARAMETERS.replace("2", "4")
+    assert key(tmp_path, given={"n": 3}) == key(tmp_path, parameters=changed, given={"n": 3})
+
+
+NETWORKS = """network: str = "one-mlp"  # a network
+mlps: str = "two-mlp three-mlp"  # more of them
+cnns: str = ""  # none
+replicate: int = 1  # of each"""
+
+
+@pytest.fixture
+def manifest(tmp_path, monkeypatch):
+    """Write manifests into an empty zoo and an empty cache."""
+    monkeypatch.setattr(settings, "ZOO", tmp_path / "zoo")
+    monkeypatch.setenv("MODULARITY_CACHE", str(tmp_path / "cache"))
+
+    def write(name, checksum, folder="zoo"):
+        path = tmp_path / folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"sha256": checksum}))
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["one-mlp-1", "two-mlp-1", "three-mlp-1"])
+@pytest.mark.parametrize("folder", ["zoo", "cache/zoo"])
+def test_a_key_changes_with_the_weights_of_each_network(tmp_path, manifest, name, folder):
+    for each in ("one-mlp-1", "two-mlp-1", "three-mlp-1"):
+        manifest(each, "same")
+    (tmp_path / "zoo" / f"{name}.json").unlink()
+    manifest(name, "first", folder)
+    first = key(tmp_path, parameters=NETWORKS)
+    assert key(tmp_path, parameters=NETWORKS) == first
+    manifest(name, "second", folder)
+    assert key(tmp_path, parameters=NETWORKS) != first
+
+
+def test_a_key_does_not_change_with_the_weights_of_other_replicates(tmp_path, manifest):
+    before = key(tmp_path, parameters=NETWORKS)
+    manifest("one-mlp-0", "other")
+    assert key(tmp_path, parameters=NETWORKS) == before
+
+
+# What a sweep leaves behind.
+
+
+def test_the_last_line_sums_up_and_failures_are_listed_before_it(swept):
+    *_, failure, last = swept.lines
+    assert failure.startswith("FAILED tiny n=0: ZeroDivisionError")
+    assert last == "3 runs: 2 executed, 0 already done, 1 failed"
+    assert swept.status == 1
+
+
+def test_progress_is_told_in_plain_lines_where_nobody_watches(swept):
+    told = swept.lines[:3]
+    assert [line.partition(" ")[0] for line in told] == ["1/3", "2/3", "3/3"]
+    states = {line.partition(" ")[2] for line in told}
+    assert {"tiny: executed", "tiny n=3 keeps=True: executed"} < states
+    assert "tiny n=0: ZeroDivisionError: integer division or modulo by zero" in states
+    assert not any("\r" in line for line in swept.lines)
+
+
+def test_runs_are_executed_with_their_own_parameters(swept):
+    assert executed(swept) == ["0", "2", "3"]
+    assert printed(swept.store.finished(point(swept)))[0] == "5"
+    assert printed(swept.store.finished(point(swept, n=3, keeps=True)))[0] == "3"
+
+
+def test_a_run_keeps_its_parameters_notebook_tables_log_timings_and_origins(swept):
+    folder = swept.store.finished(point(swept, n=3, keeps=True))
+    kept = record(folder)
+    assert kept["given"] == kept["parameters"] == {"n": 3, "keeps": True}
+    assert record(swept.store.finished(point(swept)))["parameters"] == {"n": 2, "keeps": False}
+    assert pd.read_csv(folder / "tables" / "squares.csv").to_numpy().tolist() == [
+        [i, i**2] for i in range(3)
+    ]
+    assert "3" in (folder / "log.txt").read_text().split()
+    assert kept["seconds"] >= sum(kept["cell_seconds"]) > 0
+    n_code_cells = sum(cell.cell_type == "code" for cell in notebook_of(folder).cells)
+    assert len(kept["cell_seconds"]) == n_code_cells == 5
+    assert set(kept["provenance"]) == {"environment", "results", "files", "settings"}
+
+
+def test_nothing_but_whole_runs_failures_and_locks_is_left_in_the_store(swept):
+    folders = {path.name for path in swept.store.folder.iterdir() if path.is_dir()}
+    keys = {point(swept).key, point(swept, n=3, keeps=True).key}
+    assert folders == {*keys, f"failed-{point(swept, n=0).key}"}
+    others = {path.suffix for path in swept.store.folder.iterdir() if not path.is_dir()}
+    assert others <= {".lock"}
+
+
+def test_a_run_that_fails_leaves_nothing_that_looks_finished(swept):
+    failed = point(swept, n=0)
+    assert swept.store.finished(failed) is None
+    assert swept.store.error(failed).startswith("ZeroDivisionError")
+    folder = swept.store.folder / f"failed-{failed.key}"
+    outputs = [cell.outputs for cell in notebook_of(folder).cells if cell.cell_type == "code"]
+    assert "ZeroDivisionError" in str(outputs)
+    assert outputs[-1] == []
+
+
+def test_overridden_defaults_are_folded_away_and_no_path_is_kept(swept):
+    injected = swept.store.finished(point(swept, n=3, keeps=True))
+    plain = swept.store.finished(point(swept))
+    assert "hide-cell" in notebook_of(injected).cells[1].metadata.tags
+    assert "hide-cell" not in notebook_of(plain).cells[1].metadata.tags
+    for folder in (injected, plain):
+        assert str(swept.folder) not in (folder / "notebook.ipynb").read_text()
+
+
+def test_a_run_is_limited_to_its_share_of_cores(swept):
+    assert printed(swept.store.finished(point(swept)))[1] == "2 2 2 2"
+
+
+def test_finished_runs_are_skipped_and_failures_are_kept(again, main):
+    before = executed(again)
+    status, lines, _ = main(again, again.sweep)
+    assert status == 1
+    assert "ZeroDivisionError" in lines[-2]
+    assert "--retry-failed" in lines[-2]
+    assert lines[-1] == "3 runs: 0 executed, 2 already done, 1 failed"
+    assert executed(again) == before
+
+
+def test_the_status_is_0_where_all_is_done(again, main):
+    write_sweep(again.folder, "tiny", rows=[{}])
+    assert main(again, again.sweep)[:2] == (0, ["1 runs: 0 executed, 1 already done, 0 failed"])
+
+
+def test_the_runner_imports_neither_tensorflow_nor_papermill(tmp_path):
+    hundred = tiny_sweep(tmp_path / "hundred", grid={"n": list(range(100))})
+    for n in range(100):
+        pretend(hundred.store, point(hundred, n=n))
+    python, *rest = command(hundred)
+    process = subprocess.run(
+        [python, "-X", "importtime", *rest], capture_output=True, text=True, timeout=300
+    )
+    assert process.stdout == "100 runs: 0 executed, 100 already done, 0 failed\n"
+    imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
+    assert "helpers.runs" in imported
+    assert not {"tensorflow", "keras", "papermill"} & imported
+
+
+@pytest.fixture(scope="module")
+def retried(swept, tmp_path_factory):
+    """The failure, mended and tried again in a pool of processes with three cores each."""
+    folder = tmp_path_factory.mktemp("retried") / "copy"
+    shutil.copytree(swept.folder, folder)
+    those = all_of(folder)
+    (those.notebooks / "mended.txt").touch()
+    chosen = [point(those), point(those, n=0)]
+    spawning = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawning) as executor:
+        those.report = runs.sweep(chosen, those.store, executor, cores=3, retry_failed=True)
+    return those
+
+
+def test_failures_are_tried_again_on_request_and_replaced_by_a_success(retried):
+    assert str(retried.report) == "2 runs: 1 executed, 1 already done, 0 failed"
+    mended = point(retried, n=0)
+    assert retried.store.error(mended) is None
+    assert printed(retried.store.finished(mended))[0] == "10"
+    assert not list(retried.store.folder.glob("failed-*"))
+
+
+def test_runs_can_be_executed_by_a_pool_of_processes_with_some_cores_each(retried):
+    assert printed(retried.store.finished(point(retried, n=0)))[1] == "3 3 3 3"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A sweep at a terminal, of a notebook that leaves and one whose kernel dies."""
+    folder = tmp_path_factory.mktemp("ended")
+    write_notebook(folder / "notebooks" / "ends.ipynb", 'end: str = ""', ENDS, "print(end)")
+    those = write_sweep(folder, "ends", grid={"end": ["exit", "die"]})
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 100))
+    process = subprocess.Popen(
+        command(those, "--workers", "2"), stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    those.shown = b"".join(iter(lambda: read(leader), b"")).decode()
+    os.close(leader)
+    process.wait(300)
+    those.leaves, those.dies = (
+        runs.point(folder / "notebooks" / "ends.ipynb", {"end": end}) for end in ("exit", "die")
+    )
+    return those
+
+
+def read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Nobody writes to it any more.
+        return b""
+
+
+def test_progress_is_a_bar_at_a_terminal(ended):
+    assert "\rruns: 100%" in ended.shown
+    assert "2/2" in ended.shown
+    assert "failed=" in ended.shown
+    assert "1/2 ends" not in ended.shown
+
+
+def test_a_notebook_that_leaves_before_its_end_has_failed(ended):
+    assert ended.store.finished(ended.leaves) is None
+    assert "ended itself" in ended.store.error(ended.leaves)
+
+
+def test_a_notebook_whose_kernel_dies_has_failed_for_that_reason(ended):
+    assert ended.store.finished(ended.dies) is None
+    assert "Kernel died" in ended.store.error(ended.dies)
+
+
+# What changes afterwards.
+
+
+@pytest.fixture
+def rooms(tmp_path, monkeypatch):
+    """A copy of helpers, to change."""
+    folder = tmp_path / "helpers"
+    shutil.copytree(settings.HELPERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(settings, "HELPERS", folder)
+    return folder
+
+
+def change(path):
+    path.write_text(path.read_text() + "\n# Changed.\n")
+    forget()
+
+
+def test_a_changed_room_makes_stale_what_used_it_directly_or_through_others(again, main, rooms):
+    change(rooms / "plots.py")
+    assert again.store.stale(point(again)) == []
+    change(rooms / "files.py")
+    assert again.store.stale(point(again)) == ["files"]
+    change(rooms / "results.py")
+    assert again.store.stale(point(again)) == ["files", "results"]
+    lines = main(again, again.sweep, "--dry-run")[1]
+    assert lines[0] == "tiny: stale: files, results changed"
+    assert lines[-1] == "3 runs: 2 stale, 1 failed"
+
+
+def test_a_room_that_is_gone_is_named(again, rooms):
+    (rooms / "files.py").unlink()
+    assert "files" in again.store.stale(point(again))
+
+
+def test_what_is_stale_is_kept_until_it_is_refreshed(again, main, rooms):
+    write_sweep(again.folder, "tiny", rows=[{}])
+    change(rooms / "files.py")
+    status, lines, _ = main(again, again.sweep)
+    assert lines[0].startswith("stale (files changed), kept")
+    assert (status, lines[-1]) == (0, "1 runs: 0 executed, 1 already done, 0 failed")
+    assert executed(again) == ["0", "2", "3"]
+    status, lines, _ = main(again, again.sweep, "--refresh", "--workers", "1")
+    assert (status, lines[-1]) == (0, "1 runs: 1 executed, 0 already done, 0 failed")
+    assert executed(again) == ["0", "2", "2", "3"]
+    assert again.store.stale(point(again)) == []
+
+
+def test_a_changed_environment_makes_everything_stale(again, monkeypatch, tmp_path):
+    shutil.copy(settings.ROOT / "requirements.txt", tmp_path)
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    assert again.store.stale(point(again)) == []
+    change(tmp_path / "requirements.txt")
+    assert again.store.stale(point(again)) == ["environment"]
+
+
+@pytest.mark.parametrize(
+    ("code", "table"),
+    [
+        ('results.collected("table1b")', "table1b"),
+        ("results.collected('table1b')", "table1b"),
+        ('results.collected("table-1b")', "table-1b"),
+    ],
+)
+def test_a_changed_table_makes_stale_what_has_read_it(tmp_path, monkeypatch, code, table):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "RESULTS", tmp_path / "results")
+    path = tmp_path / "results" / f"{table}.csv"
+    path.parent.mkdir()
+    path.write_text("a\n1\n")
+    (tmp_path / "results" / "other.csv").write_text("a\n1\n")
+    reads = runs.point(write_notebook(tmp_path / "reads.ipynb", "n: int = 2", code), {})
+    store = runs.Store(tmp_path / "runs")
+    pretend(store, reads)
+    change(tmp_path / "results" / "other.csv")
+    assert store.stale(reads) == []
+    path.write_text("a\n2\n")
+    forget()
+    assert store.stale(reads) == [f"results/{table}.csv"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from helpers import files",
+        "from helpers.files import written_whole",
+        "from helpers import settings as s, files",
+        "import helpers.files",
+        "import helpers.files as f",
+        "%matplotlib inline\nfrom helpers import files",
+    ],
+)
+def test_a_room_is_known_however_it_is_imported(tmp_path, rooms, code):
+    imports = runs.point(write_notebook(tmp_path / "imports.ipynb", "n: int = 2", code), {})
+    store = runs.Store(tmp_path / "runs")
+    pretend(store, imports)
+    change(rooms / "files.py")
+    assert store.stale(imports) == ["files"]
+
+
+def test_code_that_is_edited_in_mid_sweep_is_not_kept_as_the_old_code(few):
+    old = point(few, n=1)
+    kept = few.store.folder / old.key / "notebook.ipynb"
+
+    def edit():
+        write_notebook(few.tiny, PARAMETERS, 'print("edited")')
+
+    with ThreadPoolExecutor(1, initializer=edit) as executor:
+        runs.sweep([old], few.store, executor, cores=1)
+    assert not kept.exists() or "edited" not in kept.read_text()
+
+
+# Networks.
+
+
+def hand_over(monkeypatch, train, events=None):
+    """Train by a function of the test, and finish runs without executing anything."""
+
+    def perform(store, notebook, given, key, *_):
+        (store / key).mkdir(parents=True)
+        if events is not None:
+            events.append(key)
+        return "executed"
+
+    monkeypatch.setattr(runs, "train", train)
+    monkeypatch.setattr(runs, "perform", perform)
+
+
+def networks_sweep(tmp_path, *names):
+    source = write_notebook(tmp_path / "nets.ipynb", 'network: str = ""\nreplicate: int = 0')
+    chosen = [runs.point(source, {"network": name}) for name in names]
+    return runs.sweep_here(chosen, runs.Store(tmp_path / "runs"), 2)
+
+
+def test_networks_that_are_nowhere_are_trained_once_and_before_anything_runs(
+    tmp_path, monkeypatch, manifest
 ):
-    good = runs.Run(notebook, tmp_path / "good.ipynb", {"n": 1})
-    bad = runs.Run(notebook, tmp_path / "bad.ipynb", parameters)
-    with pytest.raises(ValueError, match="accepted are n: int"):
-        runs.execute_all([good, bad])
-    assert list(tmp_path.glob("*.ipynb")) == []
+    manifest("here-mlp-0", "weights")
+    manifest("cached-mlp-0", "weights", "cache/zoo")
+    events = []
+
+    def train(name, replicate, *_):
+        manifest(f"{name}-{replicate}", f"weights of {name}", "cache/zoo")
+        events.append(f"{name}-{replicate} trained")
+        return ""
+
+    hand_over(monkeypatch, train, events)
+    names = ["new-mlp", "here-mlp", "here-mlp new-mlp", "cached-mlp"]
+    report = networks_sweep(tmp_path, *names)
+    assert str(report) == "4 runs: 4 executed, 0 already done, 0 failed"
+    assert events[0] == "new-mlp-0 trained"
+    keys = {runs.point(tmp_path / "nets.ipynb", {"network": name}).key for name in names}
+    assert sorted(events[1:]) == sorted(keys)
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_training_that_fails_fails_its_own_runs_with_a_reason(
+    tmp_path, monkeypatch, manifest, raises
+):
+    def train(name, replicate, *_):
+        if name == "bad-mlp" and raises:
+            raise OSError("no images")
+        if name == "bad-mlp":
+            return "OSError: no images"
+        manifest(f"{name}-{replicate}", "weights", "cache/zoo")
+        return ""
+
+    hand_over(monkeypatch, train)
+    report = networks_sweep(tmp_path, "bad-mlp", "new-mlp", "new-mlp bad-mlp")
+    assert report.executed == 1
+    failed = {name: text for name, text in report.errors.items() if "nets" in name}
+    assert set(failed) == {"nets network='bad-mlp'", "nets network='new-mlp bad-mlp'"}
+    assert "no images" in str(report.errors)
+
+
+def test_a_network_that_cannot_be_trained_is_not_counted_as_a_run(tmp_path, monkeypatch, manifest):
+    hand_over(monkeypatch, lambda *_: "OSError: no images")
+    manifest("here-mlp-0", "weights")
+    report = networks_sweep(tmp_path, "bad-mlp", "here-mlp")
+    assert str(report) == "2 runs: 1 executed, 0 already done, 1 failed"
+
+
+def test_a_dry_run_names_the_networks_to_train(tmp_path, main, manifest):
+    manifest("here-mlp-0", "weights")
+    those = write_sweep(tmp_path / "nets", "nets", grid={"network": ["here-mlp", "new-mlp"]})
+    write_notebook(those.notebooks / "nets.ipynb", 'network: str = ""\nreplicate: int = 0')
+    assert main(those, those.sweep, "--dry-run")[1] == [
+        "nets network='here-mlp': to do",
+        "nets network='new-mlp': to do, after training new-mlp-0",
+        "2 runs: 2 to do",
+    ]
+
+
+# Cores.
+
+
+def test_the_environment_says_how_many_cores_may_be_used(monkeypatch):
+    monkeypatch.delenv("MODULARITY_CORES", raising=False)
+    assert settings.n_cores() >= 1
+    for name, value in settings.limits(3).items():
+        monkeypatch.setenv(name, value)
+    assert settings.n_cores() == 3
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+
+
+def test_lesions_count_the_same_whatever_the_number_of_cores(monkeypatch):
+    network = zoo.trained("digits-mlp")
+    x, y = network.dataset.x_test, network.dataset.y_test
+    chosen = [
+        {layer: np.arange(first, 256, 7)} for layer in ("dense_1", "dense_3") for first in range(7)
+    ]
+    counts = []
+    for cores in (1, 2, 5):
+        monkeypatch.setenv("MODULARITY_CORES", str(cores))
+        counts.append(lesions.correct_counts(network.model, x, y, chosen))
+    assert (counts[0] == counts[1]).all()
+    assert (counts[0] == counts[2]).all()
+
+
+# Other processes.
+
+
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory):
+    """Two sweeps of the same points at the same time; one of the points fails."""
+    those = tiny_sweep(tmp_path_factory.mktemp("side-by-side"), grid={"n": [7, 0]})
+    both = [start(those, "--workers", "2") for _ in range(2)]
+    those.last_lines = [finish(each)[-1] for each in both]
+    return those
+
+
+def test_two_sweeps_side_by_side_execute_each_point_once(side_by_side):
+    assert executed(side_by_side).count("7") == 1
+    assert side_by_side.store.finished(point(side_by_side, n=7))
+    assert sorted(side_by_side.last_lines) == [
+        "2 runs: 0 executed, 1 already done, 1 failed",
+        "2 runs: 1 executed, 0 already done, 1 failed",
+    ]
+
+
+def test_two_sweeps_side_by_side_let_each_point_fail_once(side_by_side):
+    assert executed(side_by_side).count("0") == 1
+
+
+def test_a_driver_that_is_killed_takes_its_kernels_along_and_repeats_only_those_runs(tmp_path):
+    those = write_sweep(tmp_path / "killed", "waits", grid={"n": [1, 2]})
+    write_notebook(those.notebooks / "waits.ipynb", "n: int = 1", WAITS)
+    driver = start(those, "--workers", "2")
+    wait_until(lambda: len(executed(those)) == 2 and len(finished(those)) == 1)
+    driver.kill()
+    driver.communicate(timeout=60)
+    _, kernel, parent, _ = executed(those)[1].split()
+    wait_until(lambda: has_ended(int(kernel)) and has_ended(int(parent)), 60)
+    assert len(finished(those)) == 1
+    (those.notebooks / "go.txt").touch()
+    assert finish(start(those))[-1] == "2 runs: 1 executed, 1 already done, 0 failed"
+    assert [line[0] for line in executed(those)] == ["1", "2", "2"]
+    assert len(list(those.store.folder.glob("*/run.json"))) == 2
+
+
+def test_a_driver_that_is_interrupted_ends_at_once_and_nothing_has_failed(tmp_path):
+    those = write_sweep(tmp_path / "interrupted", "waits", grid={"n": [2, 3]})
+    write_notebook(those.notebooks / "waits.ipynb", "n: int = 1", WAITS)
+    driver = start(those, "--workers", "1")
+    wait_until(lambda: len(executed(those)) == 1)
+    driver.send_signal(signal.SIGINT)
+    finish(driver)
+    _, kernel, parent, _ = executed(those)[0].split()
+    wait_until(lambda: has_ended(int(kernel)) and has_ended(int(parent)), 60)
+    assert driver.returncode != 0
+    assert len(executed(those)) == 1
+    assert not list(those.store.folder.glob("failed-*"))
+    assert finished(those) == []
+
+
+# Tables.
+
+
+def table(n=2):
+    return pd.DataFrame({"unit": range(n), "value": [0.1 + i / 3 for i in range(n)]})
+
+
+def test_tables_are_kept_in_sweeps_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(results.FOLDER, raising=False)
+    results.keep("lost", table())
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv(results.FOLDER, str(tmp_path))
+    results.keep("kept", table())
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "kept.csv"), table())
+
+
+def test_tables_of_a_sweep_become_one_that_notebooks_can_read(again, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", again.folder / "results")
+    write_sweep(again.folder, "tiny", rows=[{"n": 3, "keeps": True}, {"n": 8, "keeps": True}])
+    with pytest.raises(FileNotFoundError, match=r"helpers\.runs collect sweeps/points\.yaml"):
+        results.collected("points")
+    status, lines, _ = main(again, "collect", again.sweep)
+    assert status == 0
+    assert lines[0].startswith(f"{again.folder / 'results' / 'points.csv'}: 1 of 2 runs")
+    collected = results.collected("points")
+    assert collected.columns.tolist() == ["n", "keeps", "i", "square"]
+    assert collected.to_numpy().tolist() == [[3, True, i, i**2] for i in range(3)]
+
+
+def test_a_table_has_one_row_for_each_run_and_row(few):
+    chosen = [point(few, n=n) for n in (1, 2, 5)]
+    for run in chosen[:2]:
+        pretend(few.store, run, scores=table(run.parameters["n"]))
+    collected = runs.collect(chosen, few.store)
+    assert collected["n"].tolist() == [1, 2, 2]
+    assert collected["keeps"].tolist() == [False] * 3
+    assert collected["unit"].tolist() == [0, 0, 1]
+
+
+def test_a_run_that_is_listed_twice_is_collected_once(few):
+    pretend(few.store, point(few), scores=table(2))
+    assert len(runs.collect([point(few), point(few, n=2)], few.store)) == 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "asked", "reason"),
+    [
+        ({}, [], "kept are none"),
+        ({"scores": table()}, ["--table", "squares"], "kept are scores"),
+        ({"scores": table(), "squares": table()}, [], "kept are scores, squares"),
+        ({"scores": table().rename(columns={"unit": "n"})}, [], "called like parameters: ['n']"),
+        ({"scores": table()}, ["--into", "scores.txt"], ".csv and .parquet"),
+    ],
+)
+def test_what_cannot_be_collected_is_refused_with_a_reason(
+    few, main, monkeypatch, tables, asked, reason
+):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    pretend(few.store, point(few, n=1), **tables)
+    status, _, error = main(few, "collect", few.sweep, *asked)
+    assert status == 2
+    assert reason in error
+    assert not (few.folder / "results").exists()
+
+
+def test_one_of_several_tables_can_be_chosen(few):
+    run = point(few, n=1)
+    pretend(few.store, run, scores=table(), squares=table(5))
+    assert len(runs.collect([run], few.store, "squares")) == 5
+
+
+@pytest.mark.parametrize("network", ["digits-mlp", "one, two"])
+def test_csv_and_parquet_hold_the_same(tmp_path, main, network):
+    those = write_sweep(tmp_path / "pair", "nets", grid={"network": [network], "rate": [0.1, 1e-7]})
+    source = write_notebook(
+        those.notebooks / "nets.ipynb",
+        'network: str = "x"\nrate: float = 0.5\ntrained: bool = True',
+    )
+    scores = pd.DataFrame(
+        {
+            "layer": ["first", 'a "quoted", one'],
+            "p": np.random.default_rng(0).uniform(size=2),
+            "n": [3, 2**53 + 1],
+            "gap": [np.nan, 1e-300],
+            "is_right": [True, False],
+        }
+    )
+    for rate in (0.1, 1e-7):
+        run = runs.point(source, {"network": network, "rate": rate})
+        pretend(those.store, run, scores=scores)
+    for suffix in (".csv", ".parquet"):
+        status, *_ = main(those, "collect", those.sweep, "--into", tmp_path / f"all{suffix}")
+        assert status == 0
+    csv, parquet = pd.read_csv(tmp_path / "all.csv"), pd.read_parquet(tmp_path / "all.parquet")
+    pd.testing.assert_frame_equal(csv, parquet, check_exact=True)
+    assert csv["p"].tolist() == scores["p"].tolist() * 2
+    assert csv["network"].tolist() == [network] * 4
+
+
+# Pages.
+
+
+def page_of(those, run):
+    """What a page shows of a run, after the prose and the captions have been mended."""
+    source = nbformat.read(those.tiny, as_version=4)
+    source.cells[0].source = "Better text."
+    source.cells[2].metadata["mystnb"] = {"figure": {"caption": "A better caption."}}
+    nbformat.write(source, those.tiny)
+    forget()
+    return pages._page(those.tiny, those.store.finished(run) / "notebook.ipynb")
+
+
+def sources(page):
+    return [cell.source.partition("\n")[0] for cell in page.cells]
+
+
+def test_a_page_shows_present_prose_and_captions_with_the_outputs_of_the_run(again):
+    run = point(again, n=3, keeps=True)
+    page, executed_notebook = page_of(again, run), notebook_of(again.store.finished(run))
+    assert page.cells[0].source == "Better text."
+    assert page.cells[3].metadata.mystnb.figure.caption == "A better caption."
+    assert [cell.get("outputs") for cell in page.cells] == [
+        cell.get("outputs") for cell in executed_notebook.cells
+    ]
+    counts = [cell.execution_count for cell in page.cells if cell.cell_type == "code"]
+    assert counts == [1, 2, 3, 4, 5]
+    assert page.metadata.papermill.parameters == {"n": 3, "keeps": True}
+    nbformat.validate(page)
+
+
+def test_a_page_shows_what_was_injected_and_folds_the_defaults(again):
+    page = page_of(again, point(again, n=3, keeps=True))
+    assert page.cells[1].metadata.tags == ["parameters", "hide-cell"]
+    assert page.cells[2].metadata.tags == ["injected-parameters"]
+    assert "n = 3" in page.cells[2].source
+    plain = page_of(again, point(again))
+    assert plain.cells[1].metadata.tags == ["parameters"]
+    assert len(plain.cells) == 5
+
+
+@pytest.mark.parametrize("n_new", [-1, 0, 1, 2])
+def test_injected_parameters_follow_the_defaults_wherever_prose_has_been_added(again, n_new):
+    run = point(again, n=3, keeps=True)
+    source = nbformat.read(again.tiny, as_version=4)
+    added = [new_markdown_cell("New.") for _ in range(n_new)]
+    source.cells = added + source.cells[max(0, -n_new) :]
+    nbformat.write(source, again.tiny)
+    page = pages._page(again.tiny, again.store.finished(run) / "notebook.ipynb")
+    tags = [cell.metadata.get("tags") for cell in page.cells]
+    defaults = tags.index(["parameters", "hide-cell"])
+    assert defaults == 1 + n_new
+    assert tags[defaults + 1] == ["injected-parameters"]
+
+
+def test_a_page_has_the_present_tags_of_its_cells(again):
+    run = point(again, n=3, keeps=True)
+    path = again.store.finished(run) / "notebook.ipynb"
+    before = nbformat.read(path, as_version=4)
+    before.cells[-1].metadata["tags"] = ["hide-cell"]
+    nbformat.write(before, path)
+    assert pages._page(again.tiny, path).cells[-1].metadata.get("tags", []) == []
+
+
+def test_sections_whose_prose_alone_has_changed_are_not_executed_again(again, monkeypatch, capsys):
+    monkeypatch.setattr(settings, "NOTEBOOKS", again.notebooks)
+    monkeypatch.setattr(settings, "BUILD", again.folder / "build")
+    monkeypatch.setenv("MODULARITY_RUNS", str(again.store.folder))
+    source = nbformat.read(again.tiny, as_version=4)
+    source.cells[0].source = "Better text."
+    nbformat.write(source, again.tiny)
+    page = nbformat.read(pages.execute("digits") / "tiny.ipynb", as_version=4)
+    assert "1 runs: 0 executed, 1 already done, 0 failed" in capsys.readouterr().out
+    assert page.cells[0].source == "Better text."
+    assert "5" in page.cells[2].outputs[0].text
+
+
+def test_the_sweeps_of_the_book_are_collected_as_tables(again, monkeypatch):
+    monkeypatch.setattr(settings, "NOTEBOOKS", again.notebooks)
+    monkeypatch.setattr(settings, "SWEEPS", again.folder)
+    monkeypatch.setattr(settings, "RESULTS", again.folder / "results")
+    (again.folder / "book.yaml").write_text("tiny: {n: 3}\n")
+    write_sweep(again.folder, "tiny", rows=[{"n": 3, "keeps": True}])
+    pages._make_results(again.store)
+    assert len(results.collected("points")) == 3
+    assert [path.name for path in settings.RESULTS.iterdir()] == ["points.csv"]
