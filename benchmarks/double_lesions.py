@@ -68,7 +68,7 @@ def compare(name: str, n_clusters: int, n_random: int, n_sampled: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", default=["fashion-mlp-dropout", "mnist-mlp"])
+    parser.add_argument("--networks", nargs="+", default=["mnist-mlp"])
     parser.add_argument("--n-clusters", type=int, default=8)
     parser.add_argument("--n-random", type=int, default=50)
     parser.add_argument("--n-sampled", type=int, default=12, help="pairs timed pair by pair")
