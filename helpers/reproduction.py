@@ -89,8 +89,8 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per item: what; section, the notebook; networks, ours of the paper's; scale; and
-        status: "run in full", "in part" or "not run here", with what is missing.
+        One row per item: what; status, "run in full", "in part" or "not run here"; networks,
+        ours of the paper's; scale; section, the notebook; and what is missing.
     """
     rows = {}
     for item, what, section, source, wanted, n_imagenet in ITEMS:
@@ -108,10 +108,11 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             state = "run in full"
         rows[item] = {
             "what": what,
-            "section": _SECTIONS[section],
+            "status": state,
             "networks": f"{len(done)} of {n_wanted}" if n_wanted else "–",
             "scale": "paper" if done or not n_wanted else "–",
-            "status": state + (f"; missing: {'; '.join(missing)}" if missing else ""),
+            "section": _SECTIONS[section],
+            "missing": "; ".join(missing) or "–",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
