@@ -55,10 +55,12 @@ if end == "exit":
     raise SystemExit(0)
 os._exit(3)"""
 
-MAIN = """import runpy, sys
+MAIN = """import runpy, signal, sys
 from pathlib import Path
 from helpers import settings
 settings.NOTEBOOKS = Path(sys.argv.pop(1))
+# Shells have what they start in the background ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 runpy.run_module("helpers.runs", run_name="__main__", alter_sys=True)"""
 """python -m helpers.runs, for notebooks of another folder."""
 
