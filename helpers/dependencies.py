@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from helpers import forward, lesions, statistics
+from helpers import forward, lesions, profiles, statistics
 from helpers.backend import keras
 from helpers.partitions import Partition, SubCluster
-from helpers.profiles import check_widths
 from helpers.protocols import PAPER, Protocol
 
 CASES = {
@@ -102,9 +101,7 @@ def double_lesions(
         If `n_random` is less than 1, if the labels do not fit the model, or as in
         `lesions.correct_counts`.
     """
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
-    check_widths(model, partition)
+    profiles.check(model, partition, n_random)
     rng = np.random.default_rng(seed)
     network = forward.chain(model)
     chosen = tuple(sorted(partition.subclusters(), key=lambda each: network.index(each.layer)))

@@ -8,13 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from helpers import coherence, importance
+from helpers import coherence, importance, statistics
 from helpers.backend import keras
 from helpers.partitions import Partition
 from helpers.profiles import LesionProfiles, class_mean_accuracy, lesion_profiles
 from helpers.protocols import PAPER, RELEASED, Protocol
-
-_TESTS = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
 
 AUDIT = {
     "as released": RELEASED,
@@ -78,7 +76,7 @@ def as_rows(combined: dict[str, dict[str, Any]]) -> pd.DataFrame:
     rows = [
         (measure, test, found["tested"], found["excluded"], found[test])
         for measure, found in combined.items()
-        for test in _TESTS
+        for test in statistics.TESTS
     ]
     return pd.DataFrame(rows, columns=["measure", "test", "tested", "excluded", "p"])
 

@@ -96,9 +96,7 @@ def lesion_profiles(
         If `n_random` is less than 1, if the labels do not fit the model, or as in
         `lesions.correct_counts`.
     """
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
-    check_widths(model, partition)
+    check(model, partition, n_random)
     rng = np.random.default_rng(seed)
     subclusters = tuple(partition.subclusters())
     chosen: list[lesions.Lesion] = [{}]
@@ -166,14 +164,16 @@ def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.ob
     return np.array([common // size if size else 0 for size in sizes], dtype=object), common
 
 
-def check_widths(model: keras.Model, partition: Partition) -> None:
-    """Check that a partition has one label per unit of the model.
+def check(model: keras.Model, partition: Partition, n_random: int) -> None:
+    """Check that there are twins, and that a partition has one label per unit of the model.
 
     Raises
     ------
     ValueError
-        Names the layer that does not fit.
+        Says how many twins are accepted, or names the layer that does not fit.
     """
+    if n_random < 1:
+        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
     for layer in partition.hidden:
         n_units = model.get_layer(layer).output.shape[-1]
         if len(partition.labels[layer]) != n_units:

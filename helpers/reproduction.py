@@ -19,6 +19,7 @@ _FEW = 10
 """Fewer edges than this say nothing about where edges lie."""
 
 _SOURCES = ("published", "released", "paper")
+_ROW = ["network", "measure", "test", "source"]
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
 _ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
@@ -132,28 +133,26 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
         exchangeable_fisher and exchangeable_chi2), source ("published", "released" or "paper"),
         replicate and p, NaN where there was nothing to test.
     """
-    ours = pd.concat([lesions, constructed], ignore_index=True)
-    ours = ours.assign(
-        network=ours["network"].map(_labels(ours["network"])), source=ours["protocol"]
-    )
+    ours = _labelled(pd.concat([lesions, constructed], ignore_index=True))
     columns = ["network", "measure", "test", "source", "replicate", "p"]
     theirs = published.each_p_value().assign(source="published")
     known = ours[ours["measure"].isin(theirs["measure"])]
     return pd.concat([theirs[columns], known[columns]], ignore_index=True)
 
 
-def _labels(networks: pd.Series) -> dict[str, str | None]:
-    """Return the names in Table 1 of networks of the zoo."""
-    return {name: published.label(zoo.recipe(name)) for name in networks.unique()}
+def _labelled(tests: pd.DataFrame) -> pd.DataFrame:
+    """Name the networks of collected tests as Table 1 does, and their protocol as the source."""
+    labels = {name: published.label(zoo.recipe(name)) for name in tests["network"].unique()}
+    return tests.assign(network=tests["network"].map(labels), source=tests["protocol"])
 
 
 def medians(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the median p value of each network, measure, test and source of `table1`.
+    """Return the median p value of each network, measure, test, source and k (if there is one).
 
     Of an even number the larger of the two in the middle is taken: their mean would be smaller
     than half of the values call for. What has no p value at all is left out.
     """
-    keys = ["network", "measure", "test", "source"]
+    keys = [*_ROW, "k"] if "k" in table else _ROW
     groups = table.dropna(subset="p").groupby(keys, sort=False)["p"]
     return groups.agg(_middle).reset_index()
 
@@ -367,21 +366,19 @@ def _same(table: pd.DataFrame, by_k: pd.DataFrame) -> _Counts:
 
     Tests as in Table 1b: Fisher's and the chi-squared test, under PAPER exchangeable.
     """
-    labelled = by_k.assign(
-        network=by_k["network"].map(_labels(by_k["network"])), source=by_k["protocol"]
-    )
-    keys = ["network", "measure", "test", "source"]
-    at_12 = medians(table).set_index(keys)["p"]
+    labelled = _labelled(by_k)
+    at_12 = medians(table).set_index(_ROW)["p"]
     # Appendix A.6: three medians are different with 8 clusters and one with 18, of the 32 each
     # that Table 1b has.
     counts = [(60, 64)]
     for source, is_exchangeable in (("released", False), ("paper", True)):
-        chosen = labelled[
-            (labelled["source"] == source)
-            & (labelled["test"].str.startswith("exchangeable") == is_exchangeable)
-        ].dropna(subset="p")
-        other = chosen.groupby([*keys, "k"])["p"].agg(_middle).reset_index()
-        before = at_12.reindex(pd.MultiIndex.from_frame(other[keys])).to_numpy()
+        other = medians(
+            labelled[
+                (labelled["source"] == source)
+                & (labelled["test"].str.startswith("exchangeable") == is_exchangeable)
+            ]
+        )
+        before = at_12.reindex(pd.MultiIndex.from_frame(other[_ROW])).to_numpy()
         known = ~np.isnan(before)
         same = ((other["p"] < LEVEL).to_numpy() == (before < LEVEL)) & known
         counts.append((int(same.sum()), int(known.sum())))

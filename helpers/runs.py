@@ -275,16 +275,15 @@ def sweep(
         executor.submit(perform, store.folder, run.notebook, run.given, key, cores, refresh): run
         for key, run in orders.items()
     }
-    for future in _watched(futures):
-        outcome = _outcome(future)
-        if outcome == "executed" and not store.finished(futures[future]):
-            report.errors[str(futures[future])] = "executed, but not in this store: is it shared?"
+    for run, outcome in _watched(futures):
+        if outcome == "executed" and not store.finished(run):
+            report.errors[str(run)] = "executed, but not in this store: is it shared?"
         elif outcome == "executed":
             report.executed += 1
         elif outcome == "already done":
             report.already_done += 1
         else:
-            report.errors[str(futures[future])] = outcome
+            report.errors[str(run)] = outcome
     return report
 
 
@@ -309,14 +308,13 @@ def perform(
     run = point(notebook, given)
     if run.key != key:
         return "the notebook or a network has changed since the sweep began, or is another one here"
-    asked = time.time()
+    asked, kept = time.time(), Store(store)
     with filelock.FileLock(store / f".{key}.lock"):
-        finished = Store(store).finished(run)
-        if finished and not (refresh and Store(store).stale(run)):
+        if kept.finished(run) and not (refresh and kept.stale(run)):
             return "already done"
         failure = store / f"failed-{key}" / RECORD
         if failure.exists() and failure.stat().st_mtime > asked:
-            return str(Store(store).error(run))  # Somebody else has just tried.
+            return str(kept.error(run))  # Somebody else has just tried.
         started = time.time()
         for leftover in store.glob(f".{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -432,8 +430,8 @@ def _outcome(future: Future[str]) -> str:
     return said.strip().partition("\n")[0]
 
 
-def _watched(futures: Mapping[Future[str], Run]) -> Iterator[Future[str]]:
-    """Yield runs as they finish, and say so: a bar at a terminal, lines elsewhere."""
+def _watched(futures: Mapping[Future[str], Run]) -> Iterator[tuple[Run, str]]:
+    """Yield runs and what became of them, and say so: a bar at a terminal, lines elsewhere."""
     n_failed, at_terminal = 0, sys.stderr.isatty()
     with tqdm(total=len(futures), desc="runs", unit="run", disable=not at_terminal) as bar:
         for n_done, future in enumerate(as_completed(futures), 1):
@@ -444,7 +442,7 @@ def _watched(futures: Mapping[Future[str], Run]) -> Iterator[Future[str]]:
             bar.update()
             if not at_terminal:
                 print(f"{n_done}/{len(futures)} {futures[future]}: {outcome}", flush=True)
-            yield future
+            yield futures[future], outcome
 
 
 def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str = "") -> str:

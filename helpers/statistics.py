@@ -17,6 +17,9 @@ from statsmodels.stats.multitest import multipletests
 Side = Literal["right", "left"]
 Ties = Literal["inclusive", "strict"]
 
+TESTS = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
+"""What `combine` computes."""
+
 _GRID_TOLERANCE = 1e-6
 
 
@@ -256,7 +259,7 @@ def combine(
     tested = table[table["excluded"] == ""]
     random = twins(tested)
     row: dict[str, Any] = {"tested": len(tested), "excluded": len(table) - len(tested)}
-    row |= dict.fromkeys(("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2"), np.nan)
+    row |= dict.fromkeys(TESTS, np.nan)
     if len(tested):
         row["fisher"] = fisher(tested["p"], random.shape[1])
         row["chi2"] = chi2(tested["p"], random.shape[1])
