@@ -10,6 +10,7 @@ units (score), how sure the network is of that input's class (entropy), and how 
 drives the units (activation variance, coefficient of variation).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,6 @@ from helpers import lesions, statistics
 from helpers.backend import keras
 from helpers.construction import Constructions
 from helpers.correlations import Pictures
-from helpers.partitions import SubCluster
 from helpers.profiles import LesionProfiles, class_weights
 from helpers.protocols import PAPER, Protocol
 from helpers.statistics import Side
@@ -100,7 +100,6 @@ def class_range(
         protocol keeps them; excluded, "complete", "undefined" or "twins undefined" (fewer than
         n were defined among 50 n), or ""; p, NaN if it is not tested.
     """
-    rng = np.random.default_rng(seed)
     table = profiles.describe()
     true = _ranges(profiles.true, profiles, protocol)
     random = _ranges(profiles.random, profiles, protocol)
@@ -111,7 +110,7 @@ def class_range(
         excluded[table["complete"]] = "complete"
     n_undefined = np.isnan(random).sum(axis=1)
     if not protocol.keeps_undefined:
-        drawn = _redrawn(model, x, y, profiles, protocol, random, excluded == "", rng)
+        drawn = _redrawn(model, x, y, profiles, protocol, random, excluded == "", seed)
         n_undefined = np.array([np.isnan(ranges).sum() for ranges in drawn], dtype=int)
         defined = [_first_defined(ranges, profiles.n_random) for ranges in drawn]
         random = np.reshape(defined, random.shape)
@@ -401,28 +400,42 @@ def _redrawn(
     protocol: Protocol,
     random: npt.NDArray[np.float64],
     needed: npt.NDArray[np.bool_],
-    rng: np.random.Generator,
+    seed: int,
 ) -> list[npt.NDArray[np.float64]]:
-    """Return the ranges of all twins drawn until n of each needed sub-cluster are defined."""
+    """Return the ranges of all twins drawn until n of each needed sub-cluster are defined.
+
+    Each sub-cluster draws from a stream of its own, so that its twins do not depend on the
+    others' luck; and small ones soon draw the same twin again, which is lesioned only once.
+    """
     n = profiles.n_random
+    streams = np.random.default_rng(seed).spawn(len(random))
     drawn = list(random)
-    for _ in range(MAX_TRIES - 1):
-        short = [i for i in np.flatnonzero(needed) if np.isfinite(drawn[i]).sum() < n]
-        if not short:
-            break
-        twins = [_lesions(profiles, profiles.subclusters[i], rng) for i in short]
-        counts = lesions.correct_counts(model, x, y, [each for group in twins for each in group])
-        ranges = _ranges(counts, profiles, protocol).reshape(len(short), n)
-        for i, more in zip(short, ranges, strict=True):
-            drawn[i] = np.concatenate([drawn[i], more])
+    known: dict[tuple[str, bytes], npt.NDArray[np.int64]] = {}
+    while short := {i: m for i in np.flatnonzero(needed) if (m := _still_to_draw(drawn[i], n))}:
+        twins = [
+            (profiles.subclusters[i].layer, units)
+            for i, m in short.items()
+            for units in profiles.partition.random_twins(profiles.subclusters[i], m, streams[i])
+        ]
+        keys = [(layer, units.tobytes()) for layer, units in twins]
+        new = {key: dict([twin]) for key, twin in zip(keys, twins, strict=True) if key not in known}
+        counts = lesions.correct_counts(model, x, y, [*new.values()])
+        known |= dict(zip(new, counts, strict=True))
+        ranges = _ranges(np.array([known[key] for key in keys]), profiles, protocol)
+        parts = np.split(ranges, np.cumsum([*short.values()])[:-1])
+        for i, part in zip(short, parts, strict=True):
+            drawn[i] = np.concatenate([drawn[i], part])
     return drawn
 
 
-def _lesions(
-    profiles: LesionProfiles, subcluster: SubCluster, rng: np.random.Generator
-) -> list[lesions.Lesion]:
-    twins = profiles.partition.random_twins(subcluster, profiles.n_random, rng)
-    return [{subcluster.layer: units} for units in twins]
+def _still_to_draw(ranges: npt.NDArray[np.float64], n: int) -> int:
+    """Return how many more twins to draw, going by the share of those so far that are defined.
+
+    Not more than were drawn already, because that share may be just bad luck.
+    """
+    n_drawn, n_defined = len(ranges), int(np.isfinite(ranges).sum())
+    expected = math.ceil((n - n_defined) * n_drawn / max(n_defined, 1))
+    return max(min(expected, n_drawn, MAX_TRIES * n - n_drawn), 0)
 
 
 def _first_defined(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:

@@ -184,9 +184,9 @@ class _Trace:
     ----------
     preactivations : array, shape (n, ..., units)
         Before the activation.
-    departures : array, shape (n, ..., features)
+    departures : array, shape (features, n, ...)
         What the next stage takes in, less what it would take in if all units were lesioned.
-        A NumPy array is transposed in memory, so that the features of a lesion lie together.
+        Features come first, so that those of a lesion lie together.
     orphaned : array, shape (1, ..., units)
         Pre-activations if all units of the previous stage are lesioned.
     """
@@ -224,13 +224,17 @@ def _run_from(
         silence = stage.respond(orphaned * 0)
         is_silent = not np.any(keras.ops.convert_to_numpy(silence))
         departures = responses if is_silent else responses - silence
-        if isinstance(departures, np.ndarray):
-            departures = np.asfortranarray(departures)
-        traces.append(_Trace(preactivations, departures, orphaned))
+        traces.append(_Trace(preactivations, _features_first(departures), orphaned))
         for following in network.stages[index + 1 : index + 2]:
             preactivations = following.linear(responses) + following.bias
             orphaned = following.linear(silence) + following.bias
     return traces
+
+
+def _features_first(array: Array) -> Array:
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(array.T)
+    return keras.ops.moveaxis(array, -1, 0)
 
 
 def _own(array: Array) -> Array:
@@ -307,7 +311,7 @@ def _without(
     if not chosen.size:
         return slice(None), following.preactivations * 0 + following.orphaned
     # Flattening lays the feature maps side by side, position after position.
-    positions = np.arange(0, departures.shape[-1], n_units)
+    positions = np.arange(0, departures.shape[0], n_units)
     features = (positions[:, np.newaxis] + chosen).ravel()
     inputs = _take(departures, features)
     rows: Rows = slice(None)
@@ -331,9 +335,8 @@ def _active(inputs: npt.NDArray[np.float32]) -> Rows:
 
 def _take(departures: Array, features: npt.NDArray[np.intp]) -> Array:
     if isinstance(departures, np.ndarray):
-        return departures.T[features].T
-    # Multiplying by columns of the identity is exact, and faster than gathering feature maps.
-    return keras.ops.matmul(departures, np.eye(departures.shape[-1], dtype="float32")[:, features])
+        return departures[features].T
+    return keras.ops.moveaxis(keras.ops.take(departures, features, axis=0), 0, -1)
 
 
 def _subtract(preactivations: Array, contribution: Array) -> Array:

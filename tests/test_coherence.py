@@ -187,14 +187,14 @@ def test_a_complete_sub_cluster_is_excluded_under_the_paper_only(protocol, why, 
 
 def test_undefined_twins_are_redrawn_until_all_are_defined(redrawn):
     counts, lesioned = redrawn
-    counts += [HARMLESS, [4, 6], HARMLESS, HARMLESS, [0, 10], [5, 5]]
+    counts += [HARMLESS, [4, 6], HARMLESS, HARMLESS, [0, 10], [5, 5], HARMLESS]
     profiles = profiles_of(
         true=[[3, 6], [2, 8]],
         random=[[HARMLESS, [5, 5], HARMLESS], [[5, 5], [4, 5], [6, 5]]],
-        labels=(0, 0, -1, 1, 1, 1),
+        labels=(*[0] * 2, *[-1] * 8, *[1] * 50),
     )
     table = class_range(profiles)
-    # Of two rounds of three twins, the first has one defined and the second one more than needed.
+    # One of three is defined, so three more for two that are missing; then two of six are.
     assert table.loc[0, ["random_1", "random_2", "random_3"]].tolist() == [0, 2 / 5, 2]
     assert table["undefined_twins"].tolist() == [5, 0]
     assert table["p"].tolist() == [2 / 4, 1 / 4]
@@ -204,38 +204,68 @@ def test_undefined_twins_are_redrawn_until_all_are_defined(redrawn):
         (units,) = lesion.values()
         assert [*lesion] == ["dense"]
         assert len(set(units)) == 2
-        assert set(units) <= {0, 1, 3, 4, 5}
+        assert set(units) <= {0, 1, *range(10, 60)}
 
 
 def test_after_fifty_times_as_many_twins_the_sub_cluster_is_excluded(redrawn):
-    counts, lesioned = redrawn
+    counts, _ = redrawn
     counts.append(HARMLESS)
     random = [[HARMLESS] * 4, [[5, 5], [0, 9], [6, 9], HARMLESS]]
     table = class_range(profiles_of([[3, 6]] * 2, random))
     assert table["excluded"].tolist() == ["twins undefined"] * 2
     assert table["p"].isna().all()
     assert table["undefined_twins"].tolist() == [200, 197]
-    assert len(lesioned) == 2 * 49 * 4
     assert np.isnan(list(coherence.combined(table).values())[2:]).all()
 
 
 def test_a_last_twin_in_time_is_enough(redrawn):
     counts, lesioned = redrawn
     counts += [HARMLESS] * 97 + [[5, 5]]
-    table = class_range(profiles_of([[3, 6], HARMLESS], [[[5, 5], HARMLESS]] * 2))
+    labels = np.repeat([0, 1], (20, 180))
+    table = class_range(profiles_of([[3, 6], HARMLESS], [[[5, 5], HARMLESS]] * 2, labels))
     assert table["excluded"].tolist() == ["", "undefined"]
     assert table["p"][0] == 1 / 3
     assert table["undefined_twins"].tolist() == [98, 1]
     assert len(lesioned) == 98
 
 
-def test_the_seed_decides_the_redrawn_twins(redrawn):
+def test_a_twin_that_is_drawn_again_is_not_lesioned_again(redrawn):
     counts, lesioned = redrawn
     counts.append(HARMLESS)
-    profiles = profiles_of([[3, 6]] * 2, [[HARMLESS] * 2] * 2, labels=(0, 0, 0, 1, 1, 1))
+    class_range(profiles_of([[3, 6]] * 2, [[HARMLESS] * 4] * 2))
+    assert sorted(int(lesion["dense"][0]) for lesion in lesioned) == [0, 1]
+
+
+def test_what_a_sub_cluster_draws_does_not_depend_on_the_others(redrawn):
+    counts, lesioned = redrawn
+    counts.append([4, 6])
+    labels = np.repeat([0, 1], 100)
+    drawn = []
+    for first in (HARMLESS, [3, 6]):
+        class_range(profiles_of([first, [3, 6]], [[HARMLESS] * 2] * 2, labels))
+        drawn.append({lesion["dense"].tobytes() for lesion in lesioned})
+        lesioned.clear()
+    assert [len(each) for each in drawn] == [2, 4]
+    assert drawn[0] < drawn[1]
+
+
+def test_redrawn_twins_are_not_the_first_ones_again(redrawn):
+    counts, lesioned = redrawn
+    counts.append([4, 6])
+    profiles = profiles_of([[3, 6]] * 2, [[HARMLESS] * 2] * 2, np.repeat([0, 1], 100))
+    class_range(profiles, seed=5)
+    first = profiles.partition.random_twins(profiles.subclusters[0], 2, np.random.default_rng(5))
+    again = {lesion["dense"].tobytes() for lesion in lesioned}
+    assert again.isdisjoint(units.tobytes() for units in first)
+
+
+def test_the_seed_decides_the_redrawn_twins(redrawn):
+    counts, lesioned = redrawn
+    counts.append([4, 6])
+    labels = np.repeat([0, 1], 100)
     drawn = []
     for seed in (3, 3, 4):
-        class_range(profiles, seed=seed)
+        class_range(profiles_of([[3, 6]] * 2, [[HARMLESS] * 2] * 2, labels), seed=seed)
         drawn.append(np.array([lesion["dense"] for lesion in lesioned]))
         lesioned.clear()
     np.testing.assert_array_equal(drawn[0], drawn[1])
