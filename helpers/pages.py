@@ -117,7 +117,8 @@ def _make_results(store: runs.Store) -> None:
         if path.name != _BOOK:
             chosen = runs.read(path)
             _run(chosen, store, refresh=False)
-            runs.write(runs.collect(chosen, store), settings.RESULTS / f"{path.stem}.csv")
+            table = runs.collect(chosen, store, runs.table_of(path))
+            runs.write(table, settings.RESULTS / f"{path.stem}.csv")
 
 
 def _run(chosen: list[runs.Run], store: runs.Store, refresh: bool) -> None:

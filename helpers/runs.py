@@ -156,7 +156,8 @@ def read(sweep: Path) -> list[Run]:
     ----------
     sweep : Path
         A YAML file with ``notebook``, a name in ``notebooks/``, and either ``grid``, a list of
-        values for each parameter, all of which are crossed, or ``rows``, a list of points.
+        values for each parameter, all of which are crossed, or ``rows``, a list of points; and,
+        if the notebook keeps several tables, ``table``, the one that `collect` gathers.
 
     Raises
     ------
@@ -164,9 +165,11 @@ def read(sweep: Path) -> list[Run]:
         If the file says anything else, or as `point`.
     """
     said = yaml.safe_load(sweep.read_text())
-    is_sweep = isinstance(said, dict) and set(said) in ({"notebook", "grid"}, {"notebook", "rows"})
-    if not is_sweep:
-        raise ValueError(f"{sweep}: accepted are notebook, and either grid or rows")
+    kinds = ({"notebook", "grid"}, {"notebook", "rows"})
+    if not isinstance(said, dict) or set(said) - {"table"} not in kinds:
+        raise ValueError(f"{sweep}: accepted are notebook, and either grid or rows, and table")
+    if not isinstance(said.get("table", ""), str):
+        raise ValueError(f"{sweep}: table must be the name of a table that the notebook keeps")
     grid, rows = said.get("grid", {}), said.get("rows", [])
     if not isinstance(grid, dict) or not all(isinstance(each, list) for each in grid.values()):
         raise ValueError(f"{sweep}: grid must give a list of values for each parameter")
@@ -178,6 +181,12 @@ def read(sweep: Path) -> list[Run]:
         ]
     notebook = settings.NOTEBOOKS / f"{said['notebook']}.ipynb"
     return [point(notebook, row) for row in rows]
+
+
+def table_of(sweep: Path) -> str | None:
+    """Return which of its notebook's tables a sweep is about, if its file says so."""
+    named = yaml.safe_load(sweep.read_text()).get("table")
+    return None if named is None else str(named)
 
 
 class Store:
@@ -665,7 +674,7 @@ def _main_collect(arguments: list[str]) -> None:
         description="Gather a table that the runs of a sweep kept into one file.",
     )
     parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
-    parser.add_argument("--table", help="which table, if the runs keep several")
+    parser.add_argument("--table", help="which table (default: as the file says)")
     parser.add_argument("--into", type=Path, help="a .csv or .parquet file (default: results/)")
     parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
     given = parser.parse_args(arguments)
@@ -674,7 +683,7 @@ def _main_collect(arguments: list[str]) -> None:
     if target.suffix not in (".csv", ".parquet"):
         parser.error(f"--into: {target} was given; accepted are .csv and .parquet files")
     try:
-        write(collect(runs, store, given.table), target)
+        write(collect(runs, store, given.table or table_of(given.sweep)), target)
     except ValueError as error:
         parser.error(str(error))
     n_finished = sum(store.finished(run) is not None for run in runs)

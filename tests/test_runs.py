@@ -253,6 +253,8 @@ def test_a_grid_is_crossed_and_rows_are_taken_as_they_are(few, monkeypatch):
         ({"notebook": "tiny", "grid": None}, "a list of values for each parameter"),
         ({"notebook": "tiny", "rows": {"n": [1]}}, "a list of points"),
         ({"notebook": "tiny", "rows": [3]}, "a list of points"),
+        ({"notebook": "tiny", "table": "counts"}, "either grid or rows"),
+        ({"notebook": "tiny", "rows": [{}], "table": ["counts"]}, "table must be the name"),
         ({"notebook": "tinny", "rows": [{}]}, "in notebooks/ are tiny"),
     ],
     ids=str,
@@ -881,6 +883,17 @@ def test_one_of_several_tables_can_be_chosen(few):
     run = point(few, n=1)
     pretend(few.store, run, scores=table(), squares=table(5))
     assert len(runs.collect([run], few.store, "squares")) == 5
+
+
+def test_a_sweep_can_say_which_of_several_tables_it_is_about(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    write_sweep(few.folder, "tiny", table="squares", rows=[{"n": 1}])
+    pretend(few.store, point(few, n=1), scores=table(2), squares=table(5))
+    assert runs.table_of(few.sweep) == "squares"
+    main(few, "collect", few.sweep)
+    assert len(results.collected("points")) == 5
+    main(few, "collect", few.sweep, "--table", "scores")
+    assert len(results.collected("points")) == 2
 
 
 @pytest.mark.parametrize("network", ["digits-mlp", "one, two"])
