@@ -8,11 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from helpers import coherence, importance, statistics
+from helpers import coherence, graphs, importance, partitions, statistics
 from helpers.backend import keras
 from helpers.partitions import Partition
 from helpers.profiles import LesionProfiles, class_mean_accuracy, lesion_profiles
 from helpers.protocols import PAPER, RELEASED, Protocol
+from helpers.zoo import TrainedNetwork
 
 AUDIT = {
     "as released": RELEASED,
@@ -24,6 +25,66 @@ AUDIT = {
     ),
 }
 """The released protocol, and what it becomes if one choice is switched, or all three."""
+
+
+def partition(
+    model: keras.Model, n_clusters: int, protocol: Protocol = PAPER, seed: int = 0
+) -> Partition:
+    """Cluster the graph of a network's weights as a protocol says.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain of layers, see `forward.chain`.
+    n_clusters, seed
+        As for `partitions.spectral`.
+    protocol : Protocol
+        How weights become edges.
+
+    Returns
+    -------
+    Partition
+
+    Raises
+    ------
+    ValueError
+        As `graphs.weight_graph` and `partitions.spectral`.
+    """
+    graph = graphs.weight_graph(model, protocol.edge_norm, protocol.batch_norm)
+    return partitions.spectral(graph, n_clusters, seed)
+
+
+def network_tests(
+    network: TrainedNetwork,
+    n_clusters: int = 12,
+    n_random: int = 20,
+    protocol: Protocol = PAPER,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Cluster a network of the zoo and test its sub-clusters on all its test images.
+
+    Parameters
+    ----------
+    network : zoo.TrainedNetwork
+        Of `zoo.trained`.
+    n_clusters : int
+        As for `partition`.
+    n_random, protocol, seed
+        As for `lesion_tests`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `lesion_tests`.
+
+    Raises
+    ------
+    ValueError
+        As `partition` and `lesion_tests`.
+    """
+    labels = partition(network.model, n_clusters, protocol, seed)
+    images = (network.dataset.x_test, network.dataset.y_test)
+    return lesion_tests(network.model, *images, labels, n_random, protocol, seed)
 
 
 def lesion_tests(

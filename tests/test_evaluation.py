@@ -4,9 +4,10 @@ import dataclasses
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers import coherence, evaluation, importance
+from helpers import coherence, evaluation, graphs, importance, partitions, zoo
 from helpers.partitions import Partition
 from helpers.profiles import LesionProfiles, lesion_profiles
 from helpers.protocols import PAPER, RELEASED
@@ -46,6 +47,28 @@ def test_a_row_is_what_both_proxies_say_one_by_one(network, protocol):
         expected = by_hand[row.measure]
         np.testing.assert_equal(row.p, expected[row.test])
         assert (row.tested, row.excluded) == (expected["tested"], expected["excluded"])
+
+
+@pytest.mark.parametrize("protocol", [PAPER, RELEASED])
+def test_a_network_of_the_zoo_is_clustered_and_tested_on_its_test_images(protocol):
+    net = zoo.trained("digits-mlp")
+    graph = graphs.weight_graph(net.model, protocol.edge_norm, protocol.batch_norm)
+    labels = partitions.spectral(graph, 4, seed=2)
+    images = (net.dataset.x_test, net.dataset.y_test)
+    by_hand = evaluation.lesion_tests(net.model, *images, labels, 3, protocol, seed=2)
+    found = evaluation.network_tests(net, 4, 3, protocol, seed=2)
+    pd.testing.assert_frame_equal(found, by_hand)
+
+
+@pytest.mark.parametrize("protocol", [PAPER, RELEASED])
+def test_a_network_of_the_zoo_is_clustered_by_the_graph_of_the_protocol(protocol, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        evaluation.graphs, "weight_graph", lambda *given: asked.append(given) or "graph"
+    )
+    monkeypatch.setattr(evaluation.partitions, "spectral", lambda *given: given)
+    assert evaluation.partition("model", 7, protocol, 5) == ("graph", 7, 5)
+    assert asked == [("model", protocol.edge_norm, protocol.batch_norm)]
 
 
 def test_the_released_protocol_has_no_exchangeable_p_values(network):
