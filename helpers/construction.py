@@ -233,7 +233,7 @@ def construct(
         learning_rate,
         seed,
     )
-    weights = _weights(sets, _n_units(model, layer))
+    weights = _weights(sets, forward.n_units(model, layer))
     images = [
         graph.optimise(weights[start : start + size], start, seed, n_steps)
         for start in range(0, len(sets), size)
@@ -419,17 +419,10 @@ def _image_shape(model: keras.Model) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _n_units(model: keras.Model, layer: str) -> int:
-    names = [each.name for each in model.layers]
-    if layer not in names:
-        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
-    return int(model.get_layer(layer).output.shape[-1])
-
-
 def _checked_sets(
     model: keras.Model, layer: str, unit_sets: Sequence[npt.ArrayLike]
 ) -> list[npt.NDArray[np.intp]]:
-    n_units = _n_units(model, layer)
+    n_units = forward.n_units(model, layer)
     sets = [np.unique(units) for units in unit_sets]
     if not sets:
         raise ValueError("unit_sets: at least one set of units is needed")

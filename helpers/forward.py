@@ -235,6 +235,20 @@ def activations(
     return np.concatenate([batch[layer] for batch in batches])
 
 
+def n_units(model: keras.Model, layer: str) -> int:
+    """Return the number of units of one layer, whatever the shape of the model.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such layer; lists those there are.
+    """
+    names = [each.name for each in model.layers]
+    if layer not in names:
+        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
+    return int(model.get_layer(layer).output.shape[-1])
+
+
 def logits(
     model: keras.Model, x: npt.NDArray[np.float32], batch_size: int = 1000
 ) -> npt.NDArray[np.float64]:
@@ -319,10 +333,8 @@ def batches_of_activations(
     ValueError
         As `activations`.
     """
-    names = [each.name for each in model.layers]
     for layer in layers:
-        if layer not in names:
-            raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
+        n_units(model, layer)
     expected = model.inputs[0].shape[1:]
     if x.ndim != len(expected) + 1 or any(
         size not in (None, given) for size, given in zip(expected, x.shape[1:], strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from helpers import lesions
+from helpers import forward, lesions
 from helpers.backend import keras
 from helpers.partitions import Partition, SubCluster
 
@@ -175,7 +175,7 @@ def check(model: keras.Model, partition: Partition, n_random: int) -> None:
     if n_random < 1:
         raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
     for layer in partition.hidden:
-        n_units = model.get_layer(layer).output.shape[-1]
+        n_units = forward.n_units(model, layer)
         if len(partition.labels[layer]) != n_units:
             raise ValueError(
                 f"partition: {len(partition.labels[layer])} labels were given for layer "
