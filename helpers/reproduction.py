@@ -32,8 +32,8 @@ ITEMS: tuple[tuple[str, str, int, str, dict[str, int], int], ...] = (
     ("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2),
     ("Tables 4, 5", "many tests at once", 7, "", {}, 0),
     ("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3),
-    ("Table 7", "kinds of sub-clusters, MLP", 5, "lesions", {"fashion-mlp": 1}, 0),
-    ("Table 8", "kinds of sub-clusters, VGG", 5, "lesions", {"vgg": 1}, 0),
+    ("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}, 0),
+    ("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"vgg": 1}, 0),
     ("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}, 0),
     (
         "Figure 1",
@@ -48,7 +48,7 @@ ITEMS: tuple[tuple[str, str, int, str, dict[str, int], int], ...] = (
         },
         0,
     ),
-    ("Figure 2", "kinds of sub-clusters", 5, "lesions", {"fashion-mlp": 1, "vgg": 1}, 0),
+    ("Figure 2", "kinds of sub-clusters", 5, "kinds", {"fashion-mlp": 1, "vgg": 1}, 0),
     ("Figure 3", "samples of halves and stacks", 2, "", {}, 0),
     (
         "Figure 4",
@@ -59,12 +59,13 @@ ITEMS: tuple[tuple[str, str, int, str, dict[str, int], int], ...] = (
         0,
     ),
     ("Figure 5", "constructed inputs", 4, "constructed", dict.fromkeys(_ON_RGB, 1) | {"vgg": 1}, 3),
-    ("Figure 6", "accuracy profiles", 5, "lesions", {"fashion-mlp": 1, "fashion-cnn": 1}, 0),
+    ("Figure 6", "accuracy profiles", 5, "kinds", {"fashion-mlp": 1, "fashion-cnn": 1}, 0),
     ("Figure 7", "cases of dependency", 8, "", {}, 0),
     ("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, 0),
 )
 """Each table and figure: what it shows; the page that makes it; which results it needs, if any; of
-which trained networks, and how many of each; and how many ImageNet networks besides."""
+which trained networks, and how many of each; and how many ImageNet networks besides. The runs that
+sort sub-clusters into kinds draw the accuracy profiles, too."""
 
 _SECTIONS = {
     2: "02-halves-and-stacks",

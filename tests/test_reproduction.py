@@ -32,6 +32,7 @@ def found():
     pairs = {"network": "fashion-mlp-dropout", "replicate": 0, "protocol": "paper"}
     return {
         "lesions": pd.concat([collected("mnist-mlp", 0.001), collected("mnist-cnn", 0.2, [0])]),
+        "kinds": pd.DataFrame({"network": ["fashion-mlp"] * 3, "replicate": [0, 0, 1]}),
         "constructed": collected("mnist-rgb-mlp", 0.3, [0, 1], measures=["score", "entropy"]),
         "by_k": pd.concat(
             [collected("mnist-mlp", p).assign(k=k) for k, p in ((8, 0.01), (18, 0.9))]
@@ -98,6 +99,8 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Table 8", "status"] == "not run here"
     assert card.loc["Table 8", "missing"].startswith("VGG")
     assert card.loc["Figures 8, 9", "status"] == "run in full"
+    assert card.loc["Table 7", "status"] == "run in full"
+    assert card.loc["Figure 6", "networks"] == "1 of 2"
     assert card.loc["Figure 7", "status"] == "run in full"
     assert card.loc["Figure 7", "networks"] == "–"
     assert card.loc["Table 1a", "networks"] == "2 of 23"
