@@ -81,7 +81,8 @@ _SECTIONS = {
 def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Say of each table and figure of the paper how much of it has been run.
 
-    Whether the numbers agree is another question, see `claims`.
+    A network counts if it was run under both protocols. Whether the numbers agree is another
+    question, see `claims`.
 
     Parameters
     ----------
@@ -97,8 +98,7 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = {}
     for item, what, section, source, wanted, n_imagenet in ITEMS:
         networks = {(name, i) for name, n in wanted.items() for i in range(n)}
-        have = found[source][["network", "replicate"]] if source else pd.DataFrame()
-        done = networks & set(have.itertuples(index=False, name=None))
+        done = networks & (_under_both(found[source]) if source else set())
         lacking = {name for name, _ in networks - done}
         n_wanted = len(networks) + n_imagenet
         vggs = {name for name in lacking if name.startswith("vgg")}
@@ -117,6 +117,12 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             "missing": "; ".join(missing) or "–",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return the networks and replicates that have results under both protocols."""
+    n_protocols = results.groupby(["network", "replicate"])["protocol"].nunique()
+    return {(str(name), int(i)) for name, i in n_protocols.index[n_protocols == 2]}
 
 
 def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:

@@ -29,17 +29,18 @@ def found():
         collected("halves-diff-mnist-mlp", 0.01, [0], measures=["agreement", "preference"]),
         collected("stack-same-mnist-cnn", 0.5, [0], measures=["agreement"]),
     ]
-    pairs = {"network": "fashion-mlp-dropout", "replicate": 0, "protocol": "paper"}
+    pairs = {"network": "fashion-mlp-dropout", "replicate": 0}
+    edges = [("paper", 1, 1), ("paper", 0, 0), ("paper", 0, 1), ("released", 0, 0)]
     return {
         "lesions": pd.concat([collected("mnist-mlp", 0.001), collected("mnist-cnn", 0.2, [0])]),
-        "kinds": pd.DataFrame({"network": ["fashion-mlp"] * 3, "replicate": [0, 0, 1]}),
+        "kinds": collected("fashion-mlp", 0.1, [0, 1]),
         "constructed": collected("mnist-rgb-mlp", 0.3, [0, 1], measures=["score", "entropy"]),
         "by_k": pd.concat(
             [collected("mnist-mlp", p).assign(k=k) for k, p in ((8, 0.01), (18, 0.9))]
         ),
         "pictures": pd.concat(pictures),
         "pairs": pd.DataFrame(
-            [pairs | {"within": within, "edge": edge} for within, edge in [(1, 1), (0, 0), (0, 1)]]
+            [pairs | {"protocol": by, "within": within, "edge": edge} for by, within, edge in edges]
         ).astype({"within": bool, "edge": bool}),
     }
 
@@ -100,6 +101,8 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Table 8", "missing"].startswith("VGG")
     assert card.loc["Figures 8, 9", "status"] == "run in full"
     assert card.loc["Table 7", "status"] == "run in full"
+    under_one = found | {"kinds": collected("fashion-mlp", 0.1, [0], protocols=["released"])}
+    assert reproduction.scorecard(under_one).loc["Table 7", "status"] == "not run here"
     assert card.loc["Figure 6", "networks"] == "1 of 2"
     assert card.loc["Figure 7", "status"] == "run in full"
     assert card.loc["Figure 7", "networks"] == "–"
