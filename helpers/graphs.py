@@ -90,7 +90,10 @@ def weight_graph(
     network = chain(model)
     convolutions = [stage for stage in network.stages if stage.is_convolution]
     if len(convolutions) == 1:
-        raise ValueError(f"model: {convolutions[0].name!r} is its only convolutional layer")
+        raise ValueError(
+            f"model: {convolutions[0].name!r} is its only convolutional layer; the graph of "
+            "feature maps needs two or more. `Partition.from_labels` needs no graph"
+        )
     stages = convolutions or list(network.stages)
     blocks = [_edge_weights(stage, edge_norm, batch_norm) for stage in stages]
     layers = [stage.name for stage in stages]

@@ -464,13 +464,18 @@ def taxonomy(table: pd.DataFrame) -> Figure:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     if texts:
+        centres = axes.transData.transform(np.column_stack([share, damage]))
+        corners = centres[:, np.newaxis] + 5 * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+        # Labels keep off the markers' corners: to the library a marker is but a point.
+        occupied = axes.transData.inverted().transform(np.vstack([centres, *corners]))
         adjust_text(
             texts,
-            share.to_numpy(),
-            damage.to_numpy(),
+            *occupied.T,
+            target_x=share[important].to_numpy(),
+            target_y=damage[important].to_numpy(),
             ax=axes,
             iter_lim=500,
-            expand=(1.9, 2.2),
+            expand=(1.5, 1.8),
             arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6},
         )
     return figure

@@ -167,7 +167,10 @@ def read(sweep: Path) -> list[Run]:
     said = yaml.safe_load(sweep.read_text())
     kinds = ({"notebook", "grid"}, {"notebook", "rows"})
     if not isinstance(said, dict) or set(said) - {"table"} not in kinds:
-        raise ValueError(f"{sweep}: accepted are notebook, and either grid or rows, and table")
+        raise ValueError(
+            f"{sweep}: accepted are notebook, either grid or rows, and optionally table; found "
+            + (", ".join(map(str, said)) if isinstance(said, dict) else type(said).__name__)
+        )
     if not isinstance(said.get("table", ""), str):
         raise ValueError(f"{sweep}: table must be the name of a table that the notebook keeps")
     grid, rows = said.get("grid", {}), said.get("rows", [])
@@ -639,12 +642,17 @@ def _main_sweep(arguments: list[str]) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only list the runs")
     parser.add_argument("--refresh", action="store_true", help="execute anew what is stale")
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed")
-    parser.add_argument("--workers", type=int, default=0, help="runs at a time on this machine")
     parser.add_argument(
-        "--cores", type=int, default=0, help="cores per run (default: a fair share)"
+        "--workers",
+        type=_number,
+        default=0,
+        help="runs at a time here (default: a core each, up to 4)",
+    )
+    parser.add_argument(
+        "--cores", type=_number, default=0, help="cores per run (default: a fair share)"
     )
     parser.add_argument("--dask", metavar="tcp://...", help="a running Dask scheduler to use")
-    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
+    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder of runs")
     given = parser.parse_args(arguments)
     runs, store = _read_or_exit(parser, given.sweep), Store(given.store)
     if given.dry_run:
@@ -675,18 +683,26 @@ def _main_collect(arguments: list[str]) -> None:
     )
     parser.add_argument("sweep", type=Path, help="a YAML file, such as sweeps/table1b.yaml")
     parser.add_argument("--table", help="which table (default: as the file says)")
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out the runs that are not finished"
+    )
     parser.add_argument("--into", type=Path, help="a .csv or .parquet file (default: results/)")
-    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder")
+    parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder of runs")
     given = parser.parse_args(arguments)
     runs, store = _read_or_exit(parser, given.sweep), Store(given.store)
     target = given.into or settings.RESULTS / f"{given.sweep.stem}.csv"
     if target.suffix not in (".csv", ".parquet"):
         parser.error(f"--into: {target} was given; accepted are .csv and .parquet files")
+    n_finished = sum(store.finished(run) is not None for run in runs)
+    if n_finished < len(runs) and not given.partial:
+        parser.error(
+            f"{n_finished} of {len(runs)} runs are finished in {store.folder}; run the sweep, or "
+            "gather what there is with --partial"
+        )
     try:
         write(collect(runs, store, given.table or table_of(given.sweep)), target)
     except ValueError as error:
         parser.error(str(error))
-    n_finished = sum(store.finished(run) is not None for run in runs)
     n_stale = sum(bool(store.stale(run)) for run in runs)
     print(f"{target}: {n_finished} of {len(runs)} runs, {n_stale} of them stale")
 
@@ -698,6 +714,12 @@ def write(table: "pd.DataFrame", target: Path) -> None:
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
+
+
+def _number(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def _read_or_exit(parser: argparse.ArgumentParser, path: Path) -> list[Run]:

@@ -219,7 +219,7 @@ def one_convolution():
         (lambda: with_layer(L.LSTM(3, name="odd")), r"cannot handle layer 'odd' \(LSTM\)"),
         (lambda: with_layer(L.Conv1D(3, 2, name="odd")), r"cannot handle layer 'odd' \(Conv1D\)"),
         (lambda: with_layer(L.LayerNormalization(name="odd")), "cannot handle layer 'odd'"),
-        (one_convolution, "'only' is its only convolutional layer"),
+        (one_convolution, "'only' is its only convolutional layer; .* needs two or more"),
         (
             lambda: keras.Sequential([L.Dense(3)], name="raw"),
             "'raw' must be a Sequential or functional model, built",

@@ -253,7 +253,7 @@ def test_a_grid_is_crossed_and_rows_are_taken_as_they_are(few, monkeypatch):
         ({"notebook": "tiny", "grid": None}, "a list of values for each parameter"),
         ({"notebook": "tiny", "rows": {"n": [1]}}, "a list of points"),
         ({"notebook": "tiny", "rows": [3]}, "a list of points"),
-        ({"notebook": "tiny", "table": "counts"}, "either grid or rows"),
+        ({"notebook": "tiny", "table": "counts"}, "found notebook, table"),
         ({"notebook": "tiny", "rows": [{}], "table": ["counts"]}, "table must be the name"),
         ({"notebook": "tinny", "rows": [{}]}, "in notebooks/ are tiny"),
     ],
@@ -835,7 +835,7 @@ def test_tables_of_a_sweep_become_one_that_notebooks_can_read(again, main, monke
     write_sweep(again.folder, "tiny", rows=[{"n": 3, "keeps": True}, {"n": 8, "keeps": True}])
     with pytest.raises(FileNotFoundError, match=r"helpers\.runs collect sweeps/points\.yaml"):
         results.collected("points")
-    status, lines, _ = main(again, "collect", again.sweep)
+    status, lines, _ = main(again, "collect", again.sweep, "--partial")
     assert status == 0
     assert lines[0].startswith(f"{again.folder / 'results' / 'points.csv'}: 1 of 2 runs")
     collected = results.collected("points")
@@ -873,10 +873,29 @@ def test_what_cannot_be_collected_is_refused_with_a_reason(
 ):
     monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
     pretend(few.store, point(few, n=1), **tables)
-    status, _, error = main(few, "collect", few.sweep, *asked)
+    status, _, error = main(few, "collect", few.sweep, "--partial", *asked)
     assert status == 2
     assert reason in error
     assert not (few.folder / "results").exists()
+
+
+def test_a_sweep_is_not_collected_before_all_is_finished_unless_asked(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    pretend(few.store, point(few, n=1), scores=table())
+    status, _, error = main(few, "collect", few.sweep)
+    assert status == 2
+    assert "1 of 4 runs are finished" in error
+    assert "--partial" in error
+    assert not (few.folder / "results").exists()
+    assert main(few, "collect", few.sweep, "--partial")[0] == 0
+
+
+@pytest.mark.parametrize("option", ["--workers", "--cores"])
+@pytest.mark.parametrize("given", ["-1", "0", "two"])
+def test_numbers_of_workers_and_cores_are_checked(few, main, option, given):
+    status, _, error = main(few, few.sweep, option, given)
+    assert status == 2
+    assert option in error
 
 
 def test_one_of_several_tables_can_be_chosen(few):
@@ -916,7 +935,9 @@ def test_csv_and_parquet_hold_the_same(tmp_path, main, network):
         run = runs.point(source, {"network": network, "rate": rate})
         pretend(those.store, run, scores=scores)
     for suffix in (".csv", ".parquet"):
-        status, *_ = main(those, "collect", those.sweep, "--into", tmp_path / f"all{suffix}")
+        status, *_ = main(
+            those, "collect", those.sweep, "--partial", "--into", tmp_path / f"all{suffix}"
+        )
         assert status == 0
     csv, parquet = pd.read_csv(tmp_path / "all.csv"), pd.read_parquet(tmp_path / "all.parquet")
     pd.testing.assert_frame_equal(csv, parquet, check_exact=True)
