@@ -96,9 +96,10 @@ def class_range(
     pandas.DataFrame
         One row per sub-cluster: layer, cluster, size, share, complete, intact, lesioned (as in
         `LesionProfiles.describe`); value, its class-wise range; random_1 to random_n, those of
-        its twins; undefined_twins, how many twins were undefined, and redrawn unless the
-        protocol keeps them; excluded, "complete", "undefined" or "twins undefined" (fewer than
-        n were defined among 50 n), or ""; p, NaN if it is not tested.
+        its twins; undefined_twins, how many of all twins drawn were undefined (unless the
+        protocol keeps them, others are drawn for the sub-clusters that are tested); excluded,
+        "complete", "undefined" or "twins undefined" (fewer than n were defined among 50 n), or
+        ""; p, NaN if it is not tested.
     """
     table = profiles.describe()
     true = _ranges(profiles.true, profiles, protocol)
@@ -402,7 +403,7 @@ def _redrawn(
     needed: npt.NDArray[np.bool_],
     seed: int,
 ) -> list[npt.NDArray[np.float64]]:
-    """Return the ranges of all twins drawn until n of each needed sub-cluster are defined.
+    """Return the ranges of all twins drawn until n of each needed one are defined, or 50 n drawn.
 
     Each sub-cluster draws from a stream of its own, so that its twins do not depend on the
     others' luck; and small ones soon draw the same twin again, which is lesioned only once.
@@ -412,15 +413,16 @@ def _redrawn(
     drawn = list(random)
     known: dict[tuple[str, bytes], npt.NDArray[np.int64]] = {}
     while short := {i: m for i in np.flatnonzero(needed) if (m := _still_to_draw(drawn[i], n))}:
-        twins = [
-            (profiles.subclusters[i].layer, units)
-            for i, m in short.items()
-            for units in profiles.partition.random_twins(profiles.subclusters[i], m, streams[i])
-        ]
-        keys = [(layer, units.tobytes()) for layer, units in twins]
-        new = {key: dict([twin]) for key, twin in zip(keys, twins, strict=True) if key not in known}
-        counts = lesions.correct_counts(model, x, y, [*new.values()])
-        known |= dict(zip(new, counts, strict=True))
+        keys, new = [], {}
+        for i, m in short.items():
+            subcluster = profiles.subclusters[i]
+            for units in profiles.partition.random_twins(subcluster, m, streams[i]):
+                keys.append(key := (subcluster.layer, units.tobytes()))
+                if key not in known:
+                    new[key] = {subcluster.layer: units}
+        if new:
+            counts = lesions.correct_counts(model, x, y, [*new.values()])
+            known |= dict(zip(new, counts, strict=True))
         ranges = _ranges(np.array([known[key] for key in keys]), profiles, protocol)
         parts = np.split(ranges, np.cumsum([*short.values()])[:-1])
         for i, part in zip(short, parts, strict=True):

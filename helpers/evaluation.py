@@ -27,7 +27,7 @@ AUDIT = {
 """The released protocol, and what it becomes if one choice is switched, or all three."""
 
 
-def partition(
+def partition_of(
     model: keras.Model, n_clusters: int, protocol: Protocol = PAPER, seed: int = 0
 ) -> Partition:
     """Cluster the graph of a network's weights as a protocol says.
@@ -68,7 +68,7 @@ def network_tests(
     network : zoo.TrainedNetwork
         Of `zoo.trained`.
     n_clusters : int
-        As for `partition`.
+        As for `partition_of`.
     n_random, protocol, seed
         As for `lesion_tests`.
 
@@ -80,9 +80,9 @@ def network_tests(
     Raises
     ------
     ValueError
-        As `partition` and `lesion_tests`.
+        As `partition_of` and `lesion_tests`.
     """
-    labels = partition(network.model, n_clusters, protocol, seed)
+    labels = partition_of(network.model, n_clusters, protocol, seed)
     images = (network.dataset.x_test, network.dataset.y_test)
     return lesion_tests(network.model, *images, labels, n_random, protocol, seed)
 

@@ -243,9 +243,7 @@ def n_units(model: keras.Model, layer: str) -> int:
     ValueError
         If the model has no such layer; lists those there are.
     """
-    names = [each.name for each in model.layers]
-    if layer not in names:
-        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
+    _check_layer(model, layer)
     return int(model.get_layer(layer).output.shape[-1])
 
 
@@ -334,7 +332,7 @@ def batches_of_activations(
         As `activations`.
     """
     for layer in layers:
-        n_units(model, layer)
+        _check_layer(model, layer)
     expected = model.inputs[0].shape[1:]
     if x.ndim != len(expected) + 1 or any(
         size not in (None, given) for size, given in zip(expected, x.shape[1:], strict=True)
@@ -346,6 +344,12 @@ def batches_of_activations(
     for start in range(0, len(x), batch_size):
         outputs = probe(x[start : start + batch_size], training=False)
         yield {layer: keras.ops.convert_to_numpy(outputs[layer]) for layer in layers}
+
+
+def _check_layer(model: keras.Model, layer: str) -> None:
+    names = [each.name for each in model.layers]
+    if layer not in names:
+        raise ValueError(f"layer: no layer {layer!r}; accepted are {', '.join(names)}")
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -435,6 +435,7 @@ def taxonomy(table: pd.DataFrame) -> Figure:
     """
     figure, ((axes,),) = _panels(3.4)
     axes.axhline(1, color=GREY, ls=":", lw=1, zorder=0)
+    size = 5.5
     share, damage = 100 * table["share"], 100 * table["damage"]
     for kind, (marker, colour) in _KIND_STYLES.items():
         chosen = table["kind"] == kind
@@ -446,7 +447,7 @@ def taxonomy(table: pd.DataFrame) -> Figure:
                 marker,
                 color=colour,
                 mfc=colour if filled else "none",
-                ms=5.5,
+                ms=size,
                 label=f"{kind} ({chosen.sum()})",
             )
     axes.set_xlabel("share of the layer's units (%)")
@@ -465,7 +466,8 @@ def taxonomy(table: pd.DataFrame) -> Figure:
     figure.set_layout_engine("none")
     if texts:
         centres = axes.transData.transform(np.column_stack([share, damage]))
-        corners = centres[:, np.newaxis] + 5 * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+        half = size / 2 * figure.dpi / 72
+        corners = centres[:, np.newaxis] + half * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
         # Labels keep off the markers' corners: to the library a marker is but a point.
         occupied = axes.transData.inverted().transform(np.vstack([centres, *corners]))
         adjust_text(

@@ -64,8 +64,8 @@ ITEMS: tuple[tuple[str, str, int, str, dict[str, int], int], ...] = (
     ("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, 0),
 )
 """Each table and figure: what it shows; the page that makes it; which results it needs, if any; of
-which trained networks, and how many of each; and how many ImageNet networks besides. The runs that
-sort sub-clusters into kinds draw the accuracy profiles, too."""
+which trained networks, and how many of each; and how many ImageNet networks besides. The runs
+behind Table 7 draw the accuracy profiles, too, but not the CNN's."""
 
 _SECTIONS = {
     2: "02-halves-and-stacks",
@@ -87,7 +87,8 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     found : mapping of str to pandas.DataFrame
-        Collected results by the names that `ITEMS` uses; with columns network and replicate.
+        Collected results by the names that `ITEMS` uses; with columns network, replicate and
+        protocol.
 
     Returns
     -------

@@ -400,7 +400,10 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
     kept = sorted({path.stem for _, folder in finished for path in folder.glob("*.csv")})
     chosen = table or (kept[0] if len(kept) == 1 else "")
     if chosen not in kept:
-        raise ValueError(f"table: {table!r} was given; kept are {', '.join(kept) or 'none'}")
+        raise ValueError(
+            f"table: {table!r} was given (by --table, or table in the sweep's file); kept are "
+            f"{', '.join(kept) or 'none'}"
+        )
     parts = []
     for run, folder in finished:
         if not (folder / f"{chosen}.csv").exists():
@@ -717,8 +720,8 @@ def write(table: "pd.DataFrame", target: Path) -> None:
 
 
 def _number(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} was given; accepted are integers from 1")
     return int(text)
 
 

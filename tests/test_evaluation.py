@@ -61,13 +61,13 @@ def test_a_network_of_the_zoo_is_clustered_and_tested_on_its_test_images(protoco
 
 
 @pytest.mark.parametrize("protocol", [PAPER, RELEASED])
-def test_a_network_of_the_zoo_is_clustered_by_the_graph_of_the_protocol(protocol, monkeypatch):
+def test_a_network_is_clustered_by_the_graph_of_the_protocol(protocol, monkeypatch):
     asked = []
     monkeypatch.setattr(
         evaluation.graphs, "weight_graph", lambda *given: asked.append(given) or "graph"
     )
     monkeypatch.setattr(evaluation.partitions, "spectral", lambda *given: given)
-    assert evaluation.partition("model", 7, protocol, 5) == ("graph", 7, 5)
+    assert evaluation.partition_of("model", 7, protocol, 5) == ("graph", 7, 5)
     assert asked == [("model", protocol.edge_norm, protocol.batch_norm)]
 
 
