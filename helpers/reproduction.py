@@ -344,9 +344,13 @@ _Counts = tuple[_Count | None, _Count, _Count]
 
 
 def _below(table: pd.DataFrame, measure: str, test: str, is_negative: bool = False) -> _Counts:
-    """Count the kinds of networks whose median is below the level, or is not."""
+    """Count the kinds of networks whose median is below the level, or is not.
+
+    Only those that have one under every protocol: what is compared must be the same kinds.
+    """
     chosen = medians(table[table["measure"] == measure])
-    ours = set(chosen.loc[chosen["source"] != "published", "network"])
+    by_source = [set(chosen.loc[chosen["source"] == each, "network"]) for each in _SOURCES[1:]]
+    ours = set.intersection(*by_source)
     counts = []
     for source, name in zip(_SOURCES, (test, test, f"exchangeable_{test}"), strict=True):
         is_chosen = (chosen["source"] == source) & (chosen["test"] == name)

@@ -128,6 +128,15 @@ def test_claims_are_judged_by_the_median_of_each_kind_of_network(found):
     assert important["verdict"] == "holds in part"
 
 
+def test_kinds_of_networks_that_lack_a_protocol_are_not_counted(found):
+    found["lesions"] = pd.concat(
+        [found["lesions"], collected("fashion-cnn", 0.001, [0], protocols=["released"])]
+    )
+    important = judged(found).loc["Sub-clusters are important."]
+    assert important["published"] == "2 of 2"
+    assert important["RELEASED"] == "1 of 2"
+
+
 def test_a_claim_holds_if_it_is_so_as_often_as_in_the_published_numbers(found):
     (usually,) = (row for row in judged(found).itertuples() if "usually" in row.Index)
     # Of the published networks the MLP has a median below the level, and the CNN has not.
