@@ -149,6 +149,25 @@ def test_a_lesion_on_top_of_itself_changes_nothing():
     )
 
 
+def test_a_lesion_that_is_asked_for_again_is_not_made_again(monkeypatch):
+    model = randomised(networks.cnn((6, 6, 1), 3, channels=4, dense_width=5))
+    x, y = noise((7, 6, 6, 1)), np.arange(7) % 3
+    once = [{"conv_1": [1, 2]}, {"conv_2": [1, 2]}, {"conv_1": [0], "dense": [3]}, {}]
+    again = [{"conv_1": np.array([2, 1, 2])}, {"dense": [3], "conv_1": [0]}, {"conv_2": (1, 2)}]
+    expected = brute_force.correct(model, x, y, [*once, *again])
+    made = []
+    logits = lesions._logits
+
+    def counted(*given):
+        made.append(given)
+        return logits(*given)
+
+    monkeypatch.setattr(lesions, "_logits", counted)
+    monkeypatch.setattr(lesions.settings, "n_cores", lambda: 1)
+    np.testing.assert_array_equal(lesions.correct(model, x, y, [*once, *again]), expected)
+    assert len(made) == 3
+
+
 def test_groups_may_differ_in_size_and_be_empty():
     model, x, y = small_mlp()
     some = [{"dense_2": [0]}, {}, {"dense_3": [1, 2, 3]}]
