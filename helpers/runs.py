@@ -669,8 +669,13 @@ def _main_sweep(arguments: list[str]) -> None:
     if given.dask:
         from distributed import Client
 
-        with Client(given.dask) as client:  # type: ignore[no-untyped-call]
-            report = sweep(runs, store, client.get_executor(), given.cores or None, **options)
+        try:
+            client = Client(given.dask)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as reason:
+            parser.error(f"--dask: no scheduler answers at {given.dask} ({reason})")
+        with client:
+            executor = client.get_executor()  # type: ignore[no-untyped-call]
+            report = sweep(runs, store, executor, given.cores or None, **options)
     else:
         report = sweep_here(runs, store, given.workers, given.cores, **options)
     for name, error in report.errors.items():

@@ -87,3 +87,14 @@ def test_a_sweep_is_complete_although_a_worker_is_killed_in_mid_sweep(tmp_path, 
     assert len(finished(those)) == 2
     assert Counter(n for n, *_ in notes(those))[lost[0]] == 2
     assert Counter(worker for *_, worker in notes(those)) == {"first": 1, "second": 2}
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:port"])
+def test_an_address_without_a_scheduler_is_an_error_that_names_it(tmp_path, address):
+    those = write_sweep(tmp_path / "sweep", "waits", grid={"n": [2]})
+    write_notebook(those.notebooks / "waits.ipynb", "n: int = 1", WAITS)
+    driver = start(those, "--dask", address, DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="1s")
+    said = finish(driver)
+    assert driver.returncode == 2
+    assert f"--dask: no scheduler answers at {address}" in said[-1]
+    assert finished(those) == []
