@@ -81,8 +81,8 @@ _SECTIONS = {
 def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Say of each table and figure of the paper how much of it has been run.
 
-    A network counts if it was run under both protocols. Whether the numbers agree is another
-    question, see `claims`.
+    A network counts if it was run under both protocols, with every number of clusters. Whether
+    the numbers agree is another question, see `claims`.
 
     Parameters
     ----------
@@ -121,9 +121,12 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:
-    """Return the networks and replicates that have results under both protocols."""
-    n_protocols = results.groupby(["network", "replicate"])["protocol"].nunique()
-    return {(str(name), int(i)) for name, i in n_protocols.index[n_protocols == 2]}
+    """Return the networks and replicates with results under both protocols, for every k if any."""
+    points = ["protocol", *results.columns.intersection(["k"])]
+    runs = results[["network", "replicate", *points]].drop_duplicates()
+    n_runs = runs.groupby(["network", "replicate"]).size()
+    n_wanted = 2 * (results["k"].nunique() if "k" in results else 1)
+    return {(str(name), int(i)) for name, i in n_runs.index[n_runs == n_wanted]}
 
 
 def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:

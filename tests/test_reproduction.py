@@ -110,6 +110,14 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert "VGG and ImageNet" in card.loc["Table 1a", "missing"]
 
 
+def test_a_network_counts_once_it_was_run_with_every_number_of_clusters(found):
+    assert reproduction.scorecard(found).loc["Table 3", "networks"] == "5 of 32"
+    by_k = found["by_k"]
+    is_left = (by_k["replicate"] > 0) | (by_k["protocol"] == "released") | (by_k["k"] == 8)
+    without_one = found | {"by_k": by_k[is_left]}
+    assert reproduction.scorecard(without_one).loc["Table 3", "networks"] == "4 of 32"
+
+
 def test_every_table_and_figure_of_the_paper_is_on_the_scorecard_once(found):
     items = ", ".join(reproduction.scorecard(found).index)
     for number in ("1a", "1b", *"23456789"):
