@@ -47,9 +47,13 @@ def execute(scale: str) -> Path:
     notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
     chosen = [runs.point(each, parameters.get(each.stem, {})) for each in notebooks]
     store = runs.Store(settings.runs_folder())
+    readers = [run for run in chosen if runs.collected_by(run.notebook)]
+    # Pages are refreshed first: some are runs of sweeps, too, and what is collected must be what
+    # they show.
+    _run([run for run in chosen if run not in readers], store, refresh=True)
     if scale == "paper":
         _make_results(store)
-    _run(chosen, store, refresh=True)
+    _run(readers, store, refresh=True)
     for run in chosen:
         with files.written_whole(folder / run.notebook.name) as temporary:
             nbformat.write(_page(run.notebook, store.folder / run.key / runs.NOTEBOOK), temporary)

@@ -25,12 +25,12 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import filelock
 import yaml
@@ -41,6 +41,8 @@ from helpers import files, settings
 if TYPE_CHECKING:
     import pandas as pd
 
+_T = TypeVar("_T")
+
 NETWORK_PARAMETERS = ("network", "mlps", "cnns")
 """Parameters that name networks, separated by spaces; ``replicate`` says which of each."""
 
@@ -49,6 +51,15 @@ NOTEBOOK, RECORD, LOG, ERROR, TABLES = (
     *("error.txt", "tables"),
 )
 """What lies in a run's folder."""
+
+_SUCCESSES = ("executed", "already done", "trained")
+"""What `perform` and `train` say when nothing went wrong."""
+
+_TICK = 1.0
+"""Seconds between two looks at how many runs are in progress."""
+
+_READ_BY = {"published": "results/published_*.csv", "reproduction": "zoo/*.json"}
+"""Files that rooms of helpers read besides what they are given."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +144,8 @@ def point(notebook: Path, given: Mapping[str, Any]) -> Run:
     Raises
     ------
     ValueError
-        If there is no such notebook, if it has no such parameter, or one of another type; lists
-        what is accepted.
+        If there is no such notebook, if its parameters are anything but typed literals, if it has
+        no such parameter, or one of another type; says what is accepted.
     """
     if not notebook.exists():
         known = ", ".join(sorted(path.stem for path in settings.NOTEBOOKS.glob("*.ipynb")))
@@ -162,7 +173,8 @@ def read(sweep: Path) -> list[Run]:
     Raises
     ------
     ValueError
-        If the file says anything else, or as `point`.
+        If the file says anything else, if it has no points, if the notebook keeps no such table,
+        or as `point`.
     """
     said = yaml.safe_load(sweep.read_text())
     kinds = ({"notebook", "grid"}, {"notebook", "rows"})
@@ -182,14 +194,29 @@ def read(sweep: Path) -> list[Run]:
         rows = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
+    if not rows:
+        raise ValueError(f"{sweep}: there are no points; give at least one value or row")
     notebook = settings.NOTEBOOKS / f"{said['notebook']}.ipynb"
-    return [point(notebook, row) for row in rows]
+    points = [point(notebook, row) for row in rows]
+    kept = set(re.findall(r"""results\.keep\(\s*["']([\w-]+)["']""", "\n".join(_code(notebook))))
+    if "table" in said and said["table"] not in kept:
+        raise ValueError(
+            f"{sweep}: table: {said['table']!r} was given; {notebook.name} keeps "
+            f"{', '.join(sorted(kept)) or 'none'}"
+        )
+    return points
 
 
 def table_of(sweep: Path) -> str | None:
     """Return which of its notebook's tables a sweep is about, if its file says so."""
     named = yaml.safe_load(sweep.read_text()).get("table")
     return None if named is None else str(named)
+
+
+def collected_by(notebook: Path) -> list[str]:
+    """Name the sweeps whose collected tables a notebook reads (`results.collected`)."""
+    source = "\n".join(_code(notebook))
+    return re.findall(r"""results\.collected\(["']([\w-]+)["']\)""", source)
 
 
 class Store:
@@ -217,7 +244,20 @@ class Store:
         record = self.folder / f"failed-{run.key}" / RECORD
         if self.finished(run) or not record.exists():
             return None
-        return str(json.loads(record.read_text())["error"])
+        return _error_in(record)
+
+    def keep_failure(self, run: Run, error: str) -> None:
+        """Keep why a run could not begin, such as that its network could not be trained."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.folder / f".{run.key}.lock"):
+            folder = self.folder / f".{run.key}-{uuid.uuid4().hex[:8]}"
+            folder.mkdir()
+            (folder / RECORD).write_text(json.dumps(_described(run) | {"error": error}, indent=2))
+            _move(folder, self.folder / f"failed-{run.key}")
+
+    def forget_failure(self, key: str) -> None:
+        """Remove what is kept of a failure, if there was one."""
+        shutil.rmtree(self.folder / f"failed-{key}", ignore_errors=True)
 
     def stale(self, run: Run) -> list[str]:
         """Name what has changed since a run was executed, such as a room of helpers."""
@@ -260,34 +300,32 @@ def sweep(
     Report
         Failures do not stop the other runs.
     """
-    report = Report()
-    missing = {each for run in runs for each in run.networks if not _weights(*each)}
-    training = {executor.submit(train, *each, cores): each for each in sorted(missing)}
-    untrained = {
-        training[each]: error for each in as_completed(training) if (error := _outcome(each))
-    }
-    _weights.cache_clear()
-
-    orders = {}
+    report, orders = Report(), {}
     for run in {run.key: run for run in runs}.values():
-        reasons = [
-            f"training {each[0]}-{each[1]}: {untrained[each]}"
-            for each in run.networks
-            if each in untrained
-        ]
-        if reasons:
-            report.errors[str(run)] = "; ".join(reasons)
-        elif store.finished(run) and not (refresh and store.stale(run)):
+        if store.finished(run) and not (refresh and store.stale(run)):
             report.already_done += 1
         elif (before := store.error(run)) and not retry_failed:
             report.errors[str(run)] = f"{before} (earlier; --retry-failed tries again)"
         else:
             orders[run.key] = run
-    futures = {
-        executor.submit(perform, store.folder, run.notebook, run.given, key, cores, refresh): run
-        for key, run in orders.items()
-    }
-    for run, outcome in _watched(futures):
+    untrained = _train_missing(list(orders.values()), executor, cores)
+    futures, leftovers = {}, _begun(store)
+    for key, run in orders.items():
+        if run.key != key:  # One of its networks has weights now.
+            store.forget_failure(key)
+        reasons = [untrained[each] for each in run.networks if each in untrained]
+        if reasons:
+            report.errors[str(run)] = "; ".join(reasons)
+            store.keep_failure(run, report.errors[str(run)])
+        else:
+            order = (store.folder, run.notebook, run.given, run.key, cores, refresh)
+            futures[executor.submit(perform, *order)] = run
+    keys = {run.key for run in futures.values()}
+
+    def n_running() -> int:
+        return len({name[1:].partition("-")[0] for name in _begun(store) - leftovers} & keys)
+
+    for run, outcome in _watched(futures, "run", n_running):
         if outcome == "executed" and not store.finished(run):
             report.errors[str(run)] = "executed, but not in this store: is it shared?"
         elif outcome == "executed":
@@ -326,7 +364,7 @@ def perform(
             return "already done"
         failure = store / f"failed-{key}" / RECORD
         if failure.exists() and failure.stat().st_mtime > asked:
-            return str(kept.error(run))  # Somebody else has just tried.
+            return _error_in(failure)  # Somebody else has just tried.
         started = time.time()
         for leftover in store.glob(f".{key}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -337,11 +375,7 @@ def perform(
         error = _in_a_process(["-m", "helpers.notebooks"], folder / LOG, cores, json.dumps(order))
         if error and (folder / ERROR).exists():
             error = (folder / ERROR).read_text()
-        record = {
-            "notebook": notebook.name,
-            "given": given,
-            "parameters": run.parameters,
-            "networks": [list(each) for each in run.networks],
+        record = _described(run) | {
             "provenance": provenance,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),
@@ -351,7 +385,7 @@ def perform(
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
         _move(folder, store / (f"failed-{key}" if error else key))
         if not error:
-            shutil.rmtree(store / f"failed-{key}", ignore_errors=True)
+            kept.forget_failure(key)
     return error or "executed"
 
 
@@ -361,13 +395,15 @@ def train(name: str, replicate: int, cores: int | None = None) -> str:
     Returns
     -------
     str
-        What went wrong, or "".
+        "trained", or what went wrong.
     """
     code = f"from helpers import zoo; zoo.trained({name!r}, {replicate})"
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
         error = _in_a_process(["-c", code], Path(log.name), cores)
         lines = Path(log.name).read_text().strip().splitlines()
-    return lines[-1] if error and lines else error
+    if not error:
+        return "trained"
+    return lines[-1] if lines else error
 
 
 def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.DataFrame":
@@ -445,19 +481,46 @@ def _outcome(future: Future[str]) -> str:
     return said.strip().partition("\n")[0]
 
 
-def _watched(futures: Mapping[Future[str], Run]) -> Iterator[tuple[Run, str]]:
-    """Yield runs and what became of them, and say so: a bar at a terminal, lines elsewhere."""
-    n_failed, at_terminal = 0, sys.stderr.isatty()
-    with tqdm(total=len(futures), desc="runs", unit="run", disable=not at_terminal) as bar:
-        for n_done, future in enumerate(as_completed(futures), 1):
-            outcome = _outcome(future)
-            n_failed += outcome not in ("executed", "already done")
-            running = min(sum(each.running() for each in futures), len(futures) - n_done)
-            bar.set_postfix(running=running, failed=n_failed)
-            bar.update()
-            if not at_terminal:
-                print(f"{n_done}/{len(futures)} {futures[future]}: {outcome}", flush=True)
-            yield futures[future], outcome
+def _train_missing(
+    runs: Sequence[Run], executor: Executor, cores: int | None
+) -> dict[tuple[str, int], str]:
+    """Train the networks of runs that are nowhere on disk, and say what went wrong with which."""
+    missing = {each for run in runs for each in run.networks if not _weights(*each)}
+    futures = {executor.submit(train, *each, cores): each for each in sorted(missing)}
+    outcomes = dict(_watched(futures, "network"))
+    _weights.cache_clear()
+    return {
+        (name, replicate): f"training {name}-{replicate}: {outcome}"
+        for (name, replicate), outcome in outcomes.items()
+        if outcome not in _SUCCESSES
+    }
+
+
+def _begun(store: Store) -> set[str]:
+    """Name the folders of runs that have begun; not every executor says which have."""
+    return {each.name for each in store.folder.glob(".*-*")}
+
+
+def _watched(
+    futures: Mapping[Future[str], _T], unit: str, n_running: Callable[[], int] | None = None
+) -> Iterator[tuple[_T, str]]:
+    """Yield what futures are for and their outcome, and say so: a bar at a terminal, or lines."""
+    waiting, n_done, n_failed = set(futures), 0, 0
+    if not futures:
+        return
+    with tqdm(total=len(futures), desc=f"{unit}s", unit=unit, disable=None) as bar:
+        while waiting:
+            done, waiting = wait(waiting, timeout=_TICK, return_when=FIRST_COMPLETED)
+            for future in done:
+                outcome = _outcome(future)
+                n_done += 1
+                n_failed += outcome not in _SUCCESSES
+                bar.update()
+                if bar.disable:
+                    print(f"{n_done}/{len(futures)} {futures[future]}: {outcome}", flush=True)
+                yield futures[future], outcome
+            running = {"running": n_running()} if n_running else {}
+            bar.set_postfix(running | {"failed": n_failed})
 
 
 def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str = "") -> str:
@@ -491,6 +554,20 @@ def _in_a_process(arguments: list[str], log: Path, cores: int | None, order: str
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit status {code}" if code else ""
+
+
+def _described(run: Run) -> dict[str, Any]:
+    """Return what a record says of a run, whatever became of it."""
+    return {
+        "notebook": run.notebook.name,
+        "given": run.given,
+        "parameters": run.parameters,
+        "networks": [list(each) for each in run.networks],
+    }
+
+
+def _error_in(record: Path) -> str:
+    return str(json.loads(record.read_text())["error"])
 
 
 def _move(folder: Path, target: Path) -> None:
@@ -538,12 +615,22 @@ def _code(notebook: Path) -> list[str]:
 def _parameters(notebook: Path) -> dict[str, Any]:
     """Return a notebook's parameters with their defaults: typed assignments of literals."""
     sources = [cell["source"] for cell in _cells(notebook) if cell["is_parameters"]]
-    statements = ast.parse("\n".join(sources)).body
-    return {
-        each.target.id: ast.literal_eval(each.value)
-        for each in statements
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value
-    }
+    defaults = {}
+    for each in ast.parse("\n".join(sources)).body:
+        try:
+            match each:
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    defaults[name] = ast.literal_eval(value)
+                case _:
+                    raise ValueError("not typed")
+        except ValueError:
+            # Papermill replaces defaults, but keeps whatever else this cell does; and a run's key
+            # knows its parameters only.
+            raise ValueError(
+                f"{notebook.name}: {ast.unparse(each)!r} is in the cell of parameters; accepted "
+                "are typed literals, such as n_random: int = 20"
+            ) from None
+    return defaults
 
 
 @cache
@@ -574,20 +661,19 @@ def _imported(source: str) -> set[str]:
 
 
 def _origins(notebook: Path) -> list[str]:
-    """Name what a notebook's results come from: versions, rooms of helpers, collected tables."""
-    read = re.findall(r"""results\.collected\(["']([\w-]+)["']\)""", "\n".join(_code(notebook)))
-    return ["environment", *_rooms(notebook), *(f"results/{name}.csv" for name in read)]
+    """Name what a notebook's results come from: versions, rooms of helpers, tables, manifests."""
+    rooms = _rooms(notebook)
+    tables = [f"results/{name}.csv" for name in collected_by(notebook)]
+    return ["environment", *rooms, *tables, *(_READ_BY[each] for each in rooms if each in _READ_BY)]
 
 
 @cache
 def _checksum_of(name: str) -> str:
     """Return the checksum of one of `_origins`."""
-    path = settings.HELPERS / f"{name}.py"
-    if name == "environment":
-        path = settings.ROOT / "requirements.txt"
-    elif name.endswith(".csv"):
-        path = settings.ROOT / name
-    return _sha256(path.read_bytes()) if path.exists() else "gone"
+    paths = sorted(settings.HELPERS.glob(f"{name}.py"))
+    if name == "environment" or "/" in name:
+        paths = sorted(settings.ROOT.glob(name if "/" in name else "requirements.txt"))
+    return _sha256(b"".join(path.read_bytes() for path in paths)) if paths else "gone"
 
 
 @cache
@@ -657,6 +743,8 @@ def _main_sweep(arguments: list[str]) -> None:
     parser.add_argument("--dask", metavar="tcp://...", help="a running Dask scheduler to use")
     parser.add_argument("--store", type=Path, default=settings.runs_folder(), help="folder of runs")
     given = parser.parse_args(arguments)
+    if given.dask and given.workers:
+        parser.error("--workers is for this machine; with --dask the scheduler has its workers")
     runs, store = _read_or_exit(parser, given.sweep), Store(given.store)
     if given.dry_run:
         _list(runs, store)

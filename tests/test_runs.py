@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from types import SimpleNamespace
 
+import filelock
 import nbformat
 import numpy as np
 import pandas as pd
@@ -255,7 +257,10 @@ def test_a_grid_is_crossed_and_rows_are_taken_as_they_are(few, monkeypatch):
         ({"notebook": "tiny", "rows": [3]}, "a list of points"),
         ({"notebook": "tiny", "table": "counts"}, "found notebook, table"),
         ({"notebook": "tiny", "rows": [{}], "table": ["counts"]}, "table must be the name"),
+        ({"notebook": "tiny", "rows": [{}], "table": "cubes"}, "tiny.ipynb keeps squares"),
         ({"notebook": "tinny", "rows": [{}]}, "in notebooks/ are tiny"),
+        ({"notebook": "tiny", "rows": []}, "there are no points"),
+        ({"notebook": "tiny", "grid": {"n": [], "keeps": [True]}}, "there are no points"),
     ],
     ids=str,
 )
@@ -282,6 +287,13 @@ def test_unknown_or_mistyped_parameters_are_refused_before_anything_runs(few, ma
     assert "accepted are n: int, keeps: bool" in error
     assert not few.store.folder.exists()
     assert executed(few) == []
+
+
+@pytest.mark.parametrize("other", ["m = 2 * n", "m: int = 2 * n", "m: int", "print(n)"])
+def test_a_cell_of_parameters_holds_nothing_but_typed_literals(tmp_path, other):
+    source = write_notebook(tmp_path / "computes.ipynb", f"n: int = 2\n{other}")
+    with pytest.raises(ValueError, match=r"computes.ipynb: .*accepted are typed literals"):
+        runs.point(source, {})
 
 
 def test_a_dry_run_lists_what_would_run_and_what_is_done(again, main):
@@ -525,7 +537,8 @@ def read(terminal):
 def test_progress_is_a_bar_at_a_terminal(ended):
     assert "\rruns: 100%" in ended.shown
     assert "2/2" in ended.shown
-    assert "failed=" in ended.shown
+    assert re.search("running=[12]", ended.shown)
+    assert "failed=2" in ended.shown
     assert "1/2 ends" not in ended.shown
 
 
@@ -619,6 +632,25 @@ def test_a_changed_table_makes_stale_what_has_read_it(tmp_path, monkeypatch, cod
     assert store.stale(reads) == [f"results/{table}.csv"]
 
 
+def test_changed_networks_and_published_numbers_make_stale_what_has_read_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    code = "from helpers import reproduction"  # It reads the zoo itself, and published numbers.
+    reads = runs.point(write_notebook(tmp_path / "reads.ipynb", "n: int = 2", code), {})
+    (tmp_path / "results").mkdir()
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "results" / "published_table1.csv").write_text("p\n0.1\n")
+    (tmp_path / "zoo" / "mnist-mlp-0.json").write_text("{}")
+    store = runs.Store(tmp_path / "runs")
+    pretend(store, reads)
+    assert store.stale(reads) == []
+    (tmp_path / "zoo" / "mnist-mlp-1.json").write_text("{}")
+    (tmp_path / "results" / "published_table1.csv").write_text("p\n0.2\n")
+    forget()
+    assert sorted(store.stale(reads)) == ["results/published_*.csv", "zoo/*.json"]
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -682,7 +714,7 @@ def test_networks_that_are_nowhere_are_trained_once_and_before_anything_runs(
     def train(name, replicate, *_):
         manifest(f"{name}-{replicate}", f"weights of {name}", "cache/zoo")
         events.append(f"{name}-{replicate} trained")
-        return ""
+        return "trained"
 
     hand_over(monkeypatch, train, events)
     names = ["new-mlp", "here-mlp", "here-mlp new-mlp", "cached-mlp"]
@@ -703,7 +735,7 @@ def test_a_training_that_fails_fails_its_own_runs_with_a_reason(
         if name == "bad-mlp":
             return "OSError: no images"
         manifest(f"{name}-{replicate}", "weights", "cache/zoo")
-        return ""
+        return "trained"
 
     hand_over(monkeypatch, train)
     report = networks_sweep(tmp_path, "bad-mlp", "new-mlp", "new-mlp bad-mlp")
@@ -718,6 +750,35 @@ def test_a_network_that_cannot_be_trained_is_not_counted_as_a_run(tmp_path, monk
     manifest("here-mlp-0", "weights")
     report = networks_sweep(tmp_path, "bad-mlp", "here-mlp")
     assert str(report) == "2 runs: 1 executed, 0 already done, 1 failed"
+
+
+def test_a_training_that_failed_is_tried_again_only_on_request(tmp_path, monkeypatch, manifest):
+    tried = []
+
+    def fails(*network):
+        tried.append(network)
+        return "OSError: no images"
+
+    def succeeds(name, replicate, *_):
+        manifest(f"{name}-{replicate}", "weights", "cache/zoo")
+        return "trained"
+
+    hand_over(monkeypatch, fails)
+    networks_sweep(tmp_path, "bad-mlp")
+    store, source = runs.Store(tmp_path / "runs"), tmp_path / "nets.ipynb"
+    untrained = runs.point(source, {"network": "bad-mlp"})
+    assert store.error(untrained) == "training bad-mlp-0: OSError: no images"
+    kept = json.loads((store.folder / f"failed-{untrained.key}" / "run.json").read_text())
+    assert kept["parameters"] == {"network": "bad-mlp", "replicate": 0}
+
+    report = networks_sweep(tmp_path, "bad-mlp")
+    assert "no images (earlier; --retry-failed tries again)" in str(report.errors)
+    assert len(tried) == 1
+
+    hand_over(monkeypatch, succeeds)
+    report = runs.sweep_here([untrained], store, 1, retry_failed=True)
+    assert str(report) == "1 runs: 1 executed, 0 already done, 0 failed"
+    assert not list(store.folder.glob("failed-*"))
 
 
 def test_a_dry_run_names_the_networks_to_train(tmp_path, main, manifest):
@@ -780,6 +841,21 @@ def test_two_sweeps_side_by_side_execute_each_point_once(side_by_side):
 
 def test_two_sweeps_side_by_side_let_each_point_fail_once(side_by_side):
     assert executed(side_by_side).count("0") == 1
+
+
+def test_a_refresh_that_has_just_failed_next_door_has_failed_for_its_reason(few, monkeypatch):
+    run = point(few, n=1)
+    pretend(few.store, run)
+    monkeypatch.setattr(runs.Store, "stale", lambda *_: ["files"])
+    with ThreadPoolExecutor(1) as executor:
+        with filelock.FileLock(few.store.folder / f".{run.key}.lock"):
+            arguments = (few.store.folder, run.notebook, run.given, run.key, 1, True)
+            waiting = executor.submit(runs.perform, *arguments)
+            time.sleep(0.5)
+            failed = few.store.folder / f"failed-{run.key}"
+            failed.mkdir()
+            (failed / "run.json").write_text(json.dumps({"error": "OSError: no images"}))
+        assert waiting.result() == "OSError: no images"
 
 
 def test_a_driver_that_is_killed_takes_its_kernels_along_and_repeats_only_those_runs(tmp_path):
@@ -896,6 +972,12 @@ def test_numbers_of_workers_and_cores_are_checked(few, main, option, given):
     status, _, error = main(few, few.sweep, option, given)
     assert status == 2
     assert f"{option}: {given!r} was given; accepted are integers from 1" in error
+
+
+def test_workers_of_a_scheduler_are_not_ours_to_number(few, main):
+    status, _, error = main(few, few.sweep, "--dask", "tcp://127.0.0.1:1", "--workers", "2")
+    assert status == 2
+    assert "the scheduler has its workers" in error
 
 
 def test_one_of_several_tables_can_be_chosen(few):
@@ -1031,3 +1113,43 @@ def test_the_sweeps_of_the_book_are_collected_as_tables(again, monkeypatch):
     pages._make_results(again.store)
     assert len(results.collected("points")) == 3
     assert [path.name for path in settings.RESULTS.iterdir()] == ["points.csv"]
+
+
+def test_pages_are_refreshed_before_their_runs_are_collected_and_those_are_read(
+    tmp_path, monkeypatch
+):
+    for name in ("NOTEBOOKS", "SWEEPS", "RESULTS", "BOOK"):
+        monkeypatch.setattr(settings, name, tmp_path / name.lower())
+    monkeypatch.setenv("MODULARITY_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(pages, "save_figure", lambda *_: None)
+    write_notebook(settings.NOTEBOOKS / "01-makes.ipynb", "n: int = 1", "n")
+    code = 'results.collected("made")'
+    reads = write_notebook(settings.NOTEBOOKS / "02-reads.ipynb", "n: int = 1", code)
+    settings.SWEEPS.mkdir()
+    (settings.SWEEPS / "book.yaml").write_text("{}")
+    (settings.SWEEPS / "made.yaml").write_text("notebook: 01-makes\nrows: [{n: 1}, {n: 2}]")
+    seen = []
+
+    def anew(chosen, store, refresh, **_):
+        """Execute what is not there or, as if everything were stale, all that is refreshed."""
+        for run in chosen:
+            folder = store.folder / run.key
+            if run.notebook == reads:
+                seen.append(results.collected("made")["version"].tolist())
+            if folder.exists() and not refresh:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            version = "new" if (tmp_path / "changed").exists() else "old"
+            pretend(store, run, versions=pd.DataFrame({"version": [version]}))
+            notebook = nbformat.read(run.notebook, as_version=4)
+            notebook.metadata["papermill"] = {}
+            nbformat.write(notebook, folder / "notebook.ipynb")
+        return runs.Report()
+
+    monkeypatch.setattr(runs, "sweep_here", anew)
+    monkeypatch.setattr(runs.Store, "stale", lambda *_: ["files"])
+    pages.execute("paper")
+    (tmp_path / "changed").touch()
+    pages.execute("paper")
+    # The page is the first of the sweep's two runs; the second one is kept, stale.
+    assert seen == [["old", "old"], ["new", "old"]]
