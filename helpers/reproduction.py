@@ -17,7 +17,8 @@ from helpers.tables import MEASURES, format_p, rows_of
 LEVEL = 0.05
 
 _FEW = 5
-"""Fewer networks than this say nothing about where dependencies lie."""
+"""Fewer networks than this say nothing about where dependencies lie: a sign test could not reach
+`LEVEL` even if all agreed."""
 
 _SOURCES = ("published", "released", "paper")
 _ROW = ["network", "measure", "test", "source"]
@@ -325,7 +326,7 @@ def claims(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> pd.DataFra
             "",
         ),
         (
-            "Some do significant damage, but less than one percentage point.",
+            "Some sub-clusters do significant damage, but of less than one percentage point.",
             "3.2",
             _with_any(kinds, "sig-but-not-diff"),
             "",
@@ -368,7 +369,7 @@ def claims(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> pd.DataFra
         ),
         ("Sub-clusters on halves-diff prefer one half.", "3.1.1", _clear(pictures[on_diff]), ""),
         (
-            "Sub-clusters on halves-same: no more than random sets.",
+            "Sub-clusters on halves-same prefer no half more than random sets.",
             "3.1.1",
             _clear(pictures[on_same], is_negative=True),
             "not",
