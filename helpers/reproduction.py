@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import published, settings, zoo
-from helpers.tables import MEASURES, format_p, rows_of
+from helpers.tables import MEASURES, TESTS, format_p, rows_of
 
 LEVEL = 0.05
 
@@ -29,6 +29,8 @@ _WAYS = (
     ("PAPER, exchangeable", "paper", "exchangeable_"),
 )
 """Our ways of testing: what each is called, its protocol, and the prefix of its tests."""
+
+_THEIR_WAY = ("published", "published", "")
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
 _ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
@@ -198,9 +200,9 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         there are only published numbers.
     """
     columns = {
-        (heading, name): (prefix + test, source)
-        for test, heading in (("fisher", "Fisher"), ("chi2", "chi²"))
-        for name, source, prefix in (("published", "published", ""), *_WAYS)
+        (TESTS[test], name): (prefix + test, source)
+        for test in ("fisher", "chi2")
+        for name, source, prefix in (_THEIR_WAY, *_WAYS)
     }
     of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
     rows = {}
@@ -238,14 +240,14 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
         two medians have.
     """
     rows = {}
-    for test, heading in (("fisher", "Fisher"), ("chi2", "chi²")):
+    for test in ("fisher", "chi2"):
         theirs = _ranges(table, test, "published")
         for name, source, prefix in _WAYS:
             ours = _ranges(table, prefix + test, source).add_suffix(" ours")
             both = theirs.join(ours, how="inner")
             overlap = (both["low"] <= both["high ours"]) & (both["low ours"] <= both["high"])
             is_same = (both["median"] < LEVEL) == (both["median ours"] < LEVEL)
-            rows[heading, name] = {
+            rows[TESTS[test], name] = {
                 "ranges overlap": f"{overlap.sum()} of {len(both)}",
                 "same side of 0.05": f"{is_same.sum()} of {len(both)}",
             }
@@ -456,14 +458,10 @@ def _below(
         ours = ours[ours["network"].isin(kinds)]
     chosen = medians(ours)
     counts = []
-    for source, name in (
-        *((each, test) for each in _SOURCES[:2]),
-        ("paper", f"exchangeable_{test}"),
-        ("paper", test),
-    ):
-        p = chosen[(chosen["source"] == source) & (chosen["test"] == name)]["p"]
+    for _, source, prefix in (_THEIR_WAY, *_WAYS):
+        p = chosen[(chosen["source"] == source) & (chosen["test"] == prefix + test)]["p"]
         counts.append(_so(p, is_negative))
-    theirs, released, paper, asymptotic = counts
+    theirs, released, asymptotic, paper = counts
     n_networks = _n_networks(ours[ours["source"] == "paper"])
     return _Counts(theirs, released, paper, asymptotic, n_networks)
 
@@ -493,15 +491,12 @@ def _with_any(kinds: pd.DataFrame, kind: str) -> _Counts:
 def _clear(pictures: pd.DataFrame, is_negative: bool = False) -> _Counts:
     """Count networks: by agreement under PAPER, by contrast without alignment under RELEASED."""
     counts = []
-    for source, test, without in (
-        ("released", "fisher", "agreement"),
-        ("paper", "exchangeable_fisher", "contrast, not aligned"),
-        ("paper", "fisher", "contrast, not aligned"),
-    ):
-        is_chosen = (pictures["protocol"] == source) & (pictures["test"] == test)
+    for _, source, prefix in _WAYS:
+        without = "agreement" if source == "released" else "contrast, not aligned"
+        is_chosen = (pictures["protocol"] == source) & (pictures["test"] == f"{prefix}fisher")
         p = pictures[is_chosen & (pictures["measure"] != without)]["p"]
         counts.append(_so(p, is_negative))
-    released, paper, asymptotic = counts
+    released, asymptotic, paper = counts
     return _Counts(None, released, paper, asymptotic, paper[1])
 
 

@@ -670,9 +670,12 @@ def _origins(notebook: Path) -> list[str]:
 @cache
 def _checksum_of(name: str) -> str:
     """Return the checksum of one of `_origins`."""
-    paths = sorted(settings.HELPERS.glob(f"{name}.py"))
-    if name == "environment" or "/" in name:
-        paths = sorted(settings.ROOT.glob(name if "/" in name else "requirements.txt"))
+    folder, pattern = settings.HELPERS, f"{name}.py"
+    if name == "environment":
+        folder, pattern = settings.ROOT, "requirements.txt"
+    elif "/" in name:
+        folder, pattern = settings.ROOT, name
+    paths = sorted(folder.glob(pattern))
     return _sha256(b"".join(path.read_bytes() for path in paths)) if paths else "gone"
 
 
