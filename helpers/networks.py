@@ -86,6 +86,71 @@ def cnn(
     )
 
 
+_VGG_FILTERS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+_VGG_POOLED = (2, 4, 7, 10, 13)
+_VGG_DROPOUT = {1: 0.3, 3: 0.4, 5: 0.4, 6: 0.4, 8: 0.4, 9: 0.4, 11: 0.4, 12: 0.4, 13: 0.5}
+"""Rates behind the convolutions of the variant with dropout, counted from 1."""
+
+
+def vgg(input_shape: tuple[int, ...], n_classes: int, dropout: bool = False) -> keras.Model:
+    """Build the paper's VGG for small images: 13 convolutions and two dense layers.
+
+    Each convolution, 3x3 with a bias, is followed by a rectifier, by 2x2 max pooling where its
+    number is 2, 4, 7, 10 or 13, and then by batch normalisation, in this order.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width and channels of one image; height and width at least 32.
+    n_classes : int
+        Number of softmax outputs.
+    dropout : bool
+        Whether there is dropout: at a rate of 0.3 behind the first convolution, 0.4 behind those
+        that are not pooled, and 0.5 behind the last one and the first dense layer.
+
+    Returns
+    -------
+    keras.Model
+        Layers ``conv_1`` to ``conv_13``, ``dense_1``, ``dense_2`` (512 units each) and
+        ``output``; ``norm_1`` to ``norm_14`` normalise all but the last two of them.
+
+    Raises
+    ------
+    ValueError
+        If the images are too small to be pooled five times.
+
+    References
+    ----------
+    Appendix A.2 of the paper; Liu and Deng, "Very deep convolutional neural network based image
+    classification using small training sample size", ACPR 2015.
+    """
+    if min(input_shape[:2]) < 32:
+        raise ValueError(
+            f"input_shape: {input_shape} was given; a VGG halves its images five times, so "
+            "accepted are a height and a width of at least 32"
+        )
+    layers = [keras.Input(input_shape, name="input")]
+    for index, filters in enumerate(_VGG_FILTERS, 1):
+        layers.append(
+            keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{index}")
+        )
+        if index in _VGG_POOLED:
+            layers.append(keras.layers.MaxPooling2D(name=f"pool_{index}"))
+        layers.append(keras.layers.BatchNormalization(name=f"norm_{index}"))
+        if dropout and index in _VGG_DROPOUT:
+            layers.append(keras.layers.Dropout(_VGG_DROPOUT[index], name=f"dropout_{index}"))
+    layers += [
+        keras.layers.Flatten(name="flatten"),
+        keras.layers.Dense(512, activation="relu", name="dense_1"),
+        keras.layers.BatchNormalization(name="norm_14"),
+        *([keras.layers.Dropout(0.5, name="dropout_14")] if dropout else []),
+        keras.layers.Dense(512, activation="relu", name="dense_2"),
+        # In single precision whatever the policy: bfloat16 has no probabilities between .996 and 1.
+        keras.layers.Dense(n_classes, activation="softmax", dtype="float32", name="output"),
+    ]
+    return keras.Sequential(layers, name="vgg")
+
+
 def modular_sum(n_classes: int) -> keras.Model:
     """Build the network of appendix A.3 that adds two classes modulo their number.
 

@@ -1,27 +1,28 @@
 """Trained networks by name: a recipe, a replicate, and the weights on disk.
 
-A name is put together from parts, ``<data set>-<architecture>[-dropout][-pruned]``:
-``digits-mlp``, ``halves-same-mnist-mlp-dropout``, ``mnist-rgb-mlp``, ``mnist-cnn-pruned``. A
-replicate is the seed of everything random in its training. ``python -m helpers.zoo --help``
-trains from a shell.
+A name is put together from parts, see `recipe`: ``digits-mlp``, ``mnist-rgb-mlp``,
+``halves-same-mnist-mlp-dropout``, ``cifar10-vgg``, ``mnist-cnn-untrained``. A replicate is the seed
+of everything random in its training. ``python -m helpers.zoo`` trains what the book still lacks.
 """
 
 import argparse
 import hashlib
 import json
+import logging
 import platform
 import re
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import filelock
 import numpy as np
 import numpy.typing as npt
 
-from helpers import datasets, files, networks, settings, training
+from helpers import checkpoints, datasets, files, networks, settings, training
 from helpers.backend import keras
 from helpers.datasets import Dataset
 
@@ -36,14 +37,24 @@ class Recipe:
         The name that `recipe` was asked for.
     dataset : str
         A name that `datasets.load` knows.
-    architecture : {"mlp", "cnn"}
+    architecture : {"mlp", "cnn", "vgg"}
         The function of `networks` that builds it.
     dropout : float
-        Rate after each hidden layer; 0 for none.
+        Rate after each hidden layer, of a VGG the highest of its rates; 0 for none.
     epochs, pruning_epochs : int
-        Epochs of training, and of training on while pruning; 0 for no pruning.
+        Epochs of training, and of training on while pruning; 0 for none.
     batch_size : int
         Images per step.
+    learning_rate : float
+        Adam's rate, or its highest one.
+    schedule : {"constant", "one-cycle"}
+        How the rate changes, see `training.fit`.
+    l2 : float
+        Coefficient of the squares of all kernels in the loss.
+    augmented : bool
+        Whether images are rotated, shifted and flipped, see `training.augment`.
+    precision : {"float32", "mixed_bfloat16"}
+        Keras's policy in training. The trained network computes in float32.
     """
 
     name: str
@@ -53,6 +64,16 @@ class Recipe:
     epochs: int
     pruning_epochs: int
     batch_size: int
+    learning_rate: float = 1e-3
+    schedule: training.Schedule = "constant"
+    l2: float = 0.0
+    augmented: bool = False
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of training and of pruning."""
+        return self.epochs + self.pruning_epochs
 
 
 @dataclass(frozen=True)
@@ -72,7 +93,8 @@ class TrainedNetwork:
     accuracy : float
         Fraction of test images that it classifies correctly, in [0, 1].
     manifest : dict
-        Recipe, replicate, accuracies, sparsity, versions, training time and checksum.
+        Recipe, replicate, epochs behind it, accuracies, sparsity, versions, training time and
+        checksum.
     """
 
     model: keras.Model
@@ -83,28 +105,32 @@ class TrainedNetwork:
     manifest: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Schedule:
-    """Training constants of an architecture. Pruning takes as long as training on grey images."""
-
-    build: Callable[..., keras.Model]
-    epochs: int
-    rgb_epochs: int
-    batch_size: int
-    pruned_by_default: bool
-    takes_dropout: bool
-
-
-_SCHEDULES = {
-    "mlp": _Schedule(networks.mlp, 20, 30, 128, pruned_by_default=True, takes_dropout=True),
-    "cnn": _Schedule(networks.cnn, 10, 10, 64, pruned_by_default=False, takes_dropout=False),
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    "mlp": networks.mlp,
+    "cnn": networks.cnn,
+    "vgg": lambda shape, n_classes, dropout=0.0: networks.vgg(shape, n_classes, dropout > 0),
 }
+
+_VARIANTS = {
+    "mlp": ("", "-dropout", "-untrained", "-dropout-untrained"),
+    "cnn": ("", "-pruned", "-untrained"),
+    "vgg": ("", "-dropout", "-full", "-dropout-full", "-untrained", "-dropout-untrained"),
+}
+"""What a name may end in. MLPs are always pruned, as in the paper's experiments."""
 
 _EPOCH_FACTORS = {"digits": 10, "digits-rgb": 10}
 """digits has 67 times fewer training images than MNIST: more epochs, for enough steps. Halves and
 stacks of digits have more images instead."""
 
-_NAME = re.compile(rf"(.+?)-({'|'.join(_SCHEDULES)})((?:-\w+)*)")
+_FLOORS = {"cifar10-vgg": 0.87, "cifar10-vgg-dropout": 0.85}
+"""Test accuracies below which a network does not stand for the paper's (its appendix A.2)."""
+
+EARLY_EPOCHS = {("cifar10-vgg", 0): (4, 8), ("cifar10-vgg-dropout", 0): (4, 8)}
+"""Epochs after which a network is kept besides the last one, to see what longer training does."""
+
+_NAME = re.compile(rf"(.+?)-({'|'.join(_VARIANTS)})((?:-\w+)*)")
+
+_log = logging.getLogger(__name__)
 
 
 def recipe(name: str) -> Recipe:
@@ -113,12 +139,17 @@ def recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        ``<data set>-<architecture>[-dropout][-pruned]``, the data set as for `datasets.load`.
+        A data set, as for `datasets.load`, an architecture and a variant:
+        ``<data set>-mlp[-dropout][-untrained]``, ``<data set>-cnn[-pruned|-untrained]``,
+        ``<data set>-vgg[-dropout][-full|-untrained]``.
 
     Returns
     -------
     Recipe
-        MLPs are always pruned, CNNs with ``-pruned`` only (as in the paper's experiments).
+        MLPs are always pruned, CNNs with ``-pruned`` only (as in the paper's experiments). A VGG
+        is trained with a one-cycle rate, for which few epochs suffice; with ``-full`` as in the
+        paper, for 200 epochs at a constant rate. ``-untrained`` is the network where its training
+        begins (appendix A.5).
 
     Raises
     ------
@@ -126,36 +157,73 @@ def recipe(name: str) -> Recipe:
         If the name cannot be read; says what is accepted.
     """
     match = _NAME.fullmatch(name)
-    dataset, architecture, options = match.groups() if match else ("", "", "")
-    schedule = _SCHEDULES.get(architecture)
-    chosen = options.split("-")[1:]
-    accepted = [
-        option
-        for option, allowed in (
-            ("dropout", schedule and schedule.takes_dropout),
-            ("pruned", schedule and not schedule.pruned_by_default),
-        )
-        if allowed
-    ]
-    if not datasets.is_known(dataset) or schedule is None or chosen not in _sublists(accepted):
+    dataset, architecture, variant = match.groups() if match else ("", "", "")
+    if not datasets.is_known(dataset) or variant not in _VARIANTS[architecture]:
+        accepted = [
+            f"<data set>-{known}{{{','.join(variants)}}}" for known, variants in _VARIANTS.items()
+        ]
         raise ValueError(
-            f"name: no recipe for {name!r}; accepted are <data set>-mlp[-dropout] and "
-            f"<data set>-cnn[-pruned], with data set {datasets.ACCEPTED}"
+            f"name: no recipe for {name!r}; accepted are {'; '.join(accepted)}, "
+            f"with data set {datasets.ACCEPTED}"
         )
+    plain = _RECIPES[architecture](name, dataset, variant)
+    if variant.endswith("-untrained"):
+        return replace(plain, epochs=0, pruning_epochs=0)
+    return plain
+
+
+def _mlp_recipe(name: str, dataset: str, variant: str) -> Recipe:
     factor = _EPOCH_FACTORS.get(dataset, 1)
-    is_pruned = schedule.pruned_by_default or "pruned" in chosen
     return Recipe(
-        name=name,
-        dataset=dataset,
-        architecture=architecture,
-        dropout=0.5 if "dropout" in chosen else 0.0,
-        epochs=factor * (schedule.rgb_epochs if dataset.endswith("-rgb") else schedule.epochs),
-        pruning_epochs=factor * schedule.epochs if is_pruned else 0,
-        batch_size=schedule.batch_size,
+        name,
+        dataset,
+        "mlp",
+        dropout=0.5 if "-dropout" in variant else 0.0,
+        epochs=factor * (30 if dataset.endswith("-rgb") else 20),
+        pruning_epochs=factor * 20,
+        batch_size=128,
     )
 
 
-def trained(name: str, replicate: int = 0) -> TrainedNetwork:
+def _cnn_recipe(name: str, dataset: str, variant: str) -> Recipe:
+    epochs = _EPOCH_FACTORS.get(dataset, 1) * 10
+    return Recipe(
+        name,
+        dataset,
+        "cnn",
+        dropout=0.0,
+        epochs=epochs,
+        pruning_epochs=epochs if variant == "-pruned" else 0,
+        batch_size=64,
+    )
+
+
+def _vgg_recipe(name: str, dataset: str, variant: str) -> Recipe:
+    """Return the recipe of a VGG. Dropout slows its learning, so it needs more epochs."""
+    has_dropout = "-dropout" in variant
+    quick = Recipe(
+        name,
+        dataset,
+        "vgg",
+        dropout=0.5 if has_dropout else 0.0,
+        epochs=40 if has_dropout else 20,
+        pruning_epochs=0,
+        batch_size=128,
+        learning_rate=1.2e-3,
+        schedule="one-cycle",
+        l2=5e-5,
+        augmented=True,
+        precision="mixed_bfloat16",
+    )
+    if not variant.endswith("-full"):
+        return quick
+    return replace(quick, epochs=200, learning_rate=1e-3, schedule="constant", precision="float32")
+
+
+_RECIPES = {"mlp": _mlp_recipe, "cnn": _cnn_recipe, "vgg": _vgg_recipe}
+
+
+def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedNetwork:
     """Return a trained network, training it only if it is nowhere on disk.
 
     Parameters
@@ -164,6 +232,9 @@ def trained(name: str, replicate: int = 0) -> TrainedNetwork:
         Name of a recipe, see `recipe`.
     replicate : int
         Seed of the training, at least 0.
+    epoch : int, optional
+        The network as it was after this epoch; by default, as it is in the end. Only what
+        `EARLY_EPOCHS` names is kept.
 
     Returns
     -------
@@ -174,45 +245,35 @@ def trained(name: str, replicate: int = 0) -> TrainedNetwork:
     Raises
     ------
     ValueError
-        If there is no such recipe, if `replicate` is negative, or if a stored file is damaged
+        If there is no such recipe, if `replicate` is negative, if there is no such epoch, if the
+        network is less accurate than the paper says its own are, or if a stored file is damaged
         or belongs to another recipe; says how to get it back.
     """
     wanted = _recipe_of(name, replicate)
+    early = EARLY_EPOCHS.get((name, replicate), ())
+    if epoch is not None and epoch not in early:
+        raise ValueError(
+            f"epoch: {epoch} was given; accepted for {_stem(wanted, replicate)} are None (the "
+            f"last one){''.join(f', {each}' for each in early)}"
+        )
     cache = settings.cache_folder() / "zoo"
-    stored = _find(wanted, replicate, (settings.ZOO, cache))
+    stem = _stem(wanted, replicate, epoch)
+    stored = _find(stem, (settings.ZOO, cache))
     if stored is None:
-        stored = _train_once(wanted, replicate, cache)
-    return _load(stored, wanted, replicate)
-
-
-def untrained(name: str, replicate: int = 0) -> TrainedNetwork:
-    """Return a network as it is before its first step of training (appendix A.5 of the paper).
-
-    Parameters
-    ----------
-    name, replicate
-        As for `trained`: the network that `trained` returns began as this one.
-
-    Returns
-    -------
-    TrainedNetwork
-        With an empty manifest.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recipe, or if `replicate` is negative.
-    """
-    wanted = _recipe_of(name, replicate)
-    dataset = datasets.load(wanted.dataset)
-    keras.utils.set_random_seed(replicate)
-    model = _build(wanted, dataset)
-    accuracy = _accuracy(model, dataset.x_test, dataset.y_test)
-    return TrainedNetwork(model, dataset, wanted, replicate, accuracy, {})
+        _train_once(wanted, replicate, cache)
+        stored = cache / f"{stem}.npz"
+    network = _load(stored, wanted, replicate)
+    floor = _FLOORS.get(name, 0.0)
+    if epoch is None and network.accuracy < floor:
+        raise ValueError(
+            f"{stored} has a test accuracy of {network.accuracy:.4f}, below {floor}, the lowest "
+            f"of the paper's: it is not used"
+        )
+    return network
 
 
 def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
-    """Train a network, whatever is on disk, and store it.
+    """Train a network, from its newest checkpoint if there is one, and store it.
 
     Parameters
     ----------
@@ -221,32 +282,102 @@ def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
     replicate : int
         Seed of the training.
     folder : Path
-        Where to store it; made if needed.
+        Where to store it; made if needed. After each epoch a checkpoint is written to the cache
+        folder, from which training goes on with the same result.
 
     Returns
     -------
     Path
         The stored weights; the manifest lies beside them.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is damaged, or does not fit the recipe.
     """
-    start = time.perf_counter()
     dataset = datasets.load(wanted.dataset)
+    model = _initialised(wanted, replicate, dataset)
+    seconds = _train_on(model, wanted, replicate, dataset)
+    path = _keep(model, wanted, replicate, dataset, wanted.all_epochs, seconds, folder)
+    checkpoints.remove(_checkpoint_folder(wanted, replicate))
+    return path
+
+
+def _initialised(wanted: Recipe, replicate: int, dataset: Dataset) -> keras.Model:
+    """Return a network as it is before its first step, in the precision of its training."""
     keras.utils.set_random_seed(replicate)
-    model = _build(wanted, dataset)
-    fit_arguments = (model, dataset.x_train, dataset.y_train)
-    training.fit(*fit_arguments, wanted.epochs, wanted.batch_size)
-    if wanted.pruning_epochs:
-        training.prune(*fit_arguments, wanted.pruning_epochs, wanted.batch_size)
-    weights = {key: value.astype(np.float16) for key, value in _weights(model).items()}
-    _set_weights(model, weights)
+    return _build(wanted, dataset, wanted.precision)
+
+
+def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Dataset) -> float:
+    """Train a model in place from its newest checkpoint, and return the seconds that it took."""
+    folder = _checkpoint_folder(wanted, replicate)
+    checkpoint = checkpoints.newest(folder)
+    done, before = (checkpoint.epoch, checkpoint.seconds) if checkpoint else (0, 0.0)
+    if checkpoint:
+        training.set_model_state(model, checkpoint.model)
+    start = time.perf_counter()
+
+    def after_epoch(epoch: int, loss: float) -> None:
+        seconds = before + time.perf_counter() - start
+        states = training.model_state_of(model), training.optimizer_state_of(model)
+        if epoch in EARLY_EPOCHS.get((wanted.name, replicate), ()):
+            _keep(model, wanted, replicate, dataset, epoch, seconds, _cache())
+        checkpoints.save(folder, checkpoints.Checkpoint(epoch, *states, seconds))
+        left = (wanted.all_epochs - epoch) * (seconds - before) / (epoch - done) / 60
+        _log.info(
+            "%s: epoch %d of %d, loss %.4f, %.0f s in all, %.0f min left",
+            *(_stem(wanted, replicate), epoch, wanted.all_epochs, loss, seconds, left),
+        )
+
+    for offset, epochs, pruned in (
+        (0, wanted.epochs, False),
+        (wanted.epochs, wanted.pruning_epochs, True),
+    ):
+        if done >= offset + epochs:
+            continue
+        training.fit(
+            model,
+            dataset.x_train,
+            dataset.y_train,
+            epochs,
+            wanted.batch_size,
+            seed=replicate,
+            learning_rate=wanted.learning_rate,
+            schedule=wanted.schedule,
+            l2=wanted.l2,
+            augmented=wanted.augmented,
+            pruned=pruned,
+            first_epoch=max(done - offset, 0),
+            optimizer_state=checkpoint.optimizer if checkpoint and done > offset else None,
+            after_epoch=lambda epoch, loss, offset=offset: after_epoch(offset + epoch, loss),
+        )
+    return before + time.perf_counter() - start
+
+
+def _keep(
+    model: keras.Model,
+    wanted: Recipe,
+    replicate: int,
+    dataset: Dataset,
+    epoch: int,
+    seconds: float,
+    folder: Path,
+) -> Path:
+    """Store a model, rounded to float16, with what is known of it."""
+    weights = {key: _rounded(key, value) for key, value in _weights(model).items()}
+    network = _build(wanted, dataset)
+    _set_weights(network, weights)
     manifest = {
         "recipe": asdict(wanted),
         "replicate": replicate,
+        "epochs": epoch,
         "accuracy": {
-            "train": _accuracy(model, dataset.x_train, dataset.y_train),
-            "test": _accuracy(model, dataset.x_test, dataset.y_test),
+            "train": _accuracy(network, dataset.x_train, dataset.y_train),
+            "test": _accuracy(network, dataset.x_test, dataset.y_test),
         },
-        "sparsity": _sparsity(model),
-        "training_seconds": round(time.perf_counter() - start),
+        "sparsity": _sparsity(network),
+        "training_seconds": round(seconds),
         "versions": {
             "python": platform.python_version(),
             "keras": keras.version(),
@@ -254,7 +385,20 @@ def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
             "numpy": np.__version__,
         },
     }
-    return _store(folder, _stem(wanted, replicate), weights, manifest)
+    return _store(folder, _stem(wanted, replicate, epoch), weights, manifest)
+
+
+def _rounded(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """Round to float16, unless a weight is too large for it.
+
+    Below 6e-5 float16 rounds coarsely, to multiples of 6e-8. That does not matter for the
+    variances of batch normalisation, to which 1e-3 is added.
+    """
+    with np.errstate(over="ignore"):
+        rounded = weights.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        raise ValueError(f"{name}: {np.abs(weights).max()} cannot be stored as float16")
+    return rounded
 
 
 def _recipe_of(name: str, replicate: int) -> Recipe:
@@ -263,21 +407,35 @@ def _recipe_of(name: str, replicate: int) -> Recipe:
     return recipe(name)
 
 
-def _train_once(wanted: Recipe, replicate: int, cache: Path) -> Path:
-    """Train into the cache under a lock, unless another process has done so meanwhile."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(cache / f"{_stem(wanted, replicate)}.lock"):
-        return _find(wanted, replicate, (cache,)) or train(wanted, replicate, cache)
+def _train_once(wanted: Recipe, replicate: int, folder: Path) -> Path:
+    """Train into a folder under a lock, unless another process has done so meanwhile."""
+    lock = _cache() / f"{_stem(wanted, replicate)}.lock"
+    with filelock.FileLock(lock):
+        stored = _find(_stem(wanted, replicate), (folder,))
+        return stored or train(wanted, replicate, folder)
 
 
-def _stem(wanted: Recipe, replicate: int) -> str:
-    return f"{wanted.name}-{replicate}"
+def _cache() -> Path:
+    folder = settings.cache_folder() / "zoo"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
-def _find(wanted: Recipe, replicate: int, folders: tuple[Path, ...]) -> Path | None:
+def _checkpoint_folder(wanted: Recipe, replicate: int) -> Path:
+    """Return where the checkpoints of a recipe lie; another recipe of the name has another."""
+    fingerprint = hashlib.sha256(json.dumps(asdict(wanted)).encode()).hexdigest()[:8]
+    return settings.cache_folder() / "checkpoints" / f"{_stem(wanted, replicate)}-{fingerprint}"
+
+
+def _stem(wanted: Recipe, replicate: int, epoch: int | None = None) -> str:
+    stem = f"{wanted.name}-{replicate}"
+    return stem if epoch in (None, wanted.all_epochs) else f"{stem}-epoch-{epoch}"
+
+
+def _find(stem: str, folders: tuple[Path, ...]) -> Path | None:
     """Return the stored weights. The manifest is written last, so it says that they are whole."""
     for folder in folders:
-        path = folder / f"{_stem(wanted, replicate)}.npz"
+        path = folder / f"{stem}.npz"
         if path.with_suffix(".json").exists():
             return path
     return None
@@ -335,10 +493,14 @@ def _checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _build(wanted: Recipe, dataset: Dataset) -> keras.Model:
-    build = _SCHEDULES[wanted.architecture].build
+def _build(wanted: Recipe, dataset: Dataset, precision: str = "float32") -> keras.Model:
     options = {"dropout": wanted.dropout} if wanted.dropout else {}
-    return build(dataset.image_shape, dataset.n_classes, **options)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return _BUILDERS[wanted.architecture](dataset.image_shape, dataset.n_classes, **options)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:
@@ -367,28 +529,66 @@ def _sparsity(model: keras.Model) -> float:
     return round(float(np.mean(values == 0)), 4)
 
 
-def _sublists(options: list[str]) -> list[list[str]]:
-    """Return every choice of some options, in their order."""
-    choices: list[list[str]] = [[]]
-    for option in options:
-        choices += [[*choice, option] for choice in choices]
-    return choices
+QUEUE = (
+    ("cifar10-vgg", 0),
+    *(("mnist-cnn", replicate) for replicate in range(1, 5)),
+    *(("fashion-cnn", replicate) for replicate in range(1, 5)),
+    *(("cifar10-vgg", replicate) for replicate in range(1, 5)),
+    *(("mnist-rgb-cnn", replicate) for replicate in range(1, 5)),
+    ("cifar10-vgg-dropout", 0),
+    ("stack-same-fashion-cnn", 0),
+    *(("cifar10-vgg-dropout", replicate) for replicate in range(1, 5)),
+)
+"""Networks that the book needs and that take long to train, the most needed first."""
+
+
+def home(name: str, replicate: int) -> Path:
+    """Return where a network of the book belongs: VGGs are large, so git has only the first."""
+    is_large = recipe(name).architecture == "vgg" and replicate > 0
+    return _cache() if is_large else settings.ZOO
+
+
+def train_all(networks: Sequence[tuple[str, int]], folder: Path | None = None) -> Iterator[Path]:
+    """Train networks one after the other, skipping those that are there already.
+
+    Parameters
+    ----------
+    networks : sequence of (str, int)
+        Names and replicates.
+    folder : Path, optional
+        Where to store them; by default each where `home` says.
+
+    Yields
+    ------
+    Path
+        The stored weights of each network, as it is there.
+    """
+    for name, replicate in networks:
+        yield _train_once(_recipe_of(name, replicate), replicate, folder or home(name, replicate))
 
 
 def main() -> None:
-    """Train networks into a folder, skipping those that are there already."""
+    """Train networks, skipping those that are there already."""
     parser = argparse.ArgumentParser(prog="python -m helpers.zoo", description=main.__doc__)
-    parser.add_argument("names", nargs="+", help="recipes, such as mnist-mlp or fashion-cnn")
+    parser.add_argument("names", nargs="*", help="recipes (default: all that the book lacks)")
     parser.add_argument("--replicates", nargs="+", type=int, default=[0], help="seeds")
-    parser.add_argument("--into", type=Path, default=settings.ZOO, help="folder (default: zoo/)")
+    parser.add_argument("--into", type=Path, help="folder (default: where each belongs)")
     arguments = parser.parse_args()
-    recipes = [recipe(name) for name in arguments.names]
-    for replicate in arguments.replicates:
-        for wanted in recipes:
-            path = _find(wanted, replicate, (arguments.into,))
-            path = path or train(wanted, replicate, arguments.into)
-            manifest = json.loads(path.with_suffix(".json").read_text())
-            print(f"{path}: accuracy {manifest['accuracy']['test']:.4f}", flush=True)
+    asked = [(name, replicate) for replicate in arguments.replicates for name in arguments.names]
+    for name, _ in asked:
+        recipe(name)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    try:
+        with filelock.FileLock(_cache() / "training.lock", timeout=0):
+            for path in train_all(asked or QUEUE, arguments.into):
+                manifest = json.loads(path.with_suffix(".json").read_text())
+                print(
+                    f"{path}: accuracy {manifest['accuracy']['test']:.4f} after "
+                    f"{manifest['epochs']} epochs",
+                    flush=True,
+                )
+    except filelock.Timeout:
+        sys.exit("another copy of this command is training; see its log")
 
 
 if __name__ == "__main__":
