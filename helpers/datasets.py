@@ -244,6 +244,42 @@ def examples(dataset: Dataset, label: int, n: int) -> Images:
     return chosen
 
 
+def balanced(classes: Classes, n: int, seed: int) -> npt.NDArray[np.intp]:
+    """Choose images at random, as many of each class.
+
+    Parameters
+    ----------
+    classes : ndarray of int, shape (n_images,)
+        Class of each image.
+    n : int
+        How many to choose, a multiple of the number of classes.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Indices, ascending.
+
+    Raises
+    ------
+    ValueError
+        If `n` is no multiple of the number of classes, or a class has too few images.
+    """
+    labels, sizes = np.unique(classes, return_counts=True)
+    n_each, rest = divmod(n, len(labels))
+    if rest or not 1 <= n_each <= sizes.min():
+        raise ValueError(
+            f"n: {n} was given; accepted are multiples of {len(labels)}, the number of classes, "
+            f"up to {len(labels) * sizes.min()}"
+        )
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.choice(np.flatnonzero(classes == label), n_each, replace=False) for label in labels
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
 def rgb(dataset: Dataset) -> Dataset:
     """Repeat grey images in three channels, for instruments that need colours (appendix A.8).
 

@@ -128,6 +128,27 @@ class Partition:
             }
         )
 
+    def permuted(self, rng: np.random.Generator) -> "Partition":
+        """Permute the labels of each layer's live units among themselves.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        Partition
+            With the same sub-clusters, layer by layer and size by size, of other units: the null
+            hypothesis that which unit is in which cluster does not matter.
+        """
+        labels = {}
+        for layer, ours in self.labels.items():
+            live = ours != ISOLATED
+            labels[layer] = ours.copy()
+            labels[layer][live] = rng.permutation(ours[live])
+        return Partition(labels, self.hidden)
+
     def random_twins(
         self,
         subcluster: SubCluster,

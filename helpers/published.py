@@ -83,10 +83,11 @@ def label(recipe: Recipe) -> str | None:
     """Return the name in Table 1 of networks of a recipe, None if it has none such."""
     base = recipe.dataset.removesuffix("-rgb")
     suffix = recipe.dataset.removeprefix(base)
-    is_published = not recipe.dropout and bool(recipe.pruning_epochs) == (
-        recipe.architecture == "mlp"
-    )
-    name = f"{recipe.architecture}{suffix}, {_DATASETS.get(base)}"
+    is_vgg, is_mlp = recipe.architecture == "vgg", recipe.architecture == "mlp"
+    is_published = recipe.epochs and (is_vgg or not recipe.dropout)
+    is_published = is_published and bool(recipe.pruning_epochs) == is_mlp
+    regularized = "-regularized" * bool(is_vgg and recipe.dropout)
+    name = f"{recipe.architecture}{suffix}{regularized}, {_DATASETS.get(base)}"
     known = set(each_p_value()["network"])
     return name if is_published and name in known else None
 

@@ -154,12 +154,10 @@ def augment(images: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.ND
         is none, as Keras's ``ImageDataGenerator`` filled by default.
     """
     n, height, width, _ = images.shape
-    transforms = affine_parameters(
-        rng.uniform(-_LARGEST_ROTATION, _LARGEST_ROTATION, n),
-        rng.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT, (2, n)) * [[height], [width]],
-        rng.random(n) < 0.5,
-        (height, width),
-    )
+    angles = rng.uniform(-_LARGEST_ROTATION, _LARGEST_ROTATION, (n,))
+    shifts = rng.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT, (2, n)) * [[height], [width]]
+    flips = rng.random((n,)) < 0.5
+    transforms = affine_parameters(angles, shifts, flips, (height, width))
     changed = keras.ops.image.affine_transform(
         images, transforms, interpolation="bilinear", fill_mode="nearest"
     )
@@ -167,8 +165,8 @@ def augment(images: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.ND
 
 
 def affine_parameters(
-    angles: npt.NDArray[np.float64],
-    shifts: npt.NDArray[np.float64],
+    angles: npt.NDArray[np.floating[Any]],
+    shifts: npt.NDArray[np.floating[Any]],
     flips: npt.NDArray[np.bool_],
     size: tuple[int, int],
 ) -> npt.NDArray[np.float32]:

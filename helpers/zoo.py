@@ -2,19 +2,18 @@
 
 A name is put together from parts, see `recipe`: ``digits-mlp``, ``mnist-rgb-mlp``,
 ``halves-same-mnist-mlp-dropout``, ``cifar10-vgg``, ``mnist-cnn-untrained``. A replicate is the seed
-of everything random in its training. ``python -m helpers.zoo`` trains what the book still lacks.
+of everything random in its training. `helpers.queue` trains what the book still lacks.
 """
 
-import argparse
 import hashlib
 import json
 import logging
 import platform
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,7 +107,7 @@ class TrainedNetwork:
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "mlp": networks.mlp,
     "cnn": networks.cnn,
-    "vgg": lambda shape, n_classes, dropout=0.0: networks.vgg(shape, n_classes, dropout > 0),
+    "vgg": networks.vgg,
 }
 
 _VARIANTS = {
@@ -260,16 +259,20 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
     stem = _stem(wanted, replicate, epoch)
     stored = _find(stem, (settings.ZOO, cache))
     if stored is None:
-        _train_once(wanted, replicate, cache)
+        train_once(name, replicate, cache)
         stored = cache / f"{stem}.npz"
     network = _load(stored, wanted, replicate)
-    floor = _FLOORS.get(name, 0.0)
-    if epoch is None and network.accuracy < floor:
+    if epoch is None and network.accuracy < floor(name):
         raise ValueError(
-            f"{stored} has a test accuracy of {network.accuracy:.4f}, below {floor}, the lowest "
-            f"of the paper's: it is not used"
+            f"{stored} has a test accuracy of {network.accuracy:.4f}, below {floor(name)}: it "
+            "does not stand for the paper's networks and is not used"
         )
     return network
+
+
+def floor(name: str) -> float:
+    """Return the test accuracy, in [0, 1], below which a network of a recipe is not used."""
+    return _FLOORS.get(name, 0.0)
 
 
 def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
@@ -318,7 +321,8 @@ def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Datas
         training.set_model_state(model, checkpoint.model)
     start = time.perf_counter()
 
-    def after_epoch(epoch: int, loss: float) -> None:
+    def after_epoch(offset: int, epoch_of_phase: int, loss: float) -> None:
+        epoch = offset + epoch_of_phase
         seconds = before + time.perf_counter() - start
         states = training.model_state_of(model), training.optimizer_state_of(model)
         if epoch in EARLY_EPOCHS.get((wanted.name, replicate), ()):
@@ -350,7 +354,7 @@ def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Datas
             pruned=pruned,
             first_epoch=max(done - offset, 0),
             optimizer_state=checkpoint.optimizer if checkpoint and done > offset else None,
-            after_epoch=lambda epoch, loss, offset=offset: after_epoch(offset + epoch, loss),
+            after_epoch=partial(after_epoch, offset),
         )
     return before + time.perf_counter() - start
 
@@ -407,8 +411,27 @@ def _recipe_of(name: str, replicate: int) -> Recipe:
     return recipe(name)
 
 
-def _train_once(wanted: Recipe, replicate: int, folder: Path) -> Path:
-    """Train into a folder under a lock, unless another process has done so meanwhile."""
+def train_once(name: str, replicate: int, folder: Path) -> Path:
+    """Train a network into a folder, unless it is there or another process does so meanwhile.
+
+    Parameters
+    ----------
+    name, replicate
+        As for `trained`.
+    folder : Path
+        Where to store it.
+
+    Returns
+    -------
+    Path
+        The stored weights.
+
+    Raises
+    ------
+    ValueError
+        As `train`, and if there is no such recipe.
+    """
+    wanted = _recipe_of(name, replicate)
     lock = _cache() / f"{_stem(wanted, replicate)}.lock"
     with filelock.FileLock(lock):
         stored = _find(_stem(wanted, replicate), (folder,))
@@ -494,7 +517,8 @@ def _checksum(path: Path) -> str:
 
 
 def _build(wanted: Recipe, dataset: Dataset, precision: str = "float32") -> keras.Model:
-    options = {"dropout": wanted.dropout} if wanted.dropout else {}
+    dropout = wanted.dropout > 0 if wanted.architecture == "vgg" else wanted.dropout
+    options = {"dropout": dropout} if dropout else {}
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -527,69 +551,3 @@ def _sparsity(model: keras.Model) -> float:
         [keras.ops.convert_to_numpy(kernel).ravel() for kernel in training.kernels(model)]
     )
     return round(float(np.mean(values == 0)), 4)
-
-
-QUEUE = (
-    ("cifar10-vgg", 0),
-    *(("mnist-cnn", replicate) for replicate in range(1, 5)),
-    *(("fashion-cnn", replicate) for replicate in range(1, 5)),
-    *(("cifar10-vgg", replicate) for replicate in range(1, 5)),
-    *(("mnist-rgb-cnn", replicate) for replicate in range(1, 5)),
-    ("cifar10-vgg-dropout", 0),
-    ("stack-same-fashion-cnn", 0),
-    *(("cifar10-vgg-dropout", replicate) for replicate in range(1, 5)),
-)
-"""Networks that the book needs and that take long to train, the most needed first."""
-
-
-def home(name: str, replicate: int) -> Path:
-    """Return where a network of the book belongs: VGGs are large, so git has only the first."""
-    is_large = recipe(name).architecture == "vgg" and replicate > 0
-    return _cache() if is_large else settings.ZOO
-
-
-def train_all(networks: Sequence[tuple[str, int]], folder: Path | None = None) -> Iterator[Path]:
-    """Train networks one after the other, skipping those that are there already.
-
-    Parameters
-    ----------
-    networks : sequence of (str, int)
-        Names and replicates.
-    folder : Path, optional
-        Where to store them; by default each where `home` says.
-
-    Yields
-    ------
-    Path
-        The stored weights of each network, as it is there.
-    """
-    for name, replicate in networks:
-        yield _train_once(_recipe_of(name, replicate), replicate, folder or home(name, replicate))
-
-
-def main() -> None:
-    """Train networks, skipping those that are there already."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.zoo", description=main.__doc__)
-    parser.add_argument("names", nargs="*", help="recipes (default: all that the book lacks)")
-    parser.add_argument("--replicates", nargs="+", type=int, default=[0], help="seeds")
-    parser.add_argument("--into", type=Path, help="folder (default: where each belongs)")
-    arguments = parser.parse_args()
-    asked = [(name, replicate) for replicate in arguments.replicates for name in arguments.names]
-    for name, _ in asked:
-        recipe(name)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    try:
-        with filelock.FileLock(_cache() / "training.lock", timeout=0):
-            for path in train_all(asked or QUEUE, arguments.into):
-                manifest = json.loads(path.with_suffix(".json").read_text())
-                print(
-                    f"{path}: accuracy {manifest['accuracy']['test']:.4f} after "
-                    f"{manifest['epochs']} epochs",
-                    flush=True,
-                )
-    except filelock.Timeout:
-        sys.exit("another copy of this command is training; see its log")
-
-
-if __name__ == "__main__":
-    main()

@@ -111,9 +111,9 @@ def test_inputs_can_be_constructed_for_an_untrained_network(tmp_path):
     source = settings.NOTEBOOKS / "04-input-construction.ipynb"
     few = {"n_random": 2, "n_steps": 5, "n_clusters": 4, "protocol": "released"}
     done = tmp_path / "out.ipynb"
-    notebooks.execute(source, {"trained": False} | few, done)
+    notebooks.execute(source, {"network": "digits-rgb-mlp-untrained"} | few, done)
     shown = "\n".join(str(c.outputs) for c in code_cells(nbformat.read(done, as_version=4)))
-    assert "before its training" in shown
+    assert "after 0 epochs" in shown
 
 
 @pytest.mark.parametrize("path", SECTIONS + PAGES, ids=lambda path: f"{path.parts[-2:]}")
