@@ -338,7 +338,7 @@ def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Datas
         (0, wanted.epochs, False),
         (wanted.epochs, wanted.pruning_epochs, True),
     ):
-        if done >= offset + epochs:
+        if not epochs or done >= offset + epochs:
             continue
         training.fit(
             model,

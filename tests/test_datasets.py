@@ -581,3 +581,19 @@ def test_more_examples_than_there_are_are_refused(label, n, there):
     dataset = numbered_images([4, 4], [2, 0, 2, 1, 2, 2])
     with pytest.raises(ValueError, match=f"n: {n} was given; 'own' has {there} of class {label}"):
         datasets.examples(dataset, label, n)
+
+
+def test_balanced_images_are_as_many_of_each_class_chosen_by_the_seed():
+    classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 4], (30, 50, 40)))
+    chosen = datasets.balanced(classes, 60, seed=1)
+    assert (np.diff(chosen) > 0).all()
+    assert np.bincount(classes[chosen]).tolist() == [20, 20, 0, 0, 20]
+    np.testing.assert_array_equal(chosen, datasets.balanced(classes, 60, seed=1))
+    assert (chosen != datasets.balanced(classes, 60, seed=2)).any()
+
+
+@pytest.mark.parametrize("n", [0, -3, 61, 93])
+def test_balanced_choices_that_cannot_be_made_are_refused(n):
+    classes = np.repeat([0, 1, 4], (30, 50, 40))
+    with pytest.raises(ValueError, match=rf"n: {n} was given; .* multiples of 3, .* up to 90"):
+        datasets.balanced(classes, n, seed=0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import forward, networks
+from helpers.backend import keras
 
 HIDDEN = ("Dense", 256, "relu")
 CONVOLUTION = ("Conv2D", 64, (3, 3), (1, 1), "same", "relu")
@@ -129,3 +130,47 @@ def test_a_modular_sum_of_no_classes_is_refused(n_classes):
     message = f"n_classes: {n_classes} was given; accepted are 1 and more"
     with pytest.raises(ValueError, match=message):
         networks.modular_sum(n_classes)
+
+
+VGG_FILTERS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+VGG_DROPOUT = {1: 0.3, 3: 0.4, 5: 0.4, 6: 0.4, 8: 0.4, 9: 0.4, 11: 0.4, 12: 0.4, 13: 0.5}
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_the_vgg_normalises_behind_rectifier_and_pooling_and_then_drops_out(dropout):
+    expected = []
+    for index, filters in enumerate(VGG_FILTERS, 1):
+        expected.append(("Conv2D", filters, (3, 3), (1, 1), "same", "relu"))
+        expected += [POOL] * (index in (2, 4, 7, 10, 13))
+        expected.append(("BatchNormalization",))
+        if dropout and index in VGG_DROPOUT:
+            expected.append(("Dropout", VGG_DROPOUT[index]))
+    expected += [("Flatten",), ("Dense", 512, "relu"), ("BatchNormalization",)]
+    expected += [("Dropout", 0.5)] * dropout
+    expected += [("Dense", 512, "relu"), ("Dense", 10, "softmax")]
+    assert described(networks.vgg((32, 32, 3), 10, dropout)) == expected
+
+
+def test_the_vgg_has_biases_and_as_many_weights_as_the_papers():
+    model = networks.vgg((32, 32, 3), 10)
+    widths = (3, *VGG_FILTERS)
+    convolutions = sum(9 * a * b + 5 * b for a, b in zip(widths, VGG_FILTERS, strict=False))
+    dense = 2 * (512 * 512 + 512) + 4 * 512 + 512 * 10 + 10
+    assert model.count_params() == convolutions + dense
+
+
+def test_probabilities_of_a_vgg_are_in_single_precision_whatever_the_policy():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = networks.vgg((32, 32, 3), 10)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert model.get_layer("conv_1").compute_dtype == "bfloat16"
+    assert model.get_layer("output").compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("size", [(28, 28, 1), (32, 31, 3)])
+def test_images_that_cannot_be_pooled_five_times_are_refused(size):
+    with pytest.raises(ValueError, match=r"input_shape: .* at least 32"):
+        networks.vgg(size, 10)

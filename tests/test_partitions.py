@@ -395,3 +395,17 @@ def test_twins_are_determined_by_their_generator():
 def test_labels_that_are_no_clusters_are_refused(labels, hidden, message):
     with pytest.raises(ValueError, match=message):
         Partition.from_labels(labels, hidden)
+
+
+def test_permuting_keeps_sizes_and_isolated_units_and_moves_all_else_freely():
+    labels = {"a": [0, 0, 0, 1, -1, 2], "b": [1, 1, -1, -1]}
+    partition = Partition.from_labels(labels)
+    rng = np.random.default_rng(0)
+    seen = np.array([partition.permuted(rng).labels["a"] for _ in range(2000)])
+    for row in seen:
+        assert sorted(row) == sorted(labels["a"])
+    assert (seen[:, 4] == -1).all()
+    shares = [(seen[:, [0, 1, 2, 3, 5]] == label).mean(axis=0) for label in (0, 1, 2)]
+    np.testing.assert_allclose(shares, np.repeat([[0.6], [0.2], [0.2]], 5, axis=1), atol=0.05)
+    np.testing.assert_array_equal(partition.permuted(rng).labels["b"], labels["b"])
+    np.testing.assert_array_equal(partition.labels["a"], labels["a"])

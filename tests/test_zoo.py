@@ -4,19 +4,20 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
+import os
+import re
 import shutil
-import sys
 import time
 
 import numpy as np
 import pytest
 
-from helpers import settings, training, zoo
+from helpers import checkpoints, settings, training, zoo
 from helpers.backend import keras
 from helpers.datasets import Dataset
 
 IN_GIT = sorted((settings.ROOT / "zoo").glob("[!.]*.json"))
-MANIFEST = {"recipe", "replicate", "accuracy", "sparsity", "training_seconds"}
+MANIFEST = {"recipe", "replicate", "epochs", "accuracy", "sparsity", "training_seconds"}
 MANIFEST |= {"versions", "sha256"}
 
 
@@ -34,11 +35,10 @@ def trainings(monkeypatch):
     """The phases of training that are asked for, of which none takes any time."""
     asked = []
 
-    def stub(phase):
-        return lambda model, x, y, epochs, batch: asked.append((phase, len(x), epochs, batch))
+    def fit(model, x, y, epochs, batch_size, *, pruned, **options):
+        asked.append(("prune" if pruned else "fit", len(x), epochs, batch_size))
 
-    for phase in ("fit", "prune"):
-        monkeypatch.setattr(training, phase, stub(phase))
+    monkeypatch.setattr(training, "fit", fit)
     return asked
 
 
@@ -62,7 +62,7 @@ def train_slowly(barrier, folder, log):
     settings.ZOO = folder
     zoo.datasets.load = twelve_images
 
-    def fit(*_):
+    def fit(*_, **options):
         with log.open("a") as file:
             file.write("trained\n")
         time.sleep(1)
@@ -110,6 +110,8 @@ def test_a_name_is_read_part_by_part(name, expected):
     "name",
     [
         *("", "-", "mlp", "mnist", "mnist-", "-mlp", "mnist-vgg9", "svhn-mlp", "MNIST-mlp"),
+        *("vgg", "cifar10-vgg-pruned", "cifar10-vgg-full-untrained", "mnist-mlp-full"),
+        *("mnist-mlp-untrained-dropout", "mnist-cnn-pruned-untrained", "cifar10-vgg-dropout-"),
         *("mnist-cnn-dropout", "mnist-mlp-pruned", "mnist-mlp-dropout-dropout", "mnist-mlp-"),
         *("mnist-cnn-pruned-dropout", "fashion_mnist-mlp", "mnist-mlp-0", " mnist-mlp"),
         *("halves-same-mnist", "halves-mnist-mlp", "same-mnist-mlp", "halves-same-mlp"),
@@ -119,14 +121,14 @@ def test_a_name_is_read_part_by_part(name, expected):
     ],
 )
 def test_names_that_cannot_be_read_are_refused(name):
-    with pytest.raises(ValueError, match=f"no recipe for {name!r}; accepted are <data set>-mlp"):
+    with pytest.raises(ValueError, match=f"no recipe for {name!r}; accepted are <data set>-mlp{{"):
         zoo.trained(name)
 
 
 def test_the_error_says_which_data_sets_can_be_composed():
     with pytest.raises(ValueError, match="no recipe for 'halves-mnist-mlp'") as caught:
         zoo.recipe("halves-mnist-mlp")
-    for accepted in ("-mlp[-dropout]", "-cnn[-pruned]", "halves-same-", "stack-diff-", "-rgb"):
+    for accepted in ("-vgg{", "-dropout", "-pruned", "halves-same-", "stack-diff-", "-rgb"):
         assert accepted in str(caught.value)
     for base in ("digits", "mnist", "fashion", "cifar10"):
         assert base in str(caught.value)
@@ -300,7 +302,7 @@ def test_weights_without_a_manifest_are_no_finished_network(stored, trainings):
 
 
 def test_training_that_dies_leaves_no_network(cache, monkeypatch):
-    def die(*_):
+    def die(*_, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "fit", die)
@@ -309,34 +311,198 @@ def test_training_that_dies_leaves_no_network(cache, monkeypatch):
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
-def test_networks_are_trained_from_a_shell_unless_they_are_there(
-    cache, trainings, monkeypatch, capsys
-):
-    command = ["zoo", "mnist-cnn", "--replicates", "0", "2", "--into", str(cache)]
-    monkeypatch.setattr(sys, "argv", command)
-    printed = []
-    for _ in range(2):
-        zoo.main()
-        printed.append(capsys.readouterr().out)
-        assert len(trainings) == 2
-    assert printed[0] == printed[1]
-    for line, replicate in zip(printed[0].splitlines(), (0, 2), strict=True):
-        assert line.startswith(f"{cache / f'mnist-cnn-{replicate}.npz'}: accuracy 0.")
-
-
 def test_an_untrained_network_is_where_its_training_began(cache, monkeypatch):
     begun = []
-    monkeypatch.setattr(training, "fit", lambda model, *_: begun.append(model.get_weights()))
+
+    def fit(model, *_, **options):
+        begun.append(model.get_weights())
+
+    monkeypatch.setattr(training, "fit", fit)
     zoo.trained("mnist-cnn", 3)
-    untrained = zoo.untrained("mnist-cnn", 3)
+    untrained = zoo.trained("mnist-cnn-untrained", 3)
+    assert len(begun) == 1
     for ours, started in zip(untrained.model.get_weights(), begun[0], strict=True):
-        np.testing.assert_array_equal(ours, started)
-    assert (untrained.recipe, untrained.replicate) == (zoo.recipe("mnist-cnn"), 3)
-    assert not list((settings.ZOO).glob("*"))
+        np.testing.assert_array_equal(ours, started.astype(np.float16))
+    assert (untrained.recipe.epochs, untrained.manifest["epochs"]) == (0, 0)
 
 
-def test_an_untrained_network_needs_a_recipe_and_a_replicate_too():
-    with pytest.raises(ValueError, match="no recipe"):
-        zoo.untrained("mnist-vgg9")
-    with pytest.raises(ValueError, match="replicate: -1 was given"):
-        zoo.untrained("digits-mlp", -1)
+@pytest.mark.parametrize(
+    ("name", "epochs", "dropout", "schedule", "precision"),
+    [
+        ("cifar10-vgg", 20, 0.0, "one-cycle", "mixed_bfloat16"),
+        ("cifar10-vgg-dropout", 40, 0.5, "one-cycle", "mixed_bfloat16"),
+        ("cifar10-vgg-full", 200, 0.0, "constant", "float32"),
+        ("cifar10-vgg-dropout-full", 200, 0.5, "constant", "float32"),
+        ("cifar10-vgg-untrained", 0, 0.0, "one-cycle", "mixed_bfloat16"),
+    ],
+)
+def test_vggs_are_augmented_and_penalised_alike(name, epochs, dropout, schedule, precision):
+    recipe = zoo.recipe(name)
+    assert (recipe.epochs, recipe.pruning_epochs, recipe.batch_size) == (epochs, 0, 128)
+    assert (recipe.dropout, recipe.schedule, recipe.precision) == (dropout, schedule, precision)
+    assert (recipe.l2, recipe.augmented) == (5e-5, True)
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "fashion-mlp-dropout", "mnist-cnn", "digits-cnn"])
+def test_small_networks_are_trained_as_the_papers(name):
+    recipe = zoo.recipe(name)
+    assert (recipe.learning_rate, recipe.schedule, recipe.precision) == (
+        1e-3,
+        "constant",
+        "float32",
+    )
+    assert (recipe.l2, recipe.augmented) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist-mlp-dropout", "mnist-cnn", "cifar10-vgg"])
+def test_untrained_networks_differ_from_trained_ones_in_their_epochs_alone(name):
+    recipe = zoo.recipe(name)
+    changed = {"name": f"{name}-untrained", "epochs": 0, "pruning_epochs": 0}
+    assert zoo.recipe(f"{name}-untrained") == dataclasses.replace(recipe, **changed)
+
+
+class StoppedError(Exception):
+    """What stands for a power failure."""
+
+
+def small(**options):
+    """A recipe of few epochs in which everything random and everything kept plays a part."""
+    short = {"epochs": 2, "pruning_epochs": 2, "batch_size": 5}
+    full = {"augmented": True, "schedule": "one-cycle", "l2": 1e-3}
+    return dataclasses.replace(zoo.recipe("mnist-mlp-dropout"), **(short | full | options))
+
+
+def normalised_mlp(shape, n_classes, dropout=0.0):
+    """A network with statistics that its optimiser does not know."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Flatten(name="flatten"),
+            layers.Dense(12, activation="relu", name="dense_1"),
+            layers.BatchNormalization(name="norm_1"),
+            layers.Dropout(0.5, name="dropout_1"),
+            layers.Dense(n_classes, activation="softmax", dtype="float32", name="output"),
+        ]
+    )
+
+
+def stop_after(epoch, recipe, folder):
+    """Train until there is a checkpoint of an epoch, and no further."""
+    save = checkpoints.save
+
+    def save_and_stop(where, checkpoint):
+        save(where, checkpoint)
+        if checkpoint.epoch == epoch:
+            raise StoppedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "save", save_and_stop)
+        with pytest.raises(StoppedError):
+            zoo.train(recipe, 0, folder)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (1, 2, 3)], ids=str)
+def test_training_that_was_stopped_gives_the_same_network_bit_for_bit(
+    stops, precision, cache, monkeypatch
+):
+    monkeypatch.setitem(zoo._BUILDERS, "mlp", normalised_mlp)
+    recipe = small(precision=precision)
+    whole = dict(np.load(zoo.train(recipe, 0, cache / "whole")))
+    for epoch in stops:
+        stop_after(epoch, recipe, cache)
+    resumed = dict(np.load(zoo.train(recipe, 0, cache / "resumed")))
+    assert set(whole) == set(resumed)
+    for key, weights in whole.items():
+        np.testing.assert_array_equal(resumed[key], weights)
+
+
+def train_until_killed(cache):
+    """Train in a process of its own, which says after each epoch how far it is."""
+    os.environ["MODULARITY_CACHE"] = str(cache)
+    zoo.datasets.load = twelve_images
+    zoo.train(small(epochs=2000, pruning_epochs=0), 0, cache / "killed")
+
+
+def test_training_goes_on_after_sigkill_from_the_last_whole_epoch(cache, tmp_path):
+    process = multiprocessing.get_context("spawn").Process(
+        target=train_until_killed, args=(tmp_path / "cache",)
+    )
+    process.start()
+    while len(list((tmp_path / "cache").glob("checkpoints/*/epoch-*.npz"))) < 2:
+        time.sleep(0.01)
+        assert process.is_alive()
+    process.kill()
+    process.join()
+    recipe = small(epochs=2000, pruning_epochs=0)
+    reached = checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).epoch
+    assert 2 <= reached < 2000
+    assert not list((tmp_path / "cache").rglob("*.json"))
+    until = reached + 3
+    states = []
+    for _ in range(2):
+        stop_after(until, recipe, cache)
+        states.append(checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).model)
+        checkpoints.remove(zoo._checkpoint_folder(recipe, 0))
+    for key, value in states[0].items():
+        np.testing.assert_array_equal(states[1][key], value)
+
+
+def test_checkpoints_are_removed_when_the_network_is_stored(cache):
+    zoo.train(small(), 0, cache)
+    assert not list((settings.cache_folder() / "checkpoints").iterdir())
+
+
+def test_another_recipe_of_the_name_does_not_go_on_from_its_checkpoint(cache):
+    stop_after(1, small(), cache)
+    assert checkpoints.newest(zoo._checkpoint_folder(small(), 0)).epoch == 1
+    assert checkpoints.newest(zoo._checkpoint_folder(small(l2=1e-4), 0)) is None
+
+
+def test_each_epoch_is_logged_with_the_time_that_is_left(cache, caplog):
+    with caplog.at_level("INFO", logger="helpers"):
+        zoo.train(small(), 0, cache)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 4
+    for epoch, line in enumerate(said, 1):
+        assert re.fullmatch(
+            rf"mnist-mlp-dropout-0: epoch {epoch} of 4, loss [\d.]+, \d+ s in all, 0 min left", line
+        )
+
+
+def test_a_network_is_also_kept_after_its_early_epochs(cache, monkeypatch):
+    recipe = small()
+    monkeypatch.setattr(zoo, "recipe", lambda name: recipe)
+    monkeypatch.setitem(zoo.EARLY_EPOCHS, (recipe.name, 0), (1, 3))
+    early = zoo.trained(recipe.name, epoch=1)
+    last = zoo.trained(recipe.name)
+    assert (early.manifest["epochs"], last.manifest["epochs"]) == (1, 4)
+    assert (early.model.get_weights()[0] != last.model.get_weights()[0]).any()
+    with pytest.raises(ValueError, match=r"epoch: 2 was given; .* None \(the last one\), 1, 3"):
+        zoo.trained(recipe.name, epoch=2)
+
+
+def test_a_network_below_its_floor_is_not_used(cache, trainings, monkeypatch):
+    monkeypatch.setitem(zoo._FLOORS, "mnist-cnn", 1.0)
+    with pytest.raises(
+        ValueError, match=r"mnist-cnn-0.npz has a test accuracy of 0\.\d+, below 1.0"
+    ):
+        zoo.trained("mnist-cnn")
+
+
+def test_variances_of_batch_normalisation_survive_rounding():
+    variances = np.geomspace(1e-12, 6e4, 1000, dtype=np.float32)
+    rounded = zoo._rounded("variance", variances).astype(np.float32)
+    exact, ours = (1 / np.sqrt(each + 1e-3) for each in (variances, rounded))
+    np.testing.assert_allclose(ours, exact, rtol=1e-3)
+
+
+def test_weights_too_large_for_half_precision_are_refused():
+    with pytest.raises(ValueError, match=r"dense/kernel: 70000\.0 cannot be stored as float16"):
+        zoo._rounded("dense/kernel", np.array([1, -7e4], np.float32))
+
+
+def test_the_zoo_in_git_takes_up_at_most_95_megabytes():
+    folder = settings.ROOT / "zoo"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 95e6

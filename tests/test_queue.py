@@ -1,0 +1,153 @@
+"""The queue of networks that train in the background, and what it leaves in git."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+
+import brute_force
+from helpers import lesion_counts, queue, settings, zoo
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("ZOO", "RESULTS"):
+        monkeypatch.setattr(settings, name, tmp_path / name.lower())
+    monkeypatch.setenv("MODULARITY_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def trained_at_once(monkeypatch, accuracy):
+    """Networks that are there as soon as they are asked for."""
+
+    def train_once(name, replicate, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}-{replicate}.npz"
+        path.with_suffix(".json").write_text(
+            json.dumps({"accuracy": {"test": accuracy}, "epochs": 20})
+        )
+        return path
+
+    monkeypatch.setattr(zoo, "train_once", train_once)
+
+
+def test_the_queue_completes_the_papers_five_of_each_kind():
+    in_git = {path.stem for path in (settings.ROOT / "zoo").glob("*.json")}
+    there = in_git | {f"{name}-{replicate}" for name, replicate in queue.NETWORKS}
+    kinds = ["mnist-cnn", "fashion-cnn", "mnist-rgb-cnn", "cifar10-vgg", "cifar10-vgg-dropout"]
+    assert {f"{kind}-{i}" for kind in kinds for i in range(5)} <= there
+    assert "stack-same-fashion-cnn-0" in there
+
+
+def test_the_first_of_all_is_a_vgg_and_those_with_dropout_come_last():
+    names = [name for name, _ in queue.NETWORKS]
+    assert queue.NETWORKS[0] == ("cifar10-vgg", 0)
+    assert names[-4:] == ["cifar10-vgg-dropout"] * 4
+    assert len(set(queue.NETWORKS)) == len(queue.NETWORKS)
+
+
+def test_git_has_all_but_the_other_vggs(folders):
+    cache = settings.cache_folder() / "zoo"
+    homes = {each: queue.home(*each) for each in queue.NETWORKS}
+    assert {each for each, home in homes.items() if home == cache} == {
+        (name, i) for name in ("cifar10-vgg", "cifar10-vgg-dropout") for i in range(1, 5)
+    }
+    assert set(homes.values()) == {cache, settings.ZOO}
+
+
+def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(folders, monkeypatch):
+    trained_at_once(monkeypatch, accuracy=0.9)
+    asked = []
+
+    def measure(name, replicate, plan, epoch=None):
+        asked.append((name, replicate, plan.protocol, plan.n_clusters, epoch))
+        return Path("counts.npz")
+
+    monkeypatch.setattr(lesion_counts, "measure", measure)
+    results = list(queue.work([("cifar10-vgg", 0), ("mnist-cnn", 1), ("cifar10-vgg", 3)]))
+    assert asked == [
+        *(
+            ("cifar10-vgg", 0, by, 12, epoch)
+            for epoch in (None, 4, 8)
+            for by in ("released", "paper")
+        ),
+        *(("cifar10-vgg", 3, by, 12, None) for by in ("released", "paper")),
+    ]
+    assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
+    assert results[1] == [Path("counts.npz")]
+    assert results[-3] == []
+
+
+def test_a_network_below_its_floor_is_left_out_and_said(folders, monkeypatch, caplog):
+    trained_at_once(monkeypatch, accuracy=0.86)
+    monkeypatch.setattr(lesion_counts, "measure", lambda *_: pytest.fail("it was counted"))
+    assert len(list(queue.work([("cifar10-vgg", 1)]))) == 1
+    assert "cifar10-vgg-1: below 0.87, not used" in caplog.text
+
+
+def test_a_second_copy_leaves_and_says_why(folders, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["queue", "mnist-cnn"])
+    monkeypatch.setattr(queue, "work", lambda networks: pytest.fail("it trained"))
+    with (
+        filelock.FileLock(settings.cache_folder() / "queue.lock"),
+        pytest.raises(SystemExit, match="another copy of this command is at work"),
+    ):
+        queue.main()
+
+
+def test_commits_hold_what_is_new_and_nothing_else_that_is_staged(tmp_path, monkeypatch):
+    def git(*arguments):
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True, text=True
+        )
+        return done.stdout.split()
+
+    git("init", "-q")
+    for key, value in (("user.name", "n"), ("user.email", "e@x")):
+        git("config", key, value)
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    for name in ("new.npz", "staged.py", "other.py"):
+        (tmp_path / name).write_text(name)
+    git("add", "staged.py")
+    for _ in range(2):
+        queue.commit([tmp_path / "new.npz"])
+    assert git("show", "--name-only", "--format=", "HEAD") == ["new.npz"]
+    assert git("rev-list", "--count", "HEAD") == ["1"]
+    assert git("diff", "--cached", "--name-only") == ["staged.py"]
+
+
+def test_counts_are_those_of_lesions_and_are_made_once(folders, monkeypatch):
+    monkeypatch.setattr(settings, "ZOO", settings.ROOT / "zoo")
+    plan = lesion_counts.Plan("paper", 4, n_images=100, n_random=2, n_permutations=3, seed=5)
+    path = lesion_counts.measure("digits-cnn", 0, plan)
+    assert path == settings.RESULTS / "lesions" / "digits-cnn-0-paper-k4.npz"
+    read = lesion_counts.read(path)
+    network = zoo.trained("digits-cnn")
+    x, y = network.dataset.x_test[read.images], network.dataset.y_test[read.images]
+    assert np.bincount(y).tolist() == read.profiles.class_sizes.tolist() == [10] * 10
+
+    partition = read.profiles.partition
+    rng = np.random.default_rng([5, 1])
+    permuted = [partition.permuted(rng).subclusters() for _ in range(3)]
+    lesions = [{}, *({each.layer: each.units} for each in read.profiles.subclusters)]
+    lesions += [{each.layer: each.units} for subclusters in permuted for each in subclusters]
+    right = brute_force.correct(network.model, x, y, lesions)
+    counts = np.array([np.bincount(y[row], minlength=10) for row in right])
+    k = len(read.profiles.subclusters)
+    np.testing.assert_array_equal(read.profiles.intact, counts[0])
+    np.testing.assert_array_equal(read.profiles.true, counts[1 : 1 + k])
+    np.testing.assert_array_equal(read.permuted, counts[1 + k :].reshape(3, k, 10))
+    assert read.origin["sha256"] == network.manifest["sha256"]
+    assert read.origin["plan"]["n_random"] == 2
+
+    monkeypatch.setattr(zoo, "trained", lambda *_: pytest.fail("it was counted again"))
+    assert lesion_counts.measure("digits-cnn", 0, plan) == path
+
+
+def test_counts_that_are_not_there_say_how_to_make_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"not counted yet; python -m helpers.queue"):
+        lesion_counts.read(tmp_path / "none.npz")
