@@ -28,21 +28,28 @@ $(STAMP): pyproject.toml requirements.txt
 
 .PHONY: reproduce
 reproduce: $(STAMP) ## Execute the book's notebooks and render it (SCALE=paper writes book/).
-	$(PYTHON) -m helpers.pages execute $(SCALE)
-	$(PYTHON) -m helpers.pages render $(SCALE)
+	$(PYTHON) -m helpers.book.pages execute $(SCALE) $(if $(KEEP_STALE),--keep-stale)
+	$(PYTHON) -m helpers.book.pages render $(SCALE)
 
 .PHONY: book
 book: $(STAMP) ## Render the pages in book/ as they are, without executing anything.
-	$(PYTHON) -m helpers.pages render paper
+	$(PYTHON) -m helpers.book.pages render paper
+
+.PHONY: check
+check: $(STAMP) ## Check style, types and what needs a minute; before each commit.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest -q -m "not (slow or process or browser or notebook or data or lucid)"
 
 .PHONY: test
-test: $(STAMP) ## Check style, types, functions, notebooks, and that the book builds.
+test: $(STAMP) ## Check everything: also notebooks, processes, browser, and that the book builds.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest
 	$(NBVAL)
-	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)
+	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)/05-lesion-tests.ipynb
 
 .PHONY: notebooks
 notebooks: $(STAMP) ## Execute the notebooks in place, after a change, to commit their outputs.
@@ -55,6 +62,6 @@ lab: $(STAMP) ## Open JupyterLab on the notebooks.
 
 .PHONY: lock
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv).
-	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest \
+	uv pip compile pyproject.toml --extra book --extra dev --universal --fork-strategy fewest \
 	    --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	    --output-file requirements.txt

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from helpers import construction, zoo
-from helpers import lucid_bridge as bridge
+from helpers.construction import lucid_bridge as bridge
 
 LAYERS = {"mnist-rgb-mlp": ["dense_2"], "mnist-rgb-cnn": ["conv_1", "conv_2", "conv_3"]}
 TARGETS = {"mnist-rgb-mlp": 20, "mnist-rgb-cnn": 3}

@@ -1,7 +1,7 @@
 """All double lesions against pair by pair, in one run: ``python benchmarks/double_lesions.py``.
 
 For an MLP at the paper's scale: seconds for all ordered pairs of sub-clusters, each with 50
-random twins of its first, by `helpers.dependencies.double_lesions`; and seconds for some of these
+random twins of its first, by `helpers.lesions.double_lesions`; and seconds for some of these
 pairs, drawn at random, by `helpers.lesions.correct_counts` of both sub-clusters at once, pair by
 pair, multiplied up to all pairs. Both must count the same correct predictions.
 """
@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from helpers import dependencies, graphs, lesions, partitions, zoo
+from helpers import graphs, lesions, partitions, zoo
 
 
 def pair_by_pair(
@@ -41,7 +41,7 @@ def compare(name: str, n_clusters: int, n_random: int, n_sampled: int) -> None:
     lesions.correct_counts(network.model, x, y, [{}])
 
     start = time.perf_counter()
-    found = dependencies.double_lesions(network.model, x, y, partition, n_random)
+    found = lesions.double_lesions(network.model, x, y, partition, n_random)
     ours = time.perf_counter() - start
     k = len(found.subclusters)
     n_pairs = k * (k - 1)

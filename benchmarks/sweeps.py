@@ -1,10 +1,10 @@
 """Sweeps with two workers against one, in one run: ``python benchmarks/sweeps.py``.
 
 Four runs of a notebook that multiplies matrices on a single core, for about ten seconds as
-calibrated at the start: seconds with one worker and with two, by `helpers.runs.sweep_here` into an
+calibrated at the start: seconds with one worker and with two, by `book.sweeps.sweep_here` into an
 empty store each time, and the parallel efficiency, T(1) / (2 T(2)). Each run has one core, and a
 Python and a kernel of its own, whose starts are timed too. Then the seconds that
-``python -m helpers.runs`` takes to find that there is nothing to do, on a sweep of 100 points
+``modularity sweep`` takes to find that there is nothing to do, on a sweep of 100 points
 whose finished runs are fakes: folders laid out as the store's own, without an executed notebook.
 """
 
@@ -23,7 +23,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 from threadpoolctl import threadpool_limits
 
-from helpers import runs, settings
+from helpers import settings
+from helpers.book import points, store, sweeps
 
 SIZE = 500
 """Rows of the matrices: few enough to fit into a core's cache."""
@@ -65,13 +66,13 @@ def write_notebook(folder: Path) -> Path:
 
 def compare(notebook: Path, n_products: int, n_runs: int) -> None:
     chosen = [
-        runs.point(notebook, {"n_products": n_products, "replicate": i}) for i in range(n_runs)
+        points.point(notebook, {"n_products": n_products, "replicate": i}) for i in range(n_runs)
     ]
     spent = {}
     for n_workers in (1, 2):
-        store = runs.Store(notebook.parent / f"{n_workers}-workers")
+        kept = store.Store(notebook.parent / f"{n_workers}-workers")
         start = time.perf_counter()
-        report = runs.sweep_here(chosen, store, n_workers, cores=1)
+        report = sweeps.sweep_here(chosen, kept, n_workers, cores=1)
         spent[n_workers] = time.perf_counter() - start
         assert report.executed == n_runs, report.errors
     print(f"\n{n_runs} runs of one core each")
@@ -82,17 +83,17 @@ def compare(notebook: Path, n_products: int, n_runs: int) -> None:
 
 def time_finished(notebook: Path, n_runs: int, n_repeats: int = 3) -> None:
     """Time a sweep that is done, its runs faked as the store lays them out."""
-    store = runs.Store(notebook.parent / "finished")
+    kept = store.Store(notebook.parent / "finished")
     for i in range(n_runs):
-        run = runs.point(notebook, {"replicate": i})
-        folder = store.folder / run.key
-        (folder / runs.TABLES).mkdir(parents=True)
-        provenance = {name: runs._checksum_of(name) for name in runs._origins(notebook)}
-        (folder / runs.RECORD).write_text(json.dumps({"provenance": provenance, "error": ""}))
+        run = points.point(notebook, {"replicate": i})
+        folder = kept.folder / run.key
+        (folder / store.TABLES).mkdir(parents=True)
+        record = {"provenance": run.provenance, "tables": {}, "error": ""}
+        (folder / store.RECORD).write_text(json.dumps(record))
     sweep = notebook.parent / "finished.yaml"
     grid = {"replicate": list(range(n_runs))}
     sweep.write_text(yaml.safe_dump({"notebook": str(notebook.with_suffix("")), "grid": grid}))
-    command = [sys.executable, "-m", "helpers.runs", sweep, "--store", store.folder]
+    command = [sys.executable, "-m", "helpers", "sweep", sweep, "--store", kept.folder]
     spent = []
     for _ in range(n_repeats):
         start = time.perf_counter()
@@ -103,7 +104,7 @@ def time_finished(notebook: Path, n_runs: int, n_repeats: int = 3) -> None:
     last = done.stdout.splitlines()[-1]
     assert last == f"{n_runs} runs: 0 executed, {n_runs} already done, 0 failed", last
     print(f"\n{n_runs} finished runs, faked")
-    print(f"  python -m helpers.runs  {min(spent):.2f} to {max(spent):.2f} s, {n_repeats} times")
+    print(f"  modularity sweep  {min(spent):.2f} to {max(spent):.2f} s, {n_repeats} times")
 
 
 def main() -> None:

@@ -1,6 +1,24 @@
 """What the notebooks of this book share: from a trained network to p values.
 
-Read the rooms in the order in which data passes through them: ``zoo`` (with ``datasets``,
-``networks`` and ``training``), ``forward``, ``graphs``, ``partitions``, ``lesions``,
-``importance`` and ``coherence``, ``statistics``, ``plots``.
+This is the door; the rooms behind it are drawn in the book's page "How this is built". What is
+named here is loaded when it is first used, so that `import helpers` costs nothing.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers.partitions import Partition
+    from helpers.protocols import PAPER, RELEASED
+
+_ROOMS = {"PAPER": "protocols", "RELEASED": "protocols", "Partition": "partitions"}
+
+__all__ = ["PAPER", "RELEASED", "Partition"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for from its room (PEP 562)."""
+    from importlib import import_module
+
+    if name in _ROOMS:
+        return getattr(import_module(f"helpers.{_ROOMS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 
 from helpers import forward, settings
 from helpers.backend import keras
+from helpers.fingerprints import fingerprint
 from helpers.partitions import ISOLATED, Partition, SubCluster
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +30,7 @@ _ROUNDING = 1e-9
 """A sum of cosines above minus this is not negative: rounding must not flip orthogonal maps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """What sub-clusters and their random twins respond to.
 
@@ -47,6 +48,8 @@ class Pictures:
         Mean length of the maps that each sub-cluster's picture was made of.
     random_strength : ndarray of float, shape (subclusters, n_random)
         The same of its random twins.
+    fingerprint : str
+        Of the maps.
     """
 
     partition: Partition
@@ -55,6 +58,7 @@ class Pictures:
     random: Maps
     true_strength: Floats
     random_strength: Floats
+    fingerprint: str
 
 
 def unit_input_correlations(model: keras.Model, x: npt.NDArray[np.float32], layer: str) -> Maps:
@@ -274,7 +278,13 @@ def pictures(
     together = np.reshape(drawn, (len(subclusters), 1 + n_random, n_inputs))
     strength = np.reshape(strengths, (len(subclusters), 1 + n_random))
     return Pictures(
-        alive, subclusters, together[:, 0], together[:, 1:], strength[:, 0], strength[:, 1:]
+        partition=alive,
+        subclusters=subclusters,
+        true=together[:, 0],
+        random=together[:, 1:],
+        true_strength=strength[:, 0],
+        random_strength=strength[:, 1:],
+        fingerprint=fingerprint(*maps.values()),
     )
 
 

@@ -8,8 +8,10 @@ Any of them can be composed: `halves` and `stack` pair its images, side by side 
 so that a task can be solved in parallel parts; `rgb` repeats a grey image in three channels.
 """
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -379,18 +381,35 @@ def _read(archive: str) -> Mapping[str, npt.NDArray[np.uint8]]:
 
 
 def _read_npz(path: Path) -> Mapping[str, npt.NDArray[np.uint8]]:
-    with np.load(path, allow_pickle=False) as file:
-        missing = [key for key in _KEYS if key not in file]
-        if missing:
-            raise ValueError(f"{path} holds no {', '.join(missing)}; expected {', '.join(_KEYS)}")
-        return {key: file[key] for key in _KEYS}
+    """Read one of Keras's archives, and refuse what is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in _KEYS if key in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(f"{path} is damaged, or no archive of Keras's ({error})") from error
+    if missing := [key for key in _KEYS if key not in arrays]:
+        raise ValueError(f"{path} holds no {', '.join(missing)}; expected {', '.join(_KEYS)}")
+    for split in ("train", "test"):
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        if len(x) != len(y):
+            raise ValueError(f"{path} holds {len(x)} images in x_{split} but {len(y)} classes")
+        if x.dtype != np.uint8:
+            raise ValueError(
+                f"{path} holds images of type {x.dtype}, from {x.min():g} to {x.max():g}; "
+                "expected are bytes, from 0 to 255"
+            )
+    return arrays
 
 
 def _unpacked(path: Path) -> Path:
     """Return `path`, or for an LZMA-packed archive (20 s to read) a plain copy in the cache."""
-    with zipfile.ZipFile(path) as archive:
-        if all(member.compress_type != zipfile.ZIP_LZMA for member in archive.infolist()):
-            return path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            kinds = {member.compress_type for member in archive.infolist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged, or no archive of Keras's ({error})") from error
+    if zipfile.ZIP_LZMA not in kinds:
+        return path
     stat = path.stat()
     copy = settings.cache_folder() / f"{path.stem}-{stat.st_size}-{stat.st_mtime_ns}.npz"
     if not copy.exists():

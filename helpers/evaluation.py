@@ -1,17 +1,17 @@
 """Both proxies that rest on lesions, for one partition: a row of Table 1b, and its audit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from helpers import coherence, graphs, importance, partitions, statistics
+from helpers import graphs, measures, partitions, protocols
 from helpers.backend import keras
+from helpers.lesions import LesionProfiles, class_mean_accuracy, lesion_profiles
 from helpers.partitions import Partition
-from helpers.profiles import LesionProfiles, class_mean_accuracy, lesion_profiles
 from helpers.protocols import PAPER, RELEASED, Protocol
 from helpers.zoo import TrainedNetwork
 
@@ -28,7 +28,7 @@ AUDIT = {
 
 
 def partition_of(
-    model: keras.Model, n_clusters: int, protocol: Protocol = PAPER, seed: int = 0
+    model: keras.Model, n_clusters: int, protocol: Protocol | str = PAPER, seed: int = 0
 ) -> Partition:
     """Cluster the graph of a network's weights as a protocol says.
 
@@ -50,7 +50,8 @@ def partition_of(
     ValueError
         As `graphs.weight_graph` and `partitions.spectral`.
     """
-    graph = graphs.weight_graph(model, protocol.edge_norm, protocol.batch_norm)
+    choices = protocols.protocol(protocol)
+    graph = graphs.weight_graph(model, choices.edge_norm, choices.batch_norm)
     return partitions.spectral(graph, n_clusters, seed)
 
 
@@ -58,7 +59,7 @@ def network_tests(
     network: TrainedNetwork,
     n_clusters: int = 12,
     n_random: int = 20,
-    protocol: Protocol = PAPER,
+    protocol: Protocol | str = PAPER,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Cluster a network of the zoo and test its sub-clusters on all its test images.
@@ -89,11 +90,11 @@ def network_tests(
 
 def lesion_tests(
     model: keras.Model,
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.integer[Any]],
-    partition: Partition,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    partition: Partition | Mapping[str, npt.ArrayLike],
     n_random: int = 20,
-    protocol: Protocol = PAPER,
+    protocol: Protocol | str = PAPER,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Test the sub-clusters of a partition, all together, for importance and class-wise range.
@@ -101,81 +102,50 @@ def lesion_tests(
     Parameters
     ----------
     model, x, y, partition, n_random, seed
-        As for `profiles.lesion_profiles`; the seed is that of the Monte-Carlo tests, too.
+        As for `lesions.lesion_profiles`; the seed is that of the Monte-Carlo tests, too.
     protocol : Protocol
         The choices behind both tests.
 
     Returns
     -------
     pandas.DataFrame
-        As of `as_rows`, for "importance" and "class_range".
+        As of `Comparison.combine`, for "importance" and "class_range".
 
     Raises
     ------
     ValueError
-        As `profiles.lesion_profiles`.
+        As `lesions.lesion_profiles`.
     """
     profiles = lesion_profiles(model, x, y, partition, n_random, seed)
-    return _tests(model, x, y, profiles, protocol, seed)
+    return _tests(profiles, protocols.protocol(protocol), seed)
 
 
-def as_rows(combined: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Return combined p values with a row for each measure and test.
-
-    Parameters
-    ----------
-    combined : dict of str to dict
-        For each measure, the result of `statistics.combine`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per measure and test ("fisher", "chi2", "exchangeable_fisher",
-        "exchangeable_chi2"): measure, test; tested and excluded, numbers of sub-clusters; p, NaN
-        where there was nothing to test or the test is not defined.
-    """
-    rows = [
-        (measure, test, found["tested"], found["excluded"], found[test])
-        for measure, found in combined.items()
-        for test in statistics.TESTS
-    ]
-    return pd.DataFrame(rows, columns=["measure", "test", "tested", "excluded", "p"])
-
-
-def audit(
-    model: keras.Model,
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.integer[Any]],
-    profiles: LesionProfiles,
-    seed: int = 0,
-) -> pd.DataFrame:
+def audit(profiles: LesionProfiles, seed: int = 0) -> pd.DataFrame:
     """Show what single choices of the released code did to its p values.
 
     Parameters
     ----------
-    model, x, y, profiles
-        As for `coherence.class_range`.
+    profiles : LesionProfiles
+        Of `lesions.lesion_profiles`.
     seed : int
         Seed of redrawn twins.
 
     Returns
     -------
     pandas.DataFrame
-        As of `as_rows` for "importance" and "class_range", without the exchangeable tests, for
-        each of `AUDIT`, named in the column choice; and for "range of the profile" and "all four
-        together", where class-wise damages are divided by their Euclidean length in place of
-        their mean, which does not grow with the damage.
+        As of `lesion_tests`, without the exchangeable tests, for each of `AUDIT`, named in the
+        column choice; and for "range of the profile" and "all four together", where class-wise
+        damages are divided by their Euclidean length in place of their mean.
     """
     parts = [
-        _tests(model, x, y, profiles, protocol, seed).assign(choice=name)
-        for name, protocol in AUDIT.items()
+        _tests(profiles, protocol, seed).assign(choice=name) for name, protocol in AUDIT.items()
     ]
     for name, protocol in (
         ("range of the profile", RELEASED),
         ("all four together", AUDIT["these three together"]),
     ):
-        spans = coherence.combined(coherence.profile_range(profiles, protocol), protocol, seed)
-        parts.append(as_rows({"class_range": spans}).assign(choice=name))
+        spans = measures.profile_range(profiles, protocol).combine(seed)
+        parts.append(spans.assign(measure="class_range", choice=name))
     table = pd.concat(parts, ignore_index=True)
     return table[table["test"].isin(["fisher", "chi2"])].reset_index(drop=True)
 
@@ -186,7 +156,7 @@ def range_against_damage(profiles: LesionProfiles) -> float:
     Parameters
     ----------
     profiles : LesionProfiles
-        Of `profiles.lesion_profiles`.
+        Of `lesions.lesion_profiles`.
 
     Returns
     -------
@@ -194,7 +164,7 @@ def range_against_damage(profiles: LesionProfiles) -> float:
         Spearman's rank correlation over the twins whose range is defined, in [-1, 1]; NaN if
         there are fewer than two.
     """
-    ranges = coherence.class_wise_range(profiles.random, profiles.intact, profiles.class_sizes)
+    ranges = measures.class_wise_range(profiles.random, profiles.intact, profiles.class_sizes)
     lost = class_mean_accuracy(profiles.intact - profiles.random, profiles.class_sizes)
     defined = np.isfinite(ranges)
     if defined.sum() < 2:
@@ -202,19 +172,9 @@ def range_against_damage(profiles: LesionProfiles) -> float:
     return float(scipy.stats.spearmanr(ranges[defined], np.abs(lost[defined])).statistic)
 
 
-def _tests(
-    model: keras.Model,
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.integer[Any]],
-    profiles: LesionProfiles,
-    protocol: Protocol,
-    seed: int,
-) -> pd.DataFrame:
-    by_importance = importance.importance(profiles, protocol)
-    by_range = coherence.class_range(model, x, y, profiles, protocol, seed)
-    return as_rows(
-        {
-            "importance": importance.combined(by_importance, protocol, seed),
-            "class_range": coherence.combined(by_range, protocol, seed),
-        }
+def _tests(profiles: LesionProfiles, protocol: Protocol, seed: int) -> pd.DataFrame:
+    compared = (
+        measures.importance(profiles, protocol),
+        measures.class_range(profiles, protocol, seed),
     )
+    return pd.concat([each.combine(seed) for each in compared], ignore_index=True)

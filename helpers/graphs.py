@@ -2,7 +2,7 @@
 
 import builtins
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,7 @@ import scipy.sparse
 
 from helpers.backend import keras
 from helpers.forward import Stage, chain
-
-EdgeNorm = Literal["l1", "max_column_sum"]
-BatchNorm = Literal["outgoing", "none"]
+from helpers.protocols import BatchNorm, EdgeNorm
 
 EDGE_NORMS = ("l1", "max_column_sum")
 BATCH_NORMS = ("outgoing", "none")

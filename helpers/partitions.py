@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ import scipy.sparse
 from sklearn.cluster import SpectralClustering
 from threadpoolctl import threadpool_limits
 
-from helpers.graphs import WeightGraph
+if TYPE_CHECKING:
+    from helpers.graphs import WeightGraph
 
 ISOLATED = -1
 """Label of a unit without any connection, which belongs to no cluster."""
@@ -198,7 +199,25 @@ class Partition:
         return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
 
 
-def spectral(graph: WeightGraph, n_clusters: int, seed: int = 0) -> Partition:
+def as_partition(given: Partition | Mapping[str, npt.ArrayLike]) -> Partition:
+    """Return a partition, made from a mapping of labels if that is what is given.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or as `Partition.from_labels`.
+    """
+    if isinstance(given, Partition):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"partition: {type(given).__name__} was given; accepted are a Partition and a mapping "
+            "of layer names to labels"
+        )
+    return Partition.from_labels(given)
+
+
+def spectral(graph: "WeightGraph", n_clusters: int, seed: int = 0) -> Partition:
     """Partition a graph by normalised spectral clustering (Shi and Malik, 2000; appendix A.1).
 
     Parameters

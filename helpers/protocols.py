@@ -8,9 +8,11 @@ and undefined values treated soundly; `RELEASED` computes what the released code
 from dataclasses import dataclass
 from typing import Literal
 
-from helpers.graphs import BatchNorm, EdgeNorm
 from helpers.partitions import Pool
 from helpers.statistics import Ties
+
+EdgeNorm = Literal["l1", "max_column_sum"]
+BatchNorm = Literal["outgoing", "none"]
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,24 @@ RELEASED = Protocol(
 """The released code behind the published numbers, as its audit found it."""
 
 
-def protocol(name: str) -> Protocol:
+def protocol(given: "str | Protocol") -> Protocol:
     """Return a protocol by its name.
+
+    Parameters
+    ----------
+    given : {"paper", "released"} or Protocol
+        A protocol is returned as it is.
 
     Raises
     ------
     ValueError
-        If the name is neither "paper" nor "released".
+        If there is no protocol of this name.
     """
     known = {each.name: each for each in (PAPER, RELEASED)}
-    if name not in known:
-        raise ValueError(f"name: no protocol {name!r}; accepted are {', '.join(known)}")
-    return known[name]
+    if isinstance(given, Protocol):
+        return given
+    if given not in known:
+        raise ValueError(
+            f"protocol: {given!r} was given; accepted are {', '.join(known)} and Protocol objects"
+        )
+    return known[given]

@@ -5,22 +5,32 @@ from pathlib import Path
 
 import platformdirs
 
-ROOT = Path(__file__).resolve().parent.parent
-ZOO = ROOT / "zoo"
-HELPERS = ROOT / "helpers"
-NOTEBOOKS = ROOT / "notebooks"
-BOOK = ROOT / "book"
-SWEEPS = ROOT / "sweeps"
-RESULTS = ROOT / "results"
-BUILD = ROOT / "_build"
+HELPERS = Path(__file__).resolve().parent
+ROOT = HELPERS.parent
+IS_CHECKOUT = (ROOT / "pyproject.toml").exists()
+"""Whether the book's repository lies around the package, or only the package is installed."""
+
+HOME = ROOT if IS_CHECKOUT else Path.cwd()
+"""Where notebooks, sweeps and what they make lie: never beside an installed package."""
+
+NOTEBOOKS = HOME / "notebooks"
+BOOK = HOME / "book"
+SWEEPS = HOME / "sweeps"
+RESULTS = HOME / "results"
+BUILD = HOME / "_build"
+
+_WITH_US = ROOT if IS_CHECKOUT else HELPERS / "data"  # See pyproject.toml.
+ZOO = _WITH_US / "zoo"
+PUBLISHED = _WITH_US / "results"
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: ``$MODULARITY_CACHE``, or the user's cache."""
+    """Return the folder for what can be made again: ``$MODULARITY_CACHE``, or the user's cache.
+
+    Who writes there makes it: reading networks that are in git needs no cache.
+    """
     chosen = os.environ.get("MODULARITY_CACHE")
-    folder = Path(chosen) if chosen else platformdirs.user_cache_path("modularity")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(chosen) if chosen else platformdirs.user_cache_path("modularity")
 
 
 def data_folder() -> Path | None:
@@ -36,11 +46,22 @@ def runs_folder() -> Path:
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use: ``$MODULARITY_CORES``, or all that it has."""
+    """Return how many cores this process may use: ``$MODULARITY_CORES``, or all that it has.
+
+    Raises
+    ------
+    ValueError
+        If the variable is set to anything but an integer from 1.
+    """
     chosen = os.environ.get("MODULARITY_CORES")
+    if chosen:
+        if not chosen.isdecimal() or int(chosen) < 1:
+            raise ValueError(
+                f"MODULARITY_CORES: {chosen!r} was given; accepted are integers from 1"
+            )
+        return int(chosen)
     has_affinity = hasattr(os, "sched_getaffinity")
-    here = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return int(chosen) if chosen else here
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def n_workers() -> int:

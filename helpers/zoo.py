@@ -2,7 +2,7 @@
 
 A name is put together from parts, see `recipe`: ``digits-mlp``, ``mnist-rgb-mlp``,
 ``halves-same-mnist-mlp-dropout``, ``cifar10-vgg``, ``mnist-cnn-untrained``. A replicate is the seed
-of everything random in its training. `helpers.queue` trains what the book still lacks.
+of everything random in its training. `helpers.book.queue` trains what the book still lacks.
 """
 
 import hashlib
@@ -21,9 +21,10 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from helpers import checkpoints, datasets, files, networks, settings, training
+from helpers import checkpoints, datasets, files, networks, settings, stored, training
 from helpers.backend import keras
 from helpers.datasets import Dataset
+from helpers.fingerprints import fingerprint
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class TrainedNetwork:
     accuracy : float
         Fraction of test images that it classifies correctly, in [0, 1].
     manifest : dict
-        Recipe, replicate, epochs behind it, accuracies, sparsity, versions, training time and
-        checksum.
+        Recipe, replicate, epochs behind it, accuracies, sparsity, fingerprint of the test images,
+        versions, training time and checksum.
     """
 
     model: keras.Model
@@ -246,7 +247,8 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
     ValueError
         If there is no such recipe, if `replicate` is negative, if there is no such epoch, if the
         network is less accurate than the paper says its own are, or if a stored file is damaged
-        or belongs to another recipe; says how to get it back.
+        or belongs to another recipe; says how to get it back. Or if the data set's test images
+        are not those that the network was tested on.
     """
     wanted = _recipe_of(name, replicate)
     early = EARLY_EPOCHS.get((name, replicate), ())
@@ -257,14 +259,14 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
         )
     cache = settings.cache_folder() / "zoo"
     stem = _stem(wanted, replicate, epoch)
-    stored = _find(stem, (settings.ZOO, cache))
-    if stored is None:
+    path = stored.find(stem)
+    if path is None:
         train_once(name, replicate, cache)
-        stored = cache / f"{stem}.npz"
-    network = _load(stored, wanted, replicate)
+        path = cache / f"{stem}.npz"
+    network = _load(path, wanted, replicate)
     if epoch is None and network.accuracy < floor(name):
         raise ValueError(
-            f"{stored} has a test accuracy of {network.accuracy:.4f}, below {floor(name)}: it "
+            f"{path} has a test accuracy of {network.accuracy:.4f}, below {floor(name)}: it "
             "does not stand for the paper's networks and is not used"
         )
     return network
@@ -381,6 +383,7 @@ def _keep(
             "test": _accuracy(network, dataset.x_test, dataset.y_test),
         },
         "sparsity": _sparsity(network),
+        "data": _fingerprint_of(dataset),
         "training_seconds": round(seconds),
         "versions": {
             "python": platform.python_version(),
@@ -434,13 +437,13 @@ def train_once(name: str, replicate: int, folder: Path) -> Path:
     wanted = _recipe_of(name, replicate)
     lock = _cache() / f"{_stem(wanted, replicate)}.lock"
     with filelock.FileLock(lock):
-        stored = _find(_stem(wanted, replicate), (folder,))
-        return stored or train(wanted, replicate, folder)
+        path = stored.find(_stem(wanted, replicate), (folder,))
+        return path or train(wanted, replicate, folder)
 
 
 def _cache() -> Path:
     folder = settings.cache_folder() / "zoo"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -451,42 +454,28 @@ def _checkpoint_folder(wanted: Recipe, replicate: int) -> Path:
 
 
 def _stem(wanted: Recipe, replicate: int, epoch: int | None = None) -> str:
-    stem = f"{wanted.name}-{replicate}"
-    return stem if epoch in (None, wanted.all_epochs) else f"{stem}-epoch-{epoch}"
-
-
-def _find(stem: str, folders: tuple[Path, ...]) -> Path | None:
-    """Return the stored weights. The manifest is written last, so it says that they are whole."""
-    for folder in folders:
-        path = folder / f"{stem}.npz"
-        if path.with_suffix(".json").exists():
-            return path
-    return None
+    is_last = epoch in (None, wanted.all_epochs)
+    return stored.stem(wanted.name, replicate, None if is_last else epoch)
 
 
 def _load(path: Path, wanted: Recipe, replicate: int) -> TrainedNetwork:
-    manifest = _read_manifest(path)
+    manifest = stored.manifest(path)
     if manifest is None or not path.exists() or _checksum(path) != manifest["sha256"]:
         raise ValueError(f"{path} or its manifest is damaged. {_remedy(path)}")
     if manifest["recipe"] != asdict(wanted) or manifest["replicate"] != replicate:
         raise ValueError(f"{path} belongs to another recipe than {wanted}. {_remedy(path)}")
     dataset = datasets.load(wanted.dataset)
+    if manifest["data"] != _fingerprint_of(dataset):
+        raise ValueError(
+            f"{path} was tested on other images than {dataset.name} has now, so that its accuracy "
+            "says nothing about them. Is $MODULARITY_DATA the folder that it was?"
+        )
     model = _build(wanted, dataset)
     with np.load(path, allow_pickle=False) as file:
         _set_weights(model, dict(file))
     return TrainedNetwork(
         model, dataset, wanted, replicate, float(manifest["accuracy"]["test"]), manifest
     )
-
-
-def _read_manifest(path: Path) -> dict[str, Any] | None:
-    """Return the manifest of stored weights, None if it is not whole."""
-    try:
-        manifest = json.loads(path.with_suffix(".json").read_text())
-    except ValueError:
-        return None
-    is_whole = isinstance(manifest, dict) and {"recipe", "replicate", "sha256"} <= set(manifest)
-    return manifest if is_whole else None
 
 
 def _remedy(path: Path) -> str:
@@ -525,6 +514,15 @@ def _build(wanted: Recipe, dataset: Dataset, precision: str = "float32") -> kera
         return _BUILDERS[wanted.architecture](dataset.image_shape, dataset.n_classes, **options)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _fingerprint_of(dataset: Dataset) -> str:
+    """Return a name for test classes and images.
+
+    Halves are blurred, which processors may round differently: of them, for the classes alone.
+    """
+    is_exact = not dataset.name.startswith("halves")
+    return fingerprint(dataset.y_test, *([dataset.x_test] if is_exact else []))
 
 
 def _weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:

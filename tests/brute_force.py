@@ -4,8 +4,8 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from helpers import lucid_bridge as bridge
 from helpers.backend import keras
+from helpers.construction import lucid_bridge as bridge
 
 
 def correct(model, x, y, lesions):

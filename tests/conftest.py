@@ -2,7 +2,8 @@
 
 import pytest
 
-from helpers import pages, settings
+from helpers import settings
+from helpers.book import pages
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ def write_half(path, error):
         raise error
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("variables", [{}, {"TF_ENABLE_ONEDNN_OPTS": "0"}])
 def test_importing_the_backend_prints_nothing_and_leaves_stderr_working(variables):
     code = "import os, sys, helpers.backend; os.write(2, b'one '); print('two', file=sys.stderr)"

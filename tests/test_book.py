@@ -6,7 +6,10 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from helpers import pages, runs, settings
+from helpers import settings
+from helpers.book import pages, points
+
+pytestmark = pytest.mark.notebook
 
 
 def test_every_page_of_the_contents_is_there_and_has_a_title(html):
@@ -79,5 +82,5 @@ def test_pages_at_paper_scale_come_from_the_sweep_file():
         notebook = nbformat.read(settings.BOOK / f"{name}.ipynb", as_version=4)
         given = notebook.metadata.papermill.parameters
         source = settings.NOTEBOOKS / f"{name}.ipynb"
-        assert runs.point(source, given).parameters == runs.point(source, parameters).parameters
+        assert points.point(source, given).parameters == points.point(source, parameters).parameters
         assert notebook.metadata.papermill.exception is None

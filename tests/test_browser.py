@@ -13,6 +13,9 @@ from playwright.sync_api import sync_playwright
 
 from helpers import settings
 
+pytestmark = pytest.mark.browser
+
+
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PAGES = [
     *re.findall(r"(?:root|file): (\S+)", (settings.ROOT / "_toc.yml").read_text()),

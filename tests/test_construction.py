@@ -4,17 +4,29 @@ import decimal
 import functools
 import logging
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.special
 
 import brute_force
-from helpers import construction, forward, networks
-from helpers import lucid_bridge as bridge
+from helpers import forward, networks
 from helpers.backend import keras
-from helpers.construction import Construction, construct, constructions
+from helpers.construction import (
+    Construction,
+    construct,
+    constructions,
+    entropy,
+    lucid_graph,
+    optimisation,
+    subclusters,
+)
+from helpers.construction import lucid_bridge as bridge
 from helpers.partitions import Partition
+
+pytestmark = pytest.mark.lucid
+
 
 L = keras.layers
 tf, tf1 = bridge.tf, bridge.tf1
@@ -138,9 +150,9 @@ def test_by_default_memory_decides_how_many_images_share_a_graph(monkeypatch):
 
     assert largest() == 3
     assert largest(chunk_size=7) == 3
-    monkeypatch.setattr(construction, "_CHUNK_BYTES", 2 * 4 * 64)
+    monkeypatch.setattr(optimisation, "_CHUNK_BYTES", 2 * 4 * 64)
     assert largest() == 2
-    monkeypatch.setattr(construction, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(optimisation, "_CHUNK_BYTES", 1)
     assert largest() == 1
 
 
@@ -225,7 +237,7 @@ def test_by_default_images_are_jittered_and_scaled():
         construct(mlp(), "dense_1", [[0]], n_steps=5, **options).images
         for options in (
             {},
-            {"transforms": construction.small_transforms()},
+            {"transforms": lucid_graph.small_transforms()},
             {"transforms": []},
         )
     )
@@ -388,7 +400,7 @@ def test_small_transforms_jitter_and_scale_about_the_images_size():
     def sizes(**options):
         with tf1.Graph().as_default(), tf1.Session() as session:
             tf1.set_random_seed(0)
-            transformed = transform.compose(construction.small_transforms(**options))
+            transformed = transform.compose(lucid_graph.small_transforms(**options))
             shape = tf1.shape(transformed(tf1.zeros((2, 20, 20, 3))))
             return {tuple(session.run(shape)) for _ in range(200)}
 
@@ -402,7 +414,7 @@ def test_shifts_of_small_transforms_differ_by_the_jitter_at_most():
     image = np.zeros((1, 12, 12, 1), np.float32)
     image[0, 6, 6] = 1
     with tf1.Graph().as_default(), tf1.Session() as session:
-        transforms = construction.small_transforms(jitter=2, scale=1)
+        transforms = lucid_graph.small_transforms(jitter=2, scale=1)
         shifted = transform.compose([*transforms, transform.crop_or_pad_to(12, 12)])(image)
         found = [np.argwhere(session.run(shifted)[0, ..., 0] == 1) for _ in range(60)]
     assert np.unique(np.concatenate(found), axis=0).tolist() == [
@@ -411,7 +423,7 @@ def test_shifts_of_small_transforms_differ_by_the_jitter_at_most():
 
 
 def test_imagenet_transforms_are_lucids_default_with_our_rotation():
-    transforms, defaults = construction.imagenet_transforms(), transform.standard_transforms
+    transforms, defaults = lucid_graph.imagenet_transforms(), transform.standard_transforms
     assert len(transforms) == 5
     assert [ours is theirs for ours, theirs in zip(transforms, defaults, strict=True)] == [
         *(True, True, True, False, True),
@@ -428,7 +440,7 @@ def test_imagenet_transforms_are_lucids_default_with_our_rotation():
 
 def test_images_can_be_made_with_the_transforms_of_imagenet():
     model = mlp((8, 8, 3))
-    options = {"transforms": construction.imagenet_transforms()}
+    options = {"transforms": lucid_graph.imagenet_transforms()}
     made = construct(model, "dense_1", [[0, 1]], n_steps=30, **options)
     assert made.images.shape == (1, 8, 8, 3)
     assert made.scores[0] > mean_activity(model, "dense_1", *initial((8, 8, 3), 1), [0, 1])
@@ -451,7 +463,7 @@ def exact_entropy(logits):
     ],
 )
 def test_entropies_equal_those_of_a_calculation_with_many_digits(logits):
-    (found,) = construction.entropy(np.array([logits], float))
+    (found,) = entropy(np.array([logits], float))
     assert found == pytest.approx(exact_entropy(logits), rel=1e-12, abs=0)
     assert found > 0
 
@@ -459,20 +471,20 @@ def test_entropies_equal_those_of_a_calculation_with_many_digits(logits):
 def test_the_surer_the_output_the_smaller_the_entropy_down_to_underflow():
     margins = np.arange(0.0, 740)
     logits = np.stack([np.zeros(740), margins, np.full(740, -5)], axis=1)
-    entropies = construction.entropy(logits)
+    entropies = entropy(logits)
     assert entropies[0] == pytest.approx(
         scipy.special.entr([1, 1, np.exp(-5)] / (2 + np.exp(-5))).sum()
     )
     assert (np.diff(entropies) < 0).all()
     assert entropies[-1] > 0
-    np.testing.assert_array_equal(construction.entropy(np.array([[0, 800.0, -5]])), [0])
+    np.testing.assert_array_equal(entropy(np.array([[0, 800.0, -5]])), [0])
 
 
 def test_entropies_do_not_depend_on_the_order_of_the_classes_or_on_their_common_offset():
     logits = np.random.default_rng(0).normal(scale=20, size=(50, 10))
-    expected = construction.entropy(logits)
-    np.testing.assert_allclose(construction.entropy(logits[:, ::-1]), expected, rtol=1e-12)
-    np.testing.assert_allclose(construction.entropy(logits + 64), expected, rtol=1e-9)
+    expected = entropy(logits)
+    np.testing.assert_allclose(entropy(logits[:, ::-1]), expected, rtol=1e-12)
+    np.testing.assert_allclose(entropy(logits + 64), expected, rtol=1e-9)
     assert (expected <= np.log(10)).all()
 
 
@@ -574,6 +586,10 @@ LABELS = {
 PARTITION = Partition.from_labels(LABELS)
 
 
+NETWORK = SimpleNamespace(get_weights=lambda: [np.zeros(3)])
+"""All that is asked of a network for which images are only pretended to be made."""
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What `construct` was asked for, in turn; it answers with numbers that tell which is which."""
@@ -589,12 +605,12 @@ def asked(monkeypatch):
         )
         return Construction(layer, images.astype(np.float32), numbers, -numbers, activations)
 
-    monkeypatch.setattr(construction, "construct", fake)
+    monkeypatch.setattr(subclusters, "construct", fake)
     return calls
 
 
 def test_all_sub_clusters_of_a_layer_are_made_at_once_each_before_its_twins(asked):
-    found = constructions(None, PARTITION, n_random=2)
+    found = constructions(NETWORK, PARTITION, n_random=2)
     chosen = [(each.layer, each.cluster) for each in found.subclusters]
     assert chosen == [("first", 0), ("first", 1), ("third", 0), ("third", 3)]
     assert [call["layer"] for call in asked] == ["first", "third"]
@@ -605,43 +621,45 @@ def test_all_sub_clusters_of_a_layer_are_made_at_once_each_before_its_twins(aske
     np.testing.assert_array_equal(asked[0]["sets"][3], [4, 5, 6])
     np.testing.assert_array_equal(asked[1]["sets"][3], range(4, 20))
     expected = [[100, 101, 102], [103, 104, 105], [200, 201, 202], [203, 204, 205]]
-    np.testing.assert_array_equal(found.scores, expected)
-    np.testing.assert_array_equal(found.entropies, np.negative(expected))
-    assert found.images.shape == (4, 3, 2, 3, 1)
-    np.testing.assert_array_equal(found.images[..., 0, 0, 0], expected)
-    deviations = [np.arange(size).std() for size in (4, 3, 4, 16)]
-    np.testing.assert_allclose(found.spreads, expected * np.array(deviations)[:, np.newaxis])
+    deviations = np.array([[np.arange(size).std()] for size in (4, 3, 4, 16)])
+    assert found.random.images.shape == (4, 2, 2, 3, 1)
+    for made, chosen in ((found.true, 0), (found.random, slice(1, None))):
+        numbers = np.array(expected)[:, chosen]
+        np.testing.assert_array_equal(made.scores, numbers)
+        np.testing.assert_array_equal(made.entropies, -numbers)
+        np.testing.assert_array_equal(made.images[..., 0, 0, 0], numbers)
+        np.testing.assert_allclose(made.spreads, (expected * deviations)[:, chosen])
     assert found.partition is PARTITION
 
 
 def test_by_default_there_are_nine_twins_of_live_units(asked):
-    found = constructions(None, PARTITION)
-    assert found.scores.shape == (4, 10)
+    found = constructions(NETWORK, PARTITION)
+    assert found.random.scores.shape == (4, 9)
     twins = np.concatenate([*asked[0]["sets"][1:10], *asked[0]["sets"][11:]])
     assert set(twins) == set(range(9))
 
 
 def test_twins_may_be_drawn_from_all_units(asked):
-    constructions(None, PARTITION, n_random=30, pool="all")
+    constructions(NETWORK, PARTITION, n_random=30, pool="all")
     twins = np.concatenate([*asked[0]["sets"][1:31], *asked[0]["sets"][32:]])
     assert set(twins) == set(range(10))
 
 
 def test_the_size_rule_can_be_changed(asked):
-    found = constructions(None, PARTITION, 1, min_size=1, max_fraction=0.3)
+    found = constructions(NETWORK, PARTITION, 1, min_size=1, max_fraction=0.3)
     chosen = [(each.layer, each.cluster) for each in found.subclusters]
     assert chosen == [("first", 1), ("first", 2), ("second", 1), ("third", 0)]
 
 
 def test_seed_and_options_are_passed_on(asked):
-    constructions(None, PARTITION, n_random=1, seed=7, n_steps=3, fourier=True)
+    constructions(NETWORK, PARTITION, n_random=1, seed=7, n_steps=3, fourier=True)
     for call in asked:
         assert (call["seed"], call["n_steps"], call["fourier"]) == (7, 3, True)
 
 
 def test_the_seed_decides_the_twins(asked):
     for seed in (0, 0, 1):
-        constructions(None, PARTITION, seed=seed)
+        constructions(NETWORK, PARTITION, seed=seed)
     sets = [np.concatenate(call["sets"]) for call in asked[::2]]
     np.testing.assert_array_equal(sets[0], sets[1])
     assert (sets[0] != sets[2]).any()
@@ -650,14 +668,14 @@ def test_the_seed_decides_the_twins(asked):
 @pytest.mark.parametrize("n_random", [0, -1])
 def test_numbers_of_twins_below_one_are_refused(n_random, asked):
     with pytest.raises(ValueError, match=f"n_random: {n_random} was given; accepted are integers"):
-        constructions(None, PARTITION, n_random)
+        constructions(NETWORK, PARTITION, n_random)
 
 
 def test_a_network_without_any_sub_cluster_within_the_size_rule_is_refused(asked):
     partition = Partition.from_labels(dict.fromkeys("ab", LABELS["second"]))
     message = "partition: no sub-cluster has at least 3 units and at most 80% of its layer"
     with pytest.raises(ValueError, match=message):
-        constructions(None, partition)
+        constructions(NETWORK, partition)
     assert not asked
 
 
@@ -666,13 +684,13 @@ def test_sub_clusters_of_a_network_and_their_twins_are_what_their_layers_make_of
     labels = {"dense_1": [0] * 5 + [1], "dense_2": [0, 1, 0, 1, 0, 1]}
     found = constructions(model, Partition.from_labels(labels), n_random=2, seed=3, n_steps=5)
     assert [each.layer for each in found.subclusters] == ["dense_2", "dense_2"]
-    assert found.images.shape == (2, 3, 8, 8, 1)
+    assert found.random.images.shape == (2, 2, 8, 8, 1)
     own = construct(model, "dense_2", [[0, 2, 4], [0], [0], [1, 3, 5]], seed=3, n_steps=5)
-    np.testing.assert_allclose(found.images[:, 0], own.images[[0, 3]], atol=1e-4)
-    np.testing.assert_allclose(found.scores[:, 0], own.scores[[0, 3]], atol=1e-4)
-    np.testing.assert_allclose(found.entropies[:, 0], own.entropies[[0, 3]], atol=1e-4)
+    np.testing.assert_allclose(found.true.images, own.images[[0, 3]], atol=1e-4)
+    np.testing.assert_allclose(found.true.scores, own.scores[[0, 3]], atol=1e-4)
+    np.testing.assert_allclose(found.true.entropies, own.entropies[[0, 3]], atol=1e-4)
     spreads = [own.activations[i].std() for i in (0, 3)]
-    np.testing.assert_allclose(found.spreads[:, 0], spreads, atol=1e-4)
+    np.testing.assert_allclose(found.true.spreads, spreads, atol=1e-4)
 
 
 def test_a_partition_of_another_network_is_refused():

@@ -140,6 +140,46 @@ def test_archives_without_all_keys_are_refused(write, folder):
         datasets.load("mnist")
 
 
+@pytest.mark.parametrize("write", [np.savez_compressed, np.savez])
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_archives_that_were_cut_off_are_refused_by_name(write, share, folder):
+    path = folder / "mnist.npz"
+    write(path, **some_arrays())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=f"{path} is damaged, or no archive of Keras's"):
+        datasets.load("mnist")
+
+
+def test_an_archive_with_a_changed_byte_is_refused(folder):
+    path = folder / "mnist.npz"
+    np.savez(path, **some_arrays())
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 3] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match=f"{path} is damaged"):
+        datasets.load("mnist")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_and_classes_of_different_numbers_are_refused(split, folder):
+    arrays = some_arrays()
+    arrays[f"y_{split}"] = arrays[f"y_{split}"][:-1]
+    np.savez(folder / "mnist.npz", **arrays)
+    message = rf"mnist\.npz holds \d+ images in x_{split} but \d+ classes"
+    with pytest.raises(ValueError, match=message):
+        datasets.load("mnist")
+
+
+def test_images_that_are_scaled_already_are_refused(folder):
+    arrays = some_arrays()
+    arrays["x_train"] = (arrays["x_train"] / 255).astype(np.float32)
+    np.savez(folder / "mnist.npz", **arrays)
+    message = r"mnist\.npz holds images of type float32, from 0 to 1; expected are bytes"
+    with pytest.raises(ValueError, match=message):
+        datasets.load("mnist")
+
+
 def test_archives_with_pickles_are_refused(folder):
     np.savez(folder / "mnist.npz", **{**some_arrays(), "x_test": np.array([{}], dtype=object)})
     with pytest.raises(ValueError, match="allow_pickle=False"):
@@ -193,6 +233,7 @@ def test_unknown_names_are_refused(name):
     assert not datasets.is_known(name)
 
 
+@pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "archive", "train", "test"),
     [

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from summaries import summary
 
-from helpers import coherence, evaluation, graphs, importance, partitions, zoo
+from helpers import evaluation, graphs, measures, partitions, zoo
+from helpers.lesions import LesionProfiles, lesion_profiles
 from helpers.partitions import Partition
-from helpers.profiles import LesionProfiles, lesion_profiles
 from helpers.protocols import PAPER, RELEASED
 
 
@@ -37,10 +38,8 @@ def test_a_row_is_what_both_proxies_say_one_by_one(network, protocol):
     table = evaluation.lesion_tests(model, x, y, partition, 5, protocol, seed=3)
     profiles = lesion_profiles(model, x, y, partition, 5, seed=3)
     by_hand = {
-        "importance": importance.combined(importance.importance(profiles, protocol), protocol, 3),
-        "class_range": coherence.combined(
-            coherence.class_range(model, x, y, profiles, protocol, 3), protocol, 3
-        ),
+        "importance": summary(measures.importance(profiles, protocol), 3),
+        "class_range": summary(measures.class_range(profiles, protocol, 3), 3),
     }
     assert len(table) == 8
     for row in table.itertuples():
@@ -67,8 +66,35 @@ def test_a_network_is_clustered_by_the_graph_of_the_protocol(protocol, monkeypat
         evaluation.graphs, "weight_graph", lambda *given: asked.append(given) or "graph"
     )
     monkeypatch.setattr(evaluation.partitions, "spectral", lambda *given: given)
-    assert evaluation.partition_of("model", 7, protocol, 5) == ("graph", 7, 5)
-    assert asked == [("model", protocol.edge_norm, protocol.batch_norm)]
+    for given in (protocol, protocol.name):
+        assert evaluation.partition_of("model", 7, given, 5) == ("graph", 7, 5)
+    assert asked == [("model", protocol.edge_norm, protocol.batch_norm)] * 2
+
+
+def test_a_mapping_of_labels_is_a_partition_and_the_name_of_a_protocol_a_protocol(network):
+    model, x, y, partition = network
+    expected = evaluation.lesion_tests(model, x, y, partition, 5, RELEASED)
+    found = evaluation.lesion_tests(model, x, y, dict(partition.labels), 5, "released")
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": "theirs"}, "protocol: 'theirs' was given; accepted are paper, released and"),
+        (
+            {"partition": [0, 1]},
+            "partition: list was given; accepted are a Partition and a",
+        ),
+        ({"seed": None}, "seed: None was given; accepted are integers from 0"),
+        ({"n_random": 0}, "n_random: 0 was given; accepted are integers from 1"),
+    ],
+)
+def test_other_partitions_protocols_and_seeds_are_refused(change, message, network):
+    model, x, y, partition = network
+    options = {"partition": partition, "protocol": PAPER, "seed": 0, "n_random": 5} | change
+    with pytest.raises(ValueError, match=message):
+        evaluation.lesion_tests(model, x, y, **options)
 
 
 def test_the_released_protocol_has_no_exchangeable_p_values(network):
@@ -87,7 +113,7 @@ def test_labels_that_do_not_fit_the_network_are_refused(network):
 def test_the_audit_switches_one_choice_at_a_time(network):
     model, x, y, partition = network
     profiles = lesion_profiles(model, x, y, partition, 5)
-    table = evaluation.audit(model, x, y, profiles).set_index(["choice", "measure", "test"])["p"]
+    table = evaluation.audit(profiles).set_index(["choice", "measure", "test"])["p"]
     released = evaluation.lesion_tests(model, x, y, partition, 5, RELEASED)
     for row in released[released["test"].isin(["fisher", "chi2"])].itertuples():
         assert table["as released", row.measure, row.test] == row.p
@@ -102,7 +128,7 @@ def test_the_audit_excludes_complete_sub_clusters_when_it_says_so(network):
     model, x, y, _ = network
     partition = Partition.from_labels({"first": np.zeros(12, int), "second": np.arange(12) // 6})
     profiles = lesion_profiles(model, x, y, partition, 5)
-    table = evaluation.audit(model, x, y, profiles).drop_duplicates(["choice", "measure"])
+    table = evaluation.audit(profiles).drop_duplicates(["choice", "measure"])
     excluded = table.set_index(["choice", "measure"])["excluded"]
     assert excluded["as released", "importance"] == 0
     assert excluded["complete sub-clusters excluded", "importance"] == 1
@@ -113,22 +139,23 @@ def profiles_of(true, random, sizes=(10, 10)):
     labels = Partition.from_labels({"dense": [0, 1]})
     sizes = np.array(sizes)
     subclusters = tuple(labels.subclusters())
-    return LesionProfiles(labels, subclusters, sizes, sizes, np.array(true), np.array(random))
+    counts = (sizes, sizes, np.array(true), np.array(random))
+    return LesionProfiles(labels, subclusters, *counts, "a network and its images")
 
 
 def test_the_range_of_a_profile_does_not_shrink_with_the_damage():
     # The same shape of damage, five times as much of it: 1 and 0 of 10, 5 and 0 of 10.
     profiles = profiles_of([[9, 10], [5, 10]], [[[5, 10], [0, 0]], [[10, 10], [9, 9]]])
-    table = coherence.profile_range(profiles)
-    assert table["value"].tolist() == [1, 1]
-    np.testing.assert_array_equal(table[["random_1", "random_2"]], [[1, 0], [0, 0]])
-    assert table["p"].tolist() == [2 / 3, 1 / 3]
+    table = measures.profile_range(profiles)
+    assert table.true.tolist() == [1, 1]
+    np.testing.assert_array_equal(table.random, [[1, 0], [0, 0]])
+    assert table.p.tolist() == [2 / 3, 1 / 3]
 
 
 def test_opposite_changes_have_the_largest_range_of_a_profile():
     profiles = profiles_of([[9, 11], [8, 12]], np.zeros((2, 1, 2), int), sizes=(20, 20))
     profiles = dataclasses.replace(profiles, intact=np.array([10, 10]))
-    np.testing.assert_allclose(coherence.profile_range(profiles)["value"], np.sqrt(2))
+    np.testing.assert_allclose(measures.profile_range(profiles).true, np.sqrt(2))
 
 
 def test_class_wise_range_and_damage_go_against_each_other_when_one_class_is_hit():

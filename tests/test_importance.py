@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from summaries import summary
 
-from helpers import importance, statistics
+from helpers import measures
+from helpers.lesions import LesionProfiles
 from helpers.partitions import Partition
-from helpers.profiles import LesionProfiles
 from helpers.protocols import PAPER, RELEASED
 
 COLUMNS = ["layer", "cluster", "size", "share", "complete", "intact", "lesioned"]
@@ -18,7 +19,8 @@ def profiles_of(true, random, sizes=(10, 10), labels=(0, 1)):
     partition = Partition.from_labels({"dense": list(labels)})
     sizes = np.array(sizes)
     subclusters = tuple(partition.subclusters())
-    return LesionProfiles(partition, subclusters, sizes, sizes, np.array(true), np.array(random))
+    counts = (sizes, sizes, np.array(true), np.array(random))
+    return LesionProfiles(partition, subclusters, *counts, "a network and its images")
 
 
 def two_subclusters():
@@ -33,19 +35,19 @@ def two_subclusters():
     ("protocol", "expected"), [(PAPER, [3 / 5, 1 / 5]), (RELEASED, [2 / 5, 1 / 5])]
 )
 def test_p_is_the_rank_of_the_damage_with_ties_as_the_protocol_says(protocol, expected):
-    table = importance.importance(two_subclusters(), protocol)
-    assert table["p"].tolist() == expected
-    assert table["excluded"].tolist() == ["", ""]
+    table = measures.importance(two_subclusters(), protocol)
+    assert table.p.tolist() == expected
+    assert table.excluded.tolist() == ["", ""]
 
 
 def test_the_table_holds_the_description_and_the_compared_accuracies():
     profiles = two_subclusters()
-    table = importance.importance(profiles)
-    twins = ["random_1", "random_2", "random_3", "random_4"]
-    assert table.columns.tolist() == [*COLUMNS, "value", *twins, "excluded", "p"]
+    compared = measures.importance(profiles)
+    table = compared.table()
+    assert table.columns.tolist() == [*COLUMNS, "value", "random_median", "excluded", "p"]
     np.testing.assert_array_equal(table[COLUMNS], profiles.describe())
-    np.testing.assert_array_equal(table["value"], [0.5, 0.05])
-    np.testing.assert_array_equal(table[twins], [[0.45, 0.5, 0.9, 1], [1, 0.7, 0.1, 0.1]])
+    np.testing.assert_array_equal(compared.true, [0.5, 0.05])
+    np.testing.assert_array_equal(compared.random, [[0.45, 0.5, 0.9, 1], [1, 0.7, 0.1, 0.1]])
 
 
 @pytest.mark.parametrize(("protocol", "expected"), [(PAPER, 1 / 4), (RELEASED, 1)])
@@ -54,7 +56,7 @@ def test_damage_to_a_small_class_counts_more_in_the_mean_over_classes(protocol, 
     profiles = profiles_of(
         [[80, 10], [90, 10]], np.full((2, 3, 2), [90, 2]), sizes=(90, 10), labels=(0, 1)
     )
-    assert importance.importance(profiles, protocol)["p"][0] == expected
+    assert measures.importance(profiles, protocol).p[0] == expected
 
 
 def test_class_means_that_are_equal_as_fractions_tie():
@@ -62,48 +64,23 @@ def test_class_means_that_are_equal_as_fractions_tie():
     twins = [[0, 0, 5], [0, 2, 1], [0, 0, 5], [0, 2, 1]]
     profiles = profiles_of([[0, 1, 3]] * 2, [twins] * 2, sizes=(10, 30, 60))
     inclusive = dataclasses.replace(RELEASED, ties="inclusive")
-    assert importance.importance(profiles, inclusive)["p"].tolist() == [1, 1]
-    assert importance.importance(profiles, RELEASED)["p"].tolist() == [1 / 5, 1 / 5]
+    assert measures.importance(profiles, inclusive).p.tolist() == [1, 1]
+    assert measures.importance(profiles, RELEASED).p.tolist() == [1 / 5, 1 / 5]
 
 
 @pytest.mark.parametrize(("protocol", "expected"), [(PAPER, 1), (RELEASED, 1 / 21)])
 def test_a_dead_sub_cluster_is_least_significant_unless_ties_are_strict(protocol, expected):
     dead = profiles_of([[10, 10]] * 2, np.full((2, 20, 2), 10))
-    assert importance.importance(dead, protocol)["p"].tolist() == [expected] * 2
+    assert measures.importance(dead, protocol).p.tolist() == [expected] * 2
 
 
 def test_a_complete_sub_cluster_is_excluded_under_the_paper_only():
     complete = profiles_of([[0, 0]], np.zeros((1, 9, 2), int), labels=(0, 0, -1))
-    paper, released = (importance.importance(complete, each) for each in (PAPER, RELEASED))
-    assert paper["excluded"].tolist() == ["complete"]
-    assert np.isnan(paper["p"][0])
-    assert released["excluded"].tolist() == [""]
-    assert released["p"].tolist() == [1 / 10]
-
-
-def test_combined_p_values_are_those_of_the_statistics():
-    table = importance.importance(two_subclusters())
-    twins = table.filter(like="random_")
-    rng = np.random.default_rng(7)
-    assert importance.combined(table, seed=7) == {
-        "tested": 2,
-        "excluded": 0,
-        "fisher": statistics.fisher([3 / 5, 1 / 5], 4),
-        "chi2": statistics.chi2([3 / 5, 1 / 5], 4),
-        "exchangeable_fisher": statistics.exchangeable(
-            table["value"], twins, "left", "fisher", rng=rng
-        ),
-        "exchangeable_chi2": statistics.exchangeable(
-            table["value"], twins, "left", "chi2", rng=rng
-        ),
-    }
-
-
-def test_the_exchangeable_test_is_not_defined_under_strict_ties():
-    row = importance.combined(importance.importance(two_subclusters(), RELEASED), RELEASED)
-    assert row["fisher"] == statistics.fisher([2 / 5, 1 / 5], 4)
-    assert row["chi2"] == statistics.chi2([2 / 5, 1 / 5], 4)
-    assert np.isnan([row["exchangeable_fisher"], row["exchangeable_chi2"]]).all()
+    paper, released = (measures.importance(complete, each) for each in (PAPER, RELEASED))
+    assert paper.excluded.tolist() == ["complete"]
+    assert np.isnan(paper.p[0])
+    assert released.excluded.tolist() == [""]
+    assert released.p.tolist() == [1 / 10]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +91,7 @@ def test_the_exchangeable_test_is_not_defined_under_strict_ties():
     ],
 )
 def test_without_a_tested_sub_cluster_nothing_is_combined(profiles, n_excluded):
-    row = importance.combined(importance.importance(profiles))
+    row = summary(measures.importance(profiles))
     assert (row.pop("tested"), row.pop("excluded")) == (0, n_excluded)
     assert len(row) == 4
     assert np.isnan(list(row.values())).all()
@@ -127,7 +104,7 @@ def kind(damage, twins, protocol, size=20, width=100, n_images=300):
     lost = np.array([[damage, *twins]] + n_others * [[0] * (1 + len(twins))])
     left = n_images - lost[:, :, np.newaxis]
     profiles = profiles_of(left[:, 0], left[:, 1:], (n_images,), labels)
-    return importance.taxonomy(profiles, protocol)["kind"][0]
+    return measures.taxonomy(profiles, protocol)["kind"][0]
 
 
 # One percentage point of 300 images is 3.
@@ -192,7 +169,7 @@ def test_small_is_below_5_percent_of_the_layer_or_up_to_12_units_whatever_the_da
 def test_all_live_units_of_a_layer_are_complete_before_they_are_small(n_live, width, protocol):
     labels = np.where(np.arange(width) < n_live, 0, -1)
     profiles = profiles_of([[0, 0]], np.zeros((1, 3, 2), int), labels=labels)
-    assert importance.taxonomy(profiles, protocol)["kind"].tolist() == ["complete"]
+    assert measures.taxonomy(profiles, protocol)["kind"].tolist() == ["complete"]
 
 
 @pytest.mark.parametrize(
@@ -227,8 +204,9 @@ def test_damage_is_what_the_network_loses_of_all_images_under_both_protocols():
         np.array([80, 6]),
         np.array([[70, 6], [80, 0]]),
         np.array([[[80, 0], [75, 6], [70, 7]], [[80, 6], [70, 6], [81, 5]]]),
+        "a network and its images",
     )
-    paper, released = (importance.taxonomy(profiles, each) for each in (PAPER, RELEASED))
+    paper, released = (measures.taxonomy(profiles, each) for each in (PAPER, RELEASED))
     columns = ["damage", "random_mean", "random_std", "p", "kind"]
     assert paper.columns.tolist() == [*COLUMNS, *columns]
     np.testing.assert_array_equal(paper[COLUMNS], profiles.describe())
@@ -247,11 +225,11 @@ def test_damage_is_what_the_network_loses_of_all_images_under_both_protocols():
 def test_ties_of_damages_count_as_the_protocol_says(protocol, p):
     left = np.array([[5, 5], [10, 10]])
     random = np.array([[[6, 4], [0, 0], [9, 9]], [[10, 10]] * 3])
-    assert importance.taxonomy(profiles_of(left, random), protocol)["p"][0] == p
+    assert measures.taxonomy(profiles_of(left, random), protocol)["p"][0] == p
 
 
 def test_a_single_twin_has_no_standard_deviation():
-    table = importance.taxonomy(profiles_of([[5, 5], [9, 9]], [[[6, 6]], [[7, 7]]]))
+    table = measures.taxonomy(profiles_of([[5, 5], [9, 9]], [[[6, 6]], [[7, 7]]]))
     assert table["random_mean"].tolist() == [0.4, 0.3]
     assert table["random_std"].isna().all()
 
@@ -259,13 +237,13 @@ def test_a_single_twin_has_no_standard_deviation():
 @pytest.mark.parametrize("protocol", [PAPER, RELEASED])
 def test_there_are_no_kinds_without_sub_clusters(protocol):
     none = profiles_of(np.zeros((0, 2), int), np.zeros((0, 3, 2), int), labels=(-1, -1))
-    table = importance.taxonomy(none, protocol)
+    table = measures.taxonomy(none, protocol)
     assert table.empty
     assert {"damage", "random_mean", "random_std", "p", "kind"} <= set(table.columns)
 
 
 def test_every_kind_is_known():
-    assert set(importance.KINDS) == {
+    assert set(measures.KINDS) == {
         *("important", "sig-but-not-diff", "diff-but-not-sig", "prunable"),
         *("least-important", "complete", "small", "other"),
     }

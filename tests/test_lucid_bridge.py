@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from helpers import forward, networks, settings
-from helpers import lucid_bridge as bridge
 from helpers.backend import keras
+from helpers.construction import lucid_bridge as bridge
+
+pytestmark = pytest.mark.lucid
+
 
 L = keras.layers
 tf, tf1 = bridge.tf, bridge.tf1

@@ -6,7 +6,11 @@ import re
 import nbformat
 import pytest
 
-from helpers import notebooks, settings, zoo
+from helpers import settings, zoo
+from helpers.book import execution
+
+pytestmark = pytest.mark.notebook
+
 
 SECTIONS = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
 PAGES = sorted(settings.BOOK.glob("*.ipynb"))
@@ -103,15 +107,16 @@ def test_the_networks_of_the_pages_lie_in_the_zoo():
 )
 def test_pictures_can_be_had_of_one_kind_of_network_alone(parameters, tmp_path):
     source = settings.NOTEBOOKS / "03-correlation-visualization.ipynb"
-    notebooks.execute(source, parameters, tmp_path / "out.ipynb")
+    execution.execute(source, parameters, tmp_path / "out.ipynb")
     assert (tmp_path / "out.ipynb").exists()
 
 
-def test_inputs_can_be_constructed_for_an_untrained_network(tmp_path):
+def test_inputs_can_be_constructed_for_an_untrained_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODULARITY_CACHE", str(tmp_path / "cache"))
     source = settings.NOTEBOOKS / "04-input-construction.ipynb"
     few = {"n_random": 2, "n_steps": 5, "n_clusters": 4, "protocol": "released"}
     done = tmp_path / "out.ipynb"
-    notebooks.execute(source, {"network": "digits-rgb-mlp-untrained"} | few, done)
+    execution.execute(source, {"network": "digits-rgb-mlp-untrained"} | few, done)
     shown = "\n".join(str(c.outputs) for c in code_cells(nbformat.read(done, as_version=4)))
     assert "after 0 epochs" in shown
 

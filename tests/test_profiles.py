@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import brute_force
-from helpers import networks, profiles
+from helpers import lesions, networks
 from helpers.backend import keras
+from helpers.lesions import LesionProfiles, class_mean_accuracy, engine, overall_accuracy
+from helpers.lesions.profiles import class_weights
 from helpers.partitions import Partition
-from helpers.profiles import LesionProfiles
 
 LABELS = {
     "dense_1": [0, 1, 1, -1, 0, 1, -1, 0],
@@ -40,14 +41,14 @@ def assert_same(first, second):
 
 
 def test_profiles_equal_those_of_changing_the_weights(monkeypatch):
-    fast = profiles.lesion_profiles(*network(), n_random=3)
-    monkeypatch.setattr(profiles.lesions, "correct_counts", brute_force_counts)
-    assert_same(fast, profiles.lesion_profiles(*network(), n_random=3))
+    fast = lesions.lesion_profiles(*network(), n_random=3)
+    monkeypatch.setattr(engine, "correct_counts", brute_force_counts)
+    assert_same(fast, lesions.lesion_profiles(*network(), n_random=3))
 
 
 def test_the_true_lesions_are_those_of_the_sub_clusters():
     model, x, y, partition = network()
-    measured = profiles.lesion_profiles(model, x, y, partition, n_random=2)
+    measured = lesions.lesion_profiles(model, x, y, partition, n_random=2)
     found = [(each.layer, each.cluster) for each in measured.subclusters]
     assert found == [
         *[("dense_1", 0), ("dense_1", 1), ("dense_2", 2)],
@@ -66,8 +67,8 @@ def test_twins_are_live_units_of_the_same_layer_and_number(monkeypatch):
         lesioned.extend(lesions)
         return np.zeros((len(lesions), 4), int)
 
-    monkeypatch.setattr(profiles.lesions, "correct_counts", spy)
-    measured = profiles.lesion_profiles(*network(), n_random=5)
+    monkeypatch.setattr(engine, "correct_counts", spy)
+    measured = lesions.lesion_profiles(*network(), n_random=5)
     assert measured.random.shape == (6, 5, 4)
     assert measured.n_random == 5
     twins = iter(lesioned[1:])
@@ -81,7 +82,7 @@ def test_twins_are_live_units_of_the_same_layer_and_number(monkeypatch):
 
 
 def test_a_complete_sub_cluster_equals_its_twins():
-    measured = profiles.lesion_profiles(*network(), n_random=4)
+    measured = lesions.lesion_profiles(*network(), n_random=4)
     complete = measured.describe()["complete"]
     assert complete.tolist() == [False, False, True, False, False, False]
     assert (measured.random[2] == measured.true[2]).all()
@@ -89,7 +90,7 @@ def test_a_complete_sub_cluster_equals_its_twins():
 
 def test_the_seed_decides_the_twins():
     first, again, other = (
-        profiles.lesion_profiles(*network(), n_random=3, seed=seed) for seed in (4, 4, 5)
+        lesions.lesion_profiles(*network(), n_random=3, seed=seed) for seed in (4, 4, 5)
     )
     assert_same(first, again)
     assert (other.random != first.random).any()
@@ -105,6 +106,7 @@ def test_a_description_tells_where_and_how_large_sub_clusters_are():
         intact=np.array([6, 3]),
         true=np.array([[6, 2], [1, 0], [0, 4]]),
         random=np.zeros((3, 1, 2), int),
+        fingerprint="a network and its images",
     ).describe()
     assert table.to_dict("list") == {
         "layer": ["a", "a", "b"],
@@ -119,7 +121,7 @@ def test_a_description_tells_where_and_how_large_sub_clusters_are():
 
 def test_a_partition_without_sub_clusters_has_empty_profiles():
     model, x, y, _ = network()
-    measured = profiles.lesion_profiles(
+    measured = lesions.lesion_profiles(
         model, x, y, Partition.from_labels({"dense_1": [-1] * 8}), n_random=3
     )
     assert (measured.true.shape, measured.random.shape) == ((0, 4), (0, 3, 4))
@@ -128,7 +130,7 @@ def test_a_partition_without_sub_clusters_has_empty_profiles():
 
 def test_fewer_than_one_twin_is_refused():
     with pytest.raises(ValueError, match="n_random: 0 was given; accepted are integers from 1"):
-        profiles.lesion_profiles(*network(), n_random=0)
+        lesions.lesion_profiles(*network(), n_random=0)
 
 
 @pytest.mark.parametrize(
@@ -143,22 +145,22 @@ def test_fewer_than_one_twin_is_refused():
 def test_labels_that_do_not_fit_the_model_are_refused(labels, message):
     model, x, y, _ = network()
     with pytest.raises(ValueError, match=message):
-        profiles.lesion_profiles(model, x, y, Partition.from_labels(labels))
+        lesions.lesion_profiles(model, x, y, Partition.from_labels(labels))
 
 
 def test_overall_accuracy_is_the_fraction_of_all_images():
-    accuracies = profiles.overall_accuracy(np.array([[6, 0, 1], [2, 0, 2]]), np.array([6, 0, 2]))
+    accuracies = overall_accuracy(np.array([[6, 0, 1], [2, 0, 2]]), np.array([6, 0, 2]))
     np.testing.assert_array_equal(accuracies, [7 / 8, 4 / 8])
 
 
 def test_class_mean_accuracy_is_the_mean_fraction_of_the_classes_that_have_images():
     counts = np.array([[6, 0, 1], [2, 0, 2], [0, 0, 0]])
-    accuracies = profiles.class_mean_accuracy(counts, np.array([6, 0, 2]))
+    accuracies = class_mean_accuracy(counts, np.array([6, 0, 2]))
     np.testing.assert_array_equal(accuracies, [(1 + 1 / 2) / 2, (1 / 3 + 1) / 2, 0])
     assert accuracies.dtype == np.float64
 
 
-@pytest.mark.parametrize("accuracy", [profiles.overall_accuracy, profiles.class_mean_accuracy])
+@pytest.mark.parametrize("accuracy", [overall_accuracy, class_mean_accuracy])
 def test_accuracies_keep_the_leading_axes(accuracy):
     counts = np.arange(24).reshape(2, 4, 3)
     sizes = np.array([30, 40, 70])
@@ -174,7 +176,7 @@ def test_class_mean_accuracies_are_fractions_rounded_once():
         float(sum(Fraction(int(c), int(size)) for c, size in zip(row, sizes, strict=True)) / 10)
         for row in counts
     ]
-    np.testing.assert_array_equal(profiles.class_mean_accuracy(counts, sizes), expected)
+    np.testing.assert_array_equal(class_mean_accuracy(counts, sizes), expected)
 
 
 @pytest.mark.parametrize(
@@ -182,5 +184,5 @@ def test_class_mean_accuracies_are_fractions_rounded_once():
     [([4, 6, 0, 3], [3, 2, 0, 4], 12), ([5, 5], [1, 1], 5), ([0, 7], [0, 1], 7)],
 )
 def test_class_weights_bring_classes_to_their_least_common_multiple(sizes, weights, common):
-    found = profiles.class_weights(np.array(sizes))
+    found = class_weights(np.array(sizes))
     assert (found[0].tolist(), found[1]) == (weights, common)

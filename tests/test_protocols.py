@@ -30,10 +30,13 @@ def test_the_protocols_differ_in_every_choice(choice, paper, released):
 def test_protocols_are_known_by_name():
     assert protocols.protocol("paper") is PAPER
     assert protocols.protocol("released") is RELEASED
+    assert protocols.protocol(RELEASED) is RELEASED
 
 
 def test_unknown_protocols_are_refused():
-    with pytest.raises(ValueError, match="no protocol 'PAPER'; accepted are paper, released"):
+    with pytest.raises(
+        ValueError, match="protocol: 'PAPER' was given; accepted are paper, released"
+    ):
         protocols.protocol("PAPER")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import filelock
@@ -10,7 +9,8 @@ import numpy as np
 import pytest
 
 import brute_force
-from helpers import lesion_counts, queue, settings, zoo
+from helpers import cli, settings, zoo
+from helpers.book import lesion_counts, queue
 
 
 @pytest.fixture
@@ -64,18 +64,16 @@ def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(fol
     asked = []
 
     def measure(name, replicate, plan, epoch=None):
-        asked.append((name, replicate, plan.protocol, plan.n_clusters, epoch))
+        asked.append((name, replicate, plan.protocol, plan.n_images, epoch))
         return Path("counts.npz")
 
     monkeypatch.setattr(lesion_counts, "measure", measure)
     results = list(queue.work([("cifar10-vgg", 0), ("mnist-cnn", 1), ("cifar10-vgg", 3)]))
+    kinds = ("released", "paper")
     assert asked == [
-        *(
-            ("cifar10-vgg", 0, by, 12, epoch)
-            for epoch in (None, 4, 8)
-            for by in ("released", "paper")
-        ),
-        *(("cifar10-vgg", 3, by, 12, None) for by in ("released", "paper")),
+        *(("cifar10-vgg", 0, kind, 2000, None) for kind in kinds),
+        *(("cifar10-vgg", 0, kind, 1000, epoch) for epoch in (4, 8) for kind in kinds),
+        *(("cifar10-vgg", 3, kind, 2000, None) for kind in kinds),
     ]
     assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
     assert results[1] == [Path("counts.npz")]
@@ -89,14 +87,33 @@ def test_a_network_below_its_floor_is_left_out_and_said(folders, monkeypatch, ca
     assert "cifar10-vgg-1: below 0.87, not used" in caplog.text
 
 
-def test_a_second_copy_leaves_and_says_why(folders, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["queue", "mnist-cnn"])
+def test_a_second_copy_leaves_and_says_why(folders, monkeypatch, capsys):
     monkeypatch.setattr(queue, "work", lambda networks: pytest.fail("it trained"))
     with (
         filelock.FileLock(settings.cache_folder() / "queue.lock"),
-        pytest.raises(SystemExit, match="another copy of this command is at work"),
+        pytest.raises(SystemExit) as left,
     ):
-        queue.main()
+        cli.main(["train", "mnist-cnn"])
+    assert left.value.code == 1
+    assert "another copy of this command is at work" in capsys.readouterr().err
+
+
+def test_the_command_trains_what_it_is_asked_for_or_all_that_the_book_lacks(folders, monkeypatch):
+    asked = []
+    monkeypatch.setattr(queue, "work", lambda networks: asked.append(networks) or iter([]))
+    for arguments in (["mnist-cnn", "mnist-mlp", "--replicates", "0,3"], []):
+        with pytest.raises(SystemExit):
+            cli.main(["train", *arguments])
+    ours = [(name, i) for i in (0, 3) for name in ("mnist-cnn", "mnist-mlp")]
+    assert asked == [ours, queue.NETWORKS]
+
+
+@pytest.mark.parametrize("arguments", [["mnist-vgg9"], ["mnist-cnn", "--replicates", "0,-1"]])
+def test_recipes_and_seeds_that_there_are_not_are_refused(arguments, folders, monkeypatch, capsys):
+    monkeypatch.setattr(queue, "work", lambda networks: pytest.fail("it trained"))
+    with pytest.raises(SystemExit):
+        cli.main(["train", *arguments])
+    assert "accepted are" in capsys.readouterr().err
 
 
 def test_commits_hold_what_is_new_and_nothing_else_that_is_staged(tmp_path, monkeypatch):
@@ -149,5 +166,5 @@ def test_counts_are_those_of_lesions_and_are_made_once(folders, monkeypatch):
 
 
 def test_counts_that_are_not_there_say_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"not counted yet; python -m helpers.queue"):
+    with pytest.raises(FileNotFoundError, match=r"not counted yet; modularity train"):
         lesion_counts.read(tmp_path / "none.npz")

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import published, reproduction, zoo
+from helpers import zoo
+from helpers.book import claims, published, scorecard, table1
 
 LESIONS = ("importance", "class_range")
 
@@ -46,7 +47,7 @@ def found():
 
 
 def test_our_networks_stand_in_the_rows_of_the_papers_table(found):
-    table = reproduction.table1(found["lesions"], found["constructed"])
+    table = table1.table1(found["lesions"], found["constructed"])
     ours = table[table["source"] != "published"]
     assert set(ours["network"]) == {"mlp, mnist", "cnn, mnist", "mlp-rgb, mnist"}
     published_rows = table[table["source"] == "published"]
@@ -79,10 +80,10 @@ def test_only_the_papers_kinds_of_networks_have_a_row(name, expected):
 def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_scorecard(found):
     ours = collected("cifar10-vgg", 0.3, [0])
     lesions = pd.concat([found["lesions"], ours])
-    table = reproduction.side_by_side(reproduction.table1(lesions, found["constructed"]))
+    table = table1.side_by_side(table1.table1(lesions, found["constructed"]))
     assert table.loc["vgg, cifar10", "importance"]["chi²", "RELEASED"] == "0.3"
     before, after = (
-        reproduction.scorecard(found | {"lesions": each}).loc["Table 1b", "networks"]
+        scorecard.scorecard(found | {"lesions": each}).loc["Table 1b", "networks"]
         for each in (found["lesions"], lesions)
     )
     assert (before, after) == ("6 of 32", "7 of 32")
@@ -90,16 +91,16 @@ def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_sco
 
 def test_networks_without_a_row_in_table_1_do_not_get_into_it(found):
     untrained = collected("cifar10-vgg-untrained", 0.3, [0])
-    table = reproduction.table1(untrained, found["constructed"])
+    table = table1.table1(untrained, found["constructed"])
     assert set(table.loc[table["source"] == "paper", "network"]) == {"mlp-rgb, mnist"}
 
 
 def test_medians_are_taken_over_the_replicates():
-    table = reproduction.table1(
+    table = table1.table1(
         pd.concat([collected("mnist-mlp", p, [i]) for i, p in enumerate((0.1, 0.2, 0.9))]),
         collected("mnist-rgb-mlp", 0.3, [0], measures=["score"]),
     )
-    found = reproduction.medians(table).set_index(["network", "measure", "test", "source"])["p"]
+    found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
     assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
     assert found["mlp, mnist", "importance", "fisher", "published"] == pytest.approx(
         1.34e-8, rel=0.01
@@ -107,7 +108,7 @@ def test_medians_are_taken_over_the_replicates():
 
 
 def test_table_1_shows_median_and_range_and_what_was_not_run(found):
-    table = reproduction.side_by_side(reproduction.table1(found["lesions"], found["constructed"]))
+    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"]))
     row = table.loc["mlp, mnist", "importance"]
     assert row["Fisher", "published"] == "1.3e-08 (2.7e-09 to 3.7e-07)"
     assert row["Fisher", "PAPER, exchangeable"] == "0.001 (0.001 to 0.001)"
@@ -116,7 +117,7 @@ def test_table_1_shows_median_and_range_and_what_was_not_run(found):
 
 
 def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
-    card = reproduction.scorecard(found)
+    card = scorecard.scorecard(found)
     assert card.loc["Table 1b", "networks"] == "6 of 32"
     assert card.loc["Table 1b", "status"] == "in part"
     assert "fashion-cnn, fashion-mlp, mnist-cnn" in card.loc["Table 1b", "missing"]
@@ -125,7 +126,7 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Figures 8, 9", "status"] == "run in full"
     assert card.loc["Table 7", "status"] == "run in full"
     under_one = found | {"kinds": found["kinds"].query("protocol == 'released'")}
-    assert reproduction.scorecard(under_one).loc["Table 7", "status"] == "not run here"
+    assert scorecard.scorecard(under_one).loc["Table 7", "status"] == "not run here"
     assert card.loc["Figure 6", "networks"] == "1 of 2"
     assert card.loc["Figure 7", "status"] == "run in full"
     assert card.loc["Figure 7", "networks"] == "–"
@@ -134,22 +135,24 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
 
 
 def test_a_network_counts_once_it_was_run_with_every_number_of_clusters(found):
-    assert reproduction.scorecard(found).loc["Table 3", "networks"] == "5 of 32"
+    assert scorecard.scorecard(found).loc["Table 3", "networks"] == "5 of 32"
     by_k = found["by_k"]
     is_left = (by_k["replicate"] > 0) | (by_k["protocol"] == "released") | (by_k["k"] == 8)
     without_one = found | {"by_k": by_k[is_left]}
-    assert reproduction.scorecard(without_one).loc["Table 3", "networks"] == "4 of 32"
+    assert scorecard.scorecard(without_one).loc["Table 3", "networks"] == "4 of 32"
 
 
 def test_every_table_and_figure_of_the_paper_is_on_the_scorecard_once(found):
-    items = ", ".join(reproduction.scorecard(found).index)
+    items = ", ".join(scorecard.scorecard(found).index)
     for number in ("1a", "1b", *"23456789"):
         assert number in items
-    assert len(reproduction.ITEMS) == len({item[0] for item in reproduction.ITEMS})
+    assert len(scorecard.ITEMS) == len({item.name for item in scorecard.ITEMS})
 
 
 def judged(found):
-    return reproduction.claims(reproduction.table1(found["lesions"], found["constructed"]), found)
+    return claims.judged(
+        claims.Evidence(table1.table1(found["lesions"], found["constructed"]), found)
+    )
 
 
 def test_claims_are_judged_by_the_median_of_each_kind_of_network(found):
@@ -266,7 +269,7 @@ def test_agreement_counts_ranges_that_overlap_and_medians_on_the_same_side():
         for measure, values in p.items()
         for i, each in enumerate(values)
     )
-    counts = reproduction.agreement(reproduction.table1(ours, ours.iloc[:0]))
+    counts = table1.agreement(table1.table1(ours, ours.iloc[:0]))
     # Published are importances from 2.7e-9 to 3.7e-7, and class-wise ranges around a half.
     assert set(counts.loc["Fisher", "ranges overlap"]) == {"1 of 2"}
     assert set(counts.loc["Fisher", "same side of 0.05"]) == {"1 of 2"}
@@ -279,22 +282,22 @@ def test_a_claim_of_which_nothing_was_run_does_not_hold_by_default(found):
 
 
 def test_of_two_networks_the_larger_p_value_stands_for_both():
-    table = reproduction.table1(
+    table = table1.table1(
         pd.concat([collected("mnist-mlp", p, [i]) for i, p in enumerate((0.01, 0.2))]),
         collected("mnist-rgb-mlp", 0.3, [0], measures=["score"]),
     )
-    found = reproduction.medians(table).set_index(["network", "measure", "test", "source"])["p"]
+    found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
     assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
 
 
 def test_what_was_run_without_anything_to_test_has_a_dash(found):
     found["lesions"].loc[found["lesions"]["network"] == "mnist-cnn", "p"] = np.nan
-    table = reproduction.side_by_side(reproduction.table1(found["lesions"], found["constructed"]))
+    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"]))
     assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "–"
 
 
 def test_accuracies_are_those_of_the_manifests():
-    table = reproduction.accuracies().set_index("network")
+    table = scorecard.accuracies().set_index("network")
     assert table.loc["mnist-mlp", "replicates"] >= 5
     assert table.loc["mnist-mlp", "lowest"] <= table.loc["mnist-mlp", "mean"] < 1
     assert np.isclose(table.loc["mnist-mlp", "floor"], 0.97)

@@ -1,5 +1,6 @@
 """Runs: refused early, executed once, kept whole, and gathered into tables."""
 
+import errno
 import itertools
 import json
 import multiprocessing
@@ -13,6 +14,7 @@ import sys
 import termios
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import filelock
@@ -24,7 +26,14 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import lesions, pages, results, runs, settings, zoo
+from helpers import cli, datasets, lesions, settings, zoo
+from helpers.book import collecting, execution, pages, points, provenance, results, sources, sweeps
+from helpers.book import store as stores
+from helpers.book.store import Store
+from helpers.book.sweeps import Report
+
+pytestmark = pytest.mark.process
+
 
 PARAMETERS = """n: int = 2  # a number
 keeps: bool = False  # whether to keep a table"""
@@ -41,7 +50,7 @@ print(*[os.environ.get(name) for name in names], settings.n_cores())"""
 
 KEEPS = """if keeps:
     import pandas as pd
-    from helpers import results
+    from helpers.book import results
     results.keep("squares", pd.DataFrame({"i": range(n), "square": [i**2 for i in range(n)]}))"""
 
 WAITS = """import os, time
@@ -57,17 +66,19 @@ if end == "exit":
     raise SystemExit(0)
 os._exit(3)"""
 
-MAIN = """import runpy, signal, sys
+MAIN = """import signal, sys
 from pathlib import Path
 from helpers import settings
+from helpers.cli import main
 settings.NOTEBOOKS = Path(sys.argv.pop(1))
 # Shells have what they start in the background ignore interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("helpers.runs", run_name="__main__", alter_sys=True)"""
-"""python -m helpers.runs, for notebooks of another folder."""
+main(["sweep", *sys.argv[1:]])"""
+"""modularity sweep, for notebooks of another folder."""
 
 
-def write_notebook(path, parameters, *code, prose="Text."):
+def write_notebook(path, parameters, *code, prose="Text.", **declared):
+    """Write a notebook that declares what it keeps, reads and uses."""
     cells = [
         new_markdown_cell(prose),
         new_code_cell(parameters, metadata={"tags": ["parameters"]}),
@@ -75,7 +86,8 @@ def write_notebook(path, parameters, *code, prose="Text."):
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    metadata = {"kernelspec": kernel, "modularity": declared}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
     return path
 
 
@@ -93,14 +105,14 @@ def all_of(folder):
         notebooks=folder / "notebooks",
         tiny=folder / "notebooks" / "tiny.ipynb",
         sweep=folder / "points.yaml",
-        store=runs.Store(folder / "runs"),
+        store=Store(folder / "runs"),
     )
 
 
 def tiny_sweep(folder, **points):
-    write_notebook(
-        folder / "notebooks" / "tiny.ipynb", PARAMETERS, COUNTS_AND_DIVIDES, TELLS_ITS_CORES, KEEPS
-    )
+    code = (COUNTS_AND_DIVIDES, TELLS_ITS_CORES, KEEPS)
+    declared = {"keeps": ["squares"], "uses": ["importance", "lesions"]}
+    write_notebook(folder / "notebooks" / "tiny.ipynb", PARAMETERS, *code, **declared)
     return write_sweep(folder, "tiny", **points)
 
 
@@ -150,7 +162,7 @@ def finished(those):
 
 
 def point(those, **given):
-    return runs.point(those.tiny, given)
+    return points.point(those.tiny, given)
 
 
 def notebook_of(folder):
@@ -169,17 +181,16 @@ def pretend(store, run, **tables):
     """Make a run look finished, with tables that it kept."""
     folder = store.folder / run.key
     (folder / "tables").mkdir(parents=True)
-    provenance = {name: runs._checksum_of(name) for name in runs._origins(run.notebook)}
-    (folder / "run.json").write_text(json.dumps({"provenance": provenance, "error": ""}))
     for name, table in tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    checksums = {path.name: stores.sha256_of(path) for path in stores.tables(folder)}
+    said = stores.described(run) | {"provenance": run.provenance, "tables": checksums}
+    (folder / "run.json").write_text(json.dumps(said | {"commit": "", "error": ""}))
 
 
 def forget():
     """Read all files anew, as another process would."""
-    for each in vars(runs).values():
-        if hasattr(each, "cache_clear"):
-            each.cache_clear()
+    points.forget()
 
 
 @pytest.fixture(autouse=True)
@@ -195,11 +206,11 @@ def main(monkeypatch, capsys):
 
     def call(those, *arguments):
         monkeypatch.setattr(settings, "NOTEBOOKS", those.notebooks)
-        arguments = [*arguments, "--store", those.store.folder]
-        monkeypatch.setattr(sys, "argv", ["runs", *map(str, arguments)])
+        verb = [] if arguments[0] == "collect" else ["sweep"]
+        arguments = [*verb, *arguments, "--store", those.store.folder]
         status = 0
         try:
-            runs.main()
+            cli.main([*map(str, arguments)])
         except SystemExit as stop:
             status = stop.code
         said = capsys.readouterr()
@@ -236,11 +247,11 @@ def few(tmp_path):
 
 def test_a_grid_is_crossed_and_rows_are_taken_as_they_are(few, monkeypatch):
     monkeypatch.setattr(settings, "NOTEBOOKS", few.notebooks)
-    crossed = [run.parameters for run in runs.read(few.sweep)]
+    crossed = [run.parameters for run in points.read(few.sweep)]
     assert crossed == [{"n": n, "keeps": k} for n, k in itertools.product([1, 2], [False, True])]
     write_sweep(few.folder, "tiny", rows=[{"n": 7}, {"keeps": True}])
-    assert [run.given for run in runs.read(few.sweep)] == [{"n": 7}, {"keeps": True}]
-    assert runs.read(few.sweep)[1].parameters == {"n": 2, "keeps": True}
+    assert [run.given for run in points.read(few.sweep)] == [{"n": 7}, {"keeps": True}]
+    assert points.read(few.sweep)[1].parameters == {"n": 2, "keeps": True}
 
 
 @pytest.mark.parametrize(
@@ -293,7 +304,7 @@ def test_unknown_or_mistyped_parameters_are_refused_before_anything_runs(few, ma
 def test_a_cell_of_parameters_holds_nothing_but_typed_literals(tmp_path, other):
     source = write_notebook(tmp_path / "computes.ipynb", f"n: int = 2\n{other}")
     with pytest.raises(ValueError, match=r"computes.ipynb: .*accepted are typed literals"):
-        runs.point(source, {})
+        points.point(source, {})
 
 
 def test_a_dry_run_lists_what_would_run_and_what_is_done(again, main):
@@ -316,7 +327,7 @@ def test_a_dry_run_lists_what_would_run_and_what_is_done(again, main):
 def key(folder, *code, parameters=PARAMETERS, given=None, **options):
     forget()
     path = write_notebook(folder / "other.ipynb", parameters, *code, **options)
-    return runs.point(path, given or {}).key
+    return points.point(path, given or {}).key
 
 
 def test_a_key_changes_with_code_and_parameters_but_not_with_prose(tmp_path):
@@ -356,7 +367,7 @@ def manifest(tmp_path, monkeypatch):
     def write(name, checksum, folder="zoo"):
         path = tmp_path / folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"sha256": checksum}))
+        path.write_text(json.dumps({"recipe": {}, "replicate": 0, "data": "", "sha256": checksum}))
 
     return write
 
@@ -417,7 +428,9 @@ def test_a_run_keeps_its_parameters_notebook_tables_log_timings_and_origins(swep
     assert kept["seconds"] >= sum(kept["cell_seconds"]) > 0
     n_code_cells = sum(cell.cell_type == "code" for cell in notebook_of(folder).cells)
     assert len(kept["cell_seconds"]) == n_code_cells == 5
-    assert set(kept["provenance"]) == {"environment", "results", "files", "settings"}
+    assert kept["provenance"] == {"version of importance": "1", "version of lesions": "1"}
+    assert re.fullmatch("[0-9a-f]{40}", kept["commit"])
+    assert kept["tables"] == {"squares.csv": stores.sha256_of(folder / "tables" / "squares.csv")}
 
 
 def test_nothing_but_whole_runs_failures_and_locks_is_left_in_the_store(swept):
@@ -476,7 +489,7 @@ def test_the_runner_imports_neither_tensorflow_nor_papermill(tmp_path):
     )
     assert process.stdout == "100 runs: 0 executed, 100 already done, 0 failed\n"
     imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
-    assert "helpers.runs" in imported
+    assert "helpers.book.sweeps" in imported
     assert not {"tensorflow", "keras", "papermill"} & imported
 
 
@@ -490,7 +503,7 @@ def retried(swept, tmp_path_factory):
     chosen = [point(those), point(those, n=0)]
     spawning = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawning) as executor:
-        those.report = runs.sweep(chosen, those.store, executor, cores=3, retry_failed=True)
+        those.report = sweeps.sweep(chosen, those.store, executor, cores=3, retry_failed=True)
     return those
 
 
@@ -522,7 +535,7 @@ def ended(tmp_path_factory):
     os.close(leader)
     process.wait(300)
     those.leaves, those.dies = (
-        runs.point(folder / "notebooks" / "ends.ipynb", {"end": end}) for end in ("exit", "die")
+        points.point(folder / "notebooks" / "ends.ipynb", {"end": end}) for end in ("exit", "die")
     )
     return those
 
@@ -555,119 +568,292 @@ def test_a_notebook_whose_kernel_dies_has_failed_for_that_reason(ended):
 # What changes afterwards.
 
 
-@pytest.fixture
-def rooms(tmp_path, monkeypatch):
-    """A copy of helpers, to change."""
-    folder = tmp_path / "helpers"
-    shutil.copytree(settings.HELPERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(settings, "HELPERS", folder)
-    return folder
+def raise_version(monkeypatch, part):
+    monkeypatch.setitem(provenance.VERSIONS, part, provenance.VERSIONS[part] + 1)
 
 
-def change(path):
-    path.write_text(path.read_text() + "\n# Changed.\n")
-    forget()
-
-
-def test_a_changed_room_makes_stale_what_used_it_directly_or_through_others(again, main, rooms):
-    change(rooms / "plots.py")
+def test_a_measure_that_computes_something_else_makes_stale_what_uses_it(again, main, monkeypatch):
+    raise_version(monkeypatch, "taxonomy")
     assert again.store.stale(point(again)) == []
-    change(rooms / "files.py")
-    assert again.store.stale(point(again)) == ["files"]
-    change(rooms / "results.py")
-    assert again.store.stale(point(again)) == ["files", "results"]
+    raise_version(monkeypatch, "importance")
+    assert again.store.stale(point(again)) == ["version of importance"]
     lines = main(again, again.sweep, "--dry-run")[1]
-    assert lines[0] == "tiny: stale: files, results changed"
-    assert lines[-1] == "3 runs: 2 stale, 1 failed"
+    assert lines[0] == "tiny: stale: version of importance changed"
+    assert lines[-1] == "3 runs: 2 stale, 1 to do"
 
 
-def test_a_room_that_is_gone_is_named(again, rooms):
-    (rooms / "files.py").unlink()
-    assert "files" in again.store.stale(point(again))
+def test_another_commit_makes_nothing_stale(again, monkeypatch):
+    monkeypatch.setattr(provenance, "commit", lambda: "another")
+    assert again.store.stale(point(again)) == []
 
 
-def test_what_is_stale_is_kept_until_it_is_refreshed(again, main, rooms):
+def test_what_is_stale_is_made_again_unless_it_is_to_be_kept(again, main, monkeypatch):
     write_sweep(again.folder, "tiny", rows=[{}])
-    change(rooms / "files.py")
-    status, lines, _ = main(again, again.sweep)
-    assert lines[0].startswith("stale (files changed), kept")
+    raise_version(monkeypatch, "lesions")
+    status, lines, _ = main(again, again.sweep, "--keep-stale")
+    assert lines[0] == "STALE, KEPT: tiny (version of lesions changed)"
     assert (status, lines[-1]) == (0, "1 runs: 0 executed, 1 already done, 0 failed")
     assert executed(again) == ["0", "2", "3"]
-    status, lines, _ = main(again, again.sweep, "--refresh", "--workers", "1")
+    status, lines, _ = main(again, again.sweep, "--workers", "1")
+    assert lines[0] == "stale, executed anew: tiny (version of lesions changed)"
     assert (status, lines[-1]) == (0, "1 runs: 1 executed, 0 already done, 0 failed")
     assert executed(again) == ["0", "2", "2", "3"]
-    assert again.store.stale(point(again)) == []
 
 
-def test_a_changed_environment_makes_everything_stale(again, monkeypatch, tmp_path):
-    shutil.copy(settings.ROOT / "requirements.txt", tmp_path)
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
-    assert again.store.stale(point(again)) == []
-    change(tmp_path / "requirements.txt")
-    assert again.store.stale(point(again)) == ["environment"]
+def test_what_has_failed_is_tried_again_when_something_has_changed(again, main, monkeypatch):
+    failed = point(again, n=0)
+    assert again.store.error(failed).startswith("ZeroDivisionError")
+    raise_version(monkeypatch, "lesions")
+    assert again.store.error(failed) is None
 
 
-@pytest.mark.parametrize(
-    ("code", "table"),
-    [
-        ('results.collected("table1b")', "table1b"),
-        ("results.collected('table1b')", "table1b"),
-        ('results.collected("table-1b")', "table-1b"),
-    ],
-)
-def test_a_changed_table_makes_stale_what_has_read_it(tmp_path, monkeypatch, code, table):
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
-    monkeypatch.setattr(settings, "RESULTS", tmp_path / "results")
-    path = tmp_path / "results" / f"{table}.csv"
-    path.parent.mkdir()
-    path.write_text("a\n1\n")
-    (tmp_path / "results" / "other.csv").write_text("a\n1\n")
-    reads = runs.point(write_notebook(tmp_path / "reads.ipynb", "n: int = 2", code), {})
-    store = runs.Store(tmp_path / "runs")
-    pretend(store, reads)
-    change(tmp_path / "results" / "other.csv")
-    assert store.stale(reads) == []
-    path.write_text("a\n2\n")
+def test_what_is_stale_is_not_collected_unless_asked(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    pretend(few.store, point(few, n=1), scores=table())
+    raise_version(monkeypatch, "lesions")
+    status, _, error = main(few, "collect", few.sweep, "--partial")
+    assert status == 2
+    assert "stale: tiny n=1 keeps=False (version of lesions changed); run" in error
+    assert not (few.folder / "results").exists()
+    status, lines, _ = main(few, "collect", few.sweep, "--partial", "--keep-stale")
+    assert (status, lines[0]) == (
+        0,
+        "STALE, KEPT: tiny n=1 keeps=False (version of lesions changed)",
+    )
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "halves-same-mnist-mlp-dropout", "mnist fashion"])
+def test_data_that_are_replaced_make_stale_what_was_made_of_them(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODULARITY_DATA", str(tmp_path))
+    for archive in ("mnist", "cifar10"):
+        np.savez(tmp_path / f"{archive}.npz", y_test=np.arange(5))
+    source = write_notebook(tmp_path / "nets.ipynb", 'bases: str = ""')
+    run = points.point(source, {"bases": name})
+    store = Store(tmp_path / "runs")
+    pretend(store, run)
+    np.savez(tmp_path / "cifar10.npz", y_test=np.arange(5)[::-1])
     forget()
-    assert store.stale(reads) == [f"results/{table}.csv"]
-
-
-def test_changed_networks_and_published_numbers_make_stale_what_has_read_them(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
-    code = "from helpers import reproduction"  # It reads the zoo itself, and published numbers.
-    reads = runs.point(write_notebook(tmp_path / "reads.ipynb", "n: int = 2", code), {})
-    (tmp_path / "results").mkdir()
-    (tmp_path / "zoo").mkdir()
-    (tmp_path / "results" / "published_table1.csv").write_text("p\n0.1\n")
-    (tmp_path / "zoo" / "mnist-mlp-0.json").write_text("{}")
-    store = runs.Store(tmp_path / "runs")
-    pretend(store, reads)
-    assert store.stale(reads) == []
-    (tmp_path / "zoo" / "mnist-mlp-1.json").write_text("{}")
-    (tmp_path / "results" / "published_table1.csv").write_text("p\n0.2\n")
+    assert store.stale(run) == []
+    np.savez(tmp_path / "mnist.npz", y_test=np.arange(5)[::-1])
     forget()
-    assert sorted(store.stale(reads)) == ["results/published_*.csv", "zoo/*.json"]
+    assert store.stale(run) == ["data of mnist"]
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from helpers import files",
-        "from helpers.files import written_whole",
-        "from helpers import settings as s, files",
-        "import helpers.files",
-        "import helpers.files as f",
-        "%matplotlib inline\nfrom helpers import files",
-    ],
-)
-def test_a_room_is_known_however_it_is_imported(tmp_path, rooms, code):
-    imports = runs.point(write_notebook(tmp_path / "imports.ipynb", "n: int = 2", code), {})
-    store = runs.Store(tmp_path / "runs")
-    pretend(store, imports)
-    change(rooms / "files.py")
-    assert store.stale(imports) == ["files"]
+def test_data_are_known_by_what_they_are_and_not_by_how_they_are_packed(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODULARITY_DATA", str(tmp_path))
+    sums = set()
+    for save, seed in ((np.savez, 0), (np.savez_compressed, 0), (np.savez, 1)):
+        save(tmp_path / "mnist.npz", y_test=np.random.default_rng(seed).permutation(100))
+        forget()
+        sums.add(provenance.archive_checksum("mnist"))
+    assert len(sums) == 2
+
+
+@pytest.mark.parametrize("archive", datasets.ARCHIVES.values())
+def test_data_that_keras_downloads_are_the_same_before_and_after(archive, tmp_path, monkeypatch):
+    folder = settings.data_folder()
+    if folder and (folder / f"{archive}.npz").exists():
+        assert provenance.archive_checksum(archive) == provenance.AS_PUBLISHED[archive]
+    monkeypatch.setenv("MODULARITY_DATA", str(tmp_path))
+    forget()
+    assert provenance.archive_checksum(archive) == provenance.AS_PUBLISHED[archive]
+
+
+def test_a_damaged_archive_is_named_and_the_other_runs_go_on(tmp_path, monkeypatch, main):
+    monkeypatch.setenv("MODULARITY_DATA", str(tmp_path))
+    (tmp_path / "mnist.npz").write_bytes(b"half")
+    those = write_sweep(tmp_path / "data", "data", grid={"bases": ["mnist", "digits"]})
+    write_notebook(those.notebooks / "data.ipynb", 'bases: str = ""')
+    status, lines, _ = main(those, those.sweep, "--workers", "1")
+    assert (status, lines[-1]) == (1, "2 runs: 1 executed, 0 already done, 1 failed")
+    assert any(f"{tmp_path / 'mnist.npz'} is damaged" in line for line in lines)
+
+
+def test_files_that_are_changed_make_stale_what_declares_to_read_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    declared = ["results/table1b.csv", "results/published_*.csv", "zoo/*.json"]
+    source = write_notebook(tmp_path / "reads.ipynb", "n: int = 2", reads=declared)
+    reads = points.point(source, {})
+    assert sources.collected_by(source) == ["table1b"]
+    store = Store(tmp_path / "runs")
+    for name in ("results/table1b.csv", "results/other.csv", "results/published_table1.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a\n1\n")
+    pretend(store, reads)
+    for name, stale in (
+        ("results/other.csv", []),
+        ("results/table1b.csv", ["results/table1b.csv"]),
+        ("results/published_new.csv", ["results/published_*.csv", "results/table1b.csv"]),
+    ):
+        (tmp_path / name).write_text("a\n2\n")
+        forget()
+        assert store.stale(reads) == stale
+
+
+# What is damaged.
+
+
+def test_a_damaged_record_is_named_and_the_other_runs_go_on(few, main):
+    broken = point(few, n=1)
+    pretend(few.store, broken)
+    record = few.store.folder / broken.key / "run.json"
+    record.write_text(record.read_text()[:40])
+    write_sweep(few.folder, "tiny", rows=[{"n": 1}, {"n": 2}])
+    status, lines, _ = main(few, few.sweep, "--workers", "1")
+    assert status == 1
+    assert lines[-1] == "2 runs: 1 executed, 0 already done, 1 failed"
+    assert any(f"FAILED tiny n=1: {record} is damaged" in line for line in lines)
+    lines = main(few, few.sweep, "--dry-run")[1]
+    assert f"{record} is damaged" in lines[0]
+    assert lines[1] == "tiny n=2: done"
+
+
+def test_a_damaged_manifest_is_named_and_the_other_runs_go_on(tmp_path, manifest, main):
+    those = write_sweep(tmp_path / "nets", "nets", grid={"network": ["bad-mlp", ""]})
+    write_notebook(those.notebooks / "nets.ipynb", 'network: str = ""\nreplicate: int = 0')
+    manifest("bad-mlp-0", "sum")
+    path = tmp_path / "zoo" / "bad-mlp-0.json"
+    path.write_text(path.read_text()[:20])
+    status, lines, _ = main(those, those.sweep, "--workers", "1")
+    assert (status, lines[-1]) == (1, "2 runs: 1 executed, 0 already done, 1 failed")
+    assert any(f"{path} is damaged; delete it" in line for line in lines)
+
+
+def test_a_table_that_was_cut_off_is_not_collected(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    run = point(few, n=1)
+    pretend(few.store, run, scores=table(32))
+    path = few.store.folder / run.key / "tables" / "scores.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:27]) + "\n")
+    status, _, error = main(few, "collect", few.sweep, "--partial")
+    assert status == 2
+    assert f"{path} is damaged: it is not as tiny n=1" in error
+
+
+def test_a_collected_table_says_where_it_comes_from_and_is_checked(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    pretend(few.store, point(few, n=1), scores=table(9))
+    main(few, "collect", few.sweep, "--partial")
+    path = few.folder / "results" / "points.csv"
+    origin = json.loads(path.with_suffix(".json").read_text())
+    assert origin["sha256"] == stores.sha256_of(path)
+    assert [run["parameters"] for run in origin["runs"]] == [{"n": 1, "keeps": False}]
+    assert origin["runs"][0]["provenance"] == point(few, n=1).provenance
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ValueError, match=r"points\.csv is damaged: .* that points\.json is about"):
+        results.collected("points")
+
+
+def test_a_collected_table_says_of_which_code_and_weights_it_is(tmp_path, manifest, main):
+    those = write_sweep(tmp_path / "nets", "nets", grid={"network": ["one-mlp", "two-mlp"]})
+    source = write_notebook(
+        those.notebooks / "nets.ipynb", 'network: str = ""\nreplicate: int = 1', "1"
+    )
+    for name in ("one-mlp", "two-mlp"):
+        manifest(f"{name}-1", f"sum of {name}")
+        pretend(those.store, points.point(source, {"network": name}), scores=table(1))
+    assert main(those, "collect", those.sweep, "--into", tmp_path / "all.csv")[0] == 0
+    found = json.loads((tmp_path / "all.json").read_text())["runs"]
+    weights = [{f"{name}-1": f"sum of {name}"} for name in ("one-mlp", "two-mlp")]
+    assert [run["weights"] for run in found] == weights
+    assert {run["code"] for run in found} == {provenance.sha256(b'["1"]')}
+
+
+def test_a_full_disk_is_reported_as_such(tmp_path, monkeypatch):
+    def write(notebook, path):
+        path.write_text('{"cells": "')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = write_notebook(tmp_path / "any.ipynb", "n: int = 1")
+    monkeypatch.setattr(
+        execution.papermill, "execute_notebook", lambda source, output, **_: write(source, output)
+    )
+    with pytest.raises(OSError, match="No space left on device"):
+        execution.execute(source, {}, tmp_path / "out.ipynb")
+
+
+def leave(monkeypatch, **files):
+    """Execute notebooks by leaving files behind, and failing."""
+
+    def fail(arguments, log, cores, order=""):
+        for name, text in files.items():
+            (Path(json.loads(order)["folder"]) / name.replace("_", ".")).write_text(text)
+        return "exit status 1"
+
+    monkeypatch.setattr(sweeps, "_in_a_process", fail)
+
+
+def perform(those, run):
+    return sweeps.perform(those.store.folder, run.notebook, run.given, run.key)
+
+
+def test_a_failure_that_could_not_say_why_is_no_success(few, monkeypatch):
+    leave(monkeypatch, error_txt="")
+    assert perform(few, point(few)) == "exit status 1"
+    assert few.store.finished(point(few)) is None
+
+
+def test_a_notebook_that_was_cut_off_does_not_hide_why(few, monkeypatch):
+    full = "OSError: [Errno 28] No space left on device"
+    leave(monkeypatch, error_txt=full, notebook_ipynb='{"cells": "')
+    assert perform(few, point(few)) == full
+    assert few.store.error(point(few)) == full
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing_behind(few, monkeypatch):
+    def full(run):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    leave(monkeypatch)
+    monkeypatch.setattr(sweeps, "described", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        perform(few, point(few))
+    assert [path.suffix for path in few.store.folder.iterdir()] == [".lock"]
+
+
+def test_a_store_that_takes_no_failures_stops_no_other_runs(tmp_path, monkeypatch, manifest):
+    def full(store, run, error):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    hand_over(monkeypatch, lambda *_: "OSError: no images")
+    monkeypatch.setattr(Store, "keep_failure", full)
+    manifest("here-mlp-0", "weights")
+    report = networks_sweep(tmp_path, "bad-mlp", "here-mlp")
+    assert report.executed == 1
+    assert "no images (which could not be kept: [Errno 28] No space left" in str(report.errors)
+
+
+def test_keys_of_a_row_can_be_merged_into_another(few, monkeypatch):
+    monkeypatch.setattr(settings, "NOTEBOOKS", few.notebooks)
+    few.sweep.write_text("notebook: tiny\nrows:\n  - &a {n: 1}\n  - {<<: *a, keeps: true}\n")
+    assert [run.given for run in points.read(few.sweep)] == [{"n": 1}, {"n": 1, "keeps": True}]
+
+
+def test_a_page_that_is_named_twice_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "SWEEPS", tmp_path)
+    (tmp_path / "book.yaml").write_text("a: {n: 1}\na: {n: 2}\n")
+    with pytest.raises(ValueError, match=r"book\.yaml, line 2: a is given twice"):
+        pages._paper_parameters()
+
+
+def test_a_key_that_is_given_twice_is_refused(few, main):
+    few.sweep.write_text("notebook: tiny\nrows:\n  - {n: 1}\n  - {n: 1, n: 2}\n")
+    status, _, error = main(few, few.sweep)
+    assert status == 2
+    assert f"{few.sweep}, line 4: n is given twice" in error
+    few.sweep.write_text("notebook: tiny\nrows: [{n: 1}]\nrows: [{n: 2}]\n")
+    assert "rows is given twice" in main(few, few.sweep)[2]
+
+
+def test_a_cache_that_cannot_be_made_does_not_matter_for_networks_in_git(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MODULARITY_CACHE", str(tmp_path / "file" / "cache"))
+    assert zoo.trained("digits-mlp").accuracy > 0.9
+    assert points.weights("digits-mlp", 0)
+
+
+# What changes meanwhile.
 
 
 def test_code_that_is_edited_in_mid_sweep_is_not_kept_as_the_old_code(few):
@@ -678,7 +864,7 @@ def test_code_that_is_edited_in_mid_sweep_is_not_kept_as_the_old_code(few):
         write_notebook(few.tiny, PARAMETERS, 'print("edited")')
 
     with ThreadPoolExecutor(1, initializer=edit) as executor:
-        runs.sweep([old], few.store, executor, cores=1)
+        sweeps.sweep([old], few.store, executor, cores=1)
     assert not kept.exists() or "edited" not in kept.read_text()
 
 
@@ -694,14 +880,14 @@ def hand_over(monkeypatch, train, events=None):
             events.append(key)
         return "executed"
 
-    monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(runs, "perform", perform)
+    monkeypatch.setattr(sweeps, "train", train)
+    monkeypatch.setattr(sweeps, "perform", perform)
 
 
 def networks_sweep(tmp_path, *names):
     source = write_notebook(tmp_path / "nets.ipynb", 'network: str = ""\nreplicate: int = 0')
-    chosen = [runs.point(source, {"network": name}) for name in names]
-    return runs.sweep_here(chosen, runs.Store(tmp_path / "runs"), 2)
+    chosen = [points.point(source, {"network": name}) for name in names]
+    return sweeps.sweep_here(chosen, Store(tmp_path / "runs"), 2)
 
 
 def test_networks_that_are_nowhere_are_trained_once_and_before_anything_runs(
@@ -721,7 +907,7 @@ def test_networks_that_are_nowhere_are_trained_once_and_before_anything_runs(
     report = networks_sweep(tmp_path, *names)
     assert str(report) == "4 runs: 4 executed, 0 already done, 0 failed"
     assert events[0] == "new-mlp-0 trained"
-    keys = {runs.point(tmp_path / "nets.ipynb", {"network": name}).key for name in names}
+    keys = {points.point(tmp_path / "nets.ipynb", {"network": name}).key for name in names}
     assert sorted(events[1:]) == sorted(keys)
 
 
@@ -765,8 +951,8 @@ def test_a_training_that_failed_is_tried_again_only_on_request(tmp_path, monkeyp
 
     hand_over(monkeypatch, fails)
     networks_sweep(tmp_path, "bad-mlp")
-    store, source = runs.Store(tmp_path / "runs"), tmp_path / "nets.ipynb"
-    untrained = runs.point(source, {"network": "bad-mlp"})
+    store, source = Store(tmp_path / "runs"), tmp_path / "nets.ipynb"
+    untrained = points.point(source, {"network": "bad-mlp"})
     assert store.error(untrained) == "training bad-mlp-0: OSError: no images"
     kept = json.loads((store.folder / f"failed-{untrained.key}" / "run.json").read_text())
     assert kept["parameters"] == {"network": "bad-mlp", "replicate": 0}
@@ -776,7 +962,7 @@ def test_a_training_that_failed_is_tried_again_only_on_request(tmp_path, monkeyp
     assert len(tried) == 1
 
     hand_over(monkeypatch, succeeds)
-    report = runs.sweep_here([untrained], store, 1, retry_failed=True)
+    report = sweeps.sweep_here([untrained], store, 1, retry_failed=True)
     assert str(report) == "1 runs: 1 executed, 0 already done, 0 failed"
     assert not list(store.folder.glob("failed-*"))
 
@@ -846,11 +1032,11 @@ def test_two_sweeps_side_by_side_let_each_point_fail_once(side_by_side):
 def test_a_refresh_that_has_just_failed_next_door_has_failed_for_its_reason(few, monkeypatch):
     run = point(few, n=1)
     pretend(few.store, run)
-    monkeypatch.setattr(runs.Store, "stale", lambda *_: ["files"])
+    monkeypatch.setattr(Store, "stale", lambda *_: ["files"])
     with ThreadPoolExecutor(1) as executor:
         with filelock.FileLock(few.store.folder / f".{run.key}.lock"):
-            arguments = (few.store.folder, run.notebook, run.given, run.key, 1, True)
-            waiting = executor.submit(runs.perform, *arguments)
+            arguments = (few.store.folder, run.notebook, run.given, run.key, 1)
+            waiting = executor.submit(sweeps.perform, *arguments)
             time.sleep(0.5)
             failed = few.store.folder / f"failed-{run.key}"
             failed.mkdir()
@@ -902,14 +1088,37 @@ def test_tables_are_kept_in_sweeps_only(tmp_path, monkeypatch):
     results.keep("lost", table())
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv(results.FOLDER, str(tmp_path))
+    monkeypatch.setenv(results.KEEPS, '["kept"]')
     results.keep("kept", table())
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "kept.csv"), table())
+
+
+def test_what_a_notebook_does_not_declare_it_neither_keeps_nor_reads(tmp_path, monkeypatch):
+    monkeypatch.setenv(results.FOLDER, str(tmp_path))
+    monkeypatch.setenv(results.KEEPS, '["kept"]')
+    monkeypatch.setenv(results.READS, '["results/table1b.csv"]')
+    with pytest.raises(ValueError, match="other: the notebook keeps it, but declares only kept"):
+        results.keep("other", table())
+    with pytest.raises(ValueError, match=r"the notebook reads it, but declares only results/tabl"):
+        results.collected("table7")
+    assert len(results.collected("table1b"))
+
+
+@pytest.mark.parametrize("path", sorted(settings.NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_declare_what_they_keep_and_read_and_parts_that_there_are(path):
+    declared, code = sources.declared(path), "\n".join(sources.code(path))
+    for name in declared["keeps"]:
+        assert f'results.keep("{name}"' in code
+    assert code.count("results.keep(") == len(declared["keeps"])
+    assert code.count("results.collected(") == len(sources.collected_by(path))
+    assert declared["uses"]
+    assert set(declared["uses"]) <= set(provenance.VERSIONS)
 
 
 def test_tables_of_a_sweep_become_one_that_notebooks_can_read(again, main, monkeypatch):
     monkeypatch.setattr(settings, "RESULTS", again.folder / "results")
     write_sweep(again.folder, "tiny", rows=[{"n": 3, "keeps": True}, {"n": 8, "keeps": True}])
-    with pytest.raises(FileNotFoundError, match=r"helpers\.runs collect sweeps/points\.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"modularity collect sweeps/points\.yaml"):
         results.collected("points")
     status, lines, _ = main(again, "collect", again.sweep, "--partial")
     assert status == 0
@@ -923,7 +1132,7 @@ def test_a_table_has_one_row_for_each_run_and_row(few):
     chosen = [point(few, n=n) for n in (1, 2, 5)]
     for run in chosen[:2]:
         pretend(few.store, run, scores=table(run.parameters["n"]))
-    collected = runs.collect(chosen, few.store)
+    collected = collecting.collect(chosen, few.store)
     assert collected["n"].tolist() == [1, 2, 2]
     assert collected["keeps"].tolist() == [False] * 3
     assert collected["unit"].tolist() == [0, 0, 1]
@@ -931,7 +1140,7 @@ def test_a_table_has_one_row_for_each_run_and_row(few):
 
 def test_a_run_that_is_listed_twice_is_collected_once(few):
     pretend(few.store, point(few), scores=table(2))
-    assert len(runs.collect([point(few), point(few, n=2)], few.store)) == 2
+    assert len(collecting.collect([point(few), point(few, n=2)], few.store)) == 2
 
 
 @pytest.mark.parametrize(
@@ -971,7 +1180,7 @@ def test_a_sweep_is_not_collected_before_all_is_finished_unless_asked(few, main,
 def test_numbers_of_workers_and_cores_are_checked(few, main, option, given):
     status, _, error = main(few, few.sweep, option, given)
     assert status == 2
-    assert f"{option}: {given!r} was given; accepted are integers from 1" in error
+    assert f"Invalid value for '{option}'" in error
 
 
 def test_workers_of_a_scheduler_are_not_ours_to_number(few, main):
@@ -983,14 +1192,14 @@ def test_workers_of_a_scheduler_are_not_ours_to_number(few, main):
 def test_one_of_several_tables_can_be_chosen(few):
     run = point(few, n=1)
     pretend(few.store, run, scores=table(), squares=table(5))
-    assert len(runs.collect([run], few.store, "squares")) == 5
+    assert len(collecting.collect([run], few.store, "squares")) == 5
 
 
 def test_a_sweep_can_say_which_of_several_tables_it_is_about(few, main, monkeypatch):
     monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
     write_sweep(few.folder, "tiny", table="squares", rows=[{"n": 1}])
     pretend(few.store, point(few, n=1), scores=table(2), squares=table(5))
-    assert runs.table_of(few.sweep) == "squares"
+    assert points.table_of(few.sweep) == "squares"
     main(few, "collect", few.sweep)
     assert len(results.collected("points")) == 5
     main(few, "collect", few.sweep, "--table", "scores")
@@ -1014,7 +1223,7 @@ def test_csv_and_parquet_hold_the_same(tmp_path, main, network):
         }
     )
     for rate in (0.1, 1e-7):
-        run = runs.point(source, {"network": network, "rate": rate})
+        run = points.point(source, {"network": network, "rate": rate})
         pretend(those.store, run, scores=scores)
     for suffix in (".csv", ".parquet"):
         status, *_ = main(
@@ -1038,10 +1247,6 @@ def page_of(those, run):
     nbformat.write(source, those.tiny)
     forget()
     return pages._page(those.tiny, those.store.finished(run) / "notebook.ipynb")
-
-
-def sources(page):
-    return [cell.source.partition("\n")[0] for cell in page.cells]
 
 
 def test_a_page_shows_present_prose_and_captions_with_the_outputs_of_the_run(again):
@@ -1112,44 +1317,64 @@ def test_the_sweeps_of_the_book_are_collected_as_tables(again, monkeypatch):
     write_sweep(again.folder, "tiny", rows=[{"n": 3, "keeps": True}])
     pages._make_results(again.store)
     assert len(results.collected("points")) == 3
-    assert [path.name for path in settings.RESULTS.iterdir()] == ["points.csv"]
+    assert [path.name for path in settings.RESULTS.iterdir()] == ["points.csv", "points.json"]
 
 
-def test_pages_are_refreshed_before_their_runs_are_collected_and_those_are_read(
-    tmp_path, monkeypatch
-):
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A book of two pages, one of which reads what is collected of runs of the other."""
     for name in ("NOTEBOOKS", "SWEEPS", "RESULTS", "BOOK"):
         monkeypatch.setattr(settings, name, tmp_path / name.lower())
     monkeypatch.setenv("MODULARITY_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(pages, "save_figure", lambda *_: None)
-    write_notebook(settings.NOTEBOOKS / "01-makes.ipynb", "n: int = 1", "n")
-    code = 'results.collected("made")'
-    reads = write_notebook(settings.NOTEBOOKS / "02-reads.ipynb", "n: int = 1", code)
+    write_notebook(settings.NOTEBOOKS / "01-makes.ipynb", "n: int = 1", "n", uses=["lesions"])
+    code, declared = 'results.collected("made")', ["results/made.csv"]
+    reads = write_notebook(
+        settings.NOTEBOOKS / "02-reads.ipynb", "n: int = 1", code, reads=declared
+    )
     settings.SWEEPS.mkdir()
     (settings.SWEEPS / "book.yaml").write_text("{}")
     (settings.SWEEPS / "made.yaml").write_text("notebook: 01-makes\nrows: [{n: 1}, {n: 2}]")
     seen = []
 
-    def anew(chosen, store, refresh, **_):
-        """Execute what is not there or, as if everything were stale, all that is refreshed."""
+    def execute(chosen, store, keep_stale=False, **_):
         for run in chosen:
-            folder = store.folder / run.key
             if run.notebook == reads:
                 seen.append(results.collected("made")["version"].tolist())
-            if folder.exists() and not refresh:
+            if store.finished(run) and (keep_stale or not store.stale(run)):
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
-            version = "new" if (tmp_path / "changed").exists() else "old"
-            pretend(store, run, versions=pd.DataFrame({"version": [version]}))
+            shutil.rmtree(store.folder / run.key, ignore_errors=True)
+            version = pd.DataFrame({"version": [provenance.VERSIONS["lesions"]]})
+            pretend(store, run, versions=version)
             notebook = nbformat.read(run.notebook, as_version=4)
             notebook.metadata["papermill"] = {}
-            nbformat.write(notebook, folder / "notebook.ipynb")
-        return runs.Report()
+            nbformat.write(notebook, store.folder / run.key / "notebook.ipynb")
+        return Report()
 
-    monkeypatch.setattr(runs, "sweep_here", anew)
-    monkeypatch.setattr(runs.Store, "stale", lambda *_: ["files"])
+    monkeypatch.setattr(sweeps, "sweep_here", execute)
+    return seen
+
+
+def test_what_is_stale_is_made_again_and_collected_before_pages_read_it(made, monkeypatch):
     pages.execute("paper")
-    (tmp_path / "changed").touch()
+    raise_version(monkeypatch, "lesions")
     pages.execute("paper")
-    # The page is the first of the sweep's two runs; the second one is kept, stale.
-    assert seen == [["old", "old"], ["new", "old"]]
+    assert made == [[1, 1], [2, 2]]
+
+
+def test_pages_keep_what_is_stale_only_if_told_to_and_say_so(made, monkeypatch, capsys):
+    pages.execute("paper")
+    raise_version(monkeypatch, "lesions")
+    pages.execute("paper", keep_stale=True)
+    assert made == [[1, 1], [1, 1]]
+    said = capsys.readouterr().out
+    assert "STALE, KEPT: 01-makes n=2 (version of lesions changed)" in said
+
+
+@pytest.mark.parametrize("scale", ["digits", "paper"])
+def test_no_book_is_made_of_what_is_stale_in_the_end(made, monkeypatch, scale):
+    pages.execute("paper")
+    raise_version(monkeypatch, "lesions")
+    monkeypatch.setattr(sweeps, "sweep_here", lambda *_, **__: Report())
+    with pytest.raises(RuntimeError, match=r"stale: 01-makes.* \(version of lesions changed\)"):
+        pages.execute(scale)

@@ -8,7 +8,6 @@ import pytest
 import scipy.stats
 
 from helpers import statistics
-from helpers.partitions import Partition
 
 N_RANDOM = 20
 N_SETS = 25
@@ -49,65 +48,6 @@ def test_a_p_value_is_a_rank_among_the_random_values(true, random, side, ties, e
 def test_values_without_a_rank_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         statistics.p_value(*arguments)
-
-
-DESCRIPTION = pd.DataFrame(
-    {"layer": ["a", "a", "b"], "size": [2, 3, 4], "complete": [False, False, True]}
-)
-TRUE = np.array([3.0, 1.0, 2.0])
-RANDOM = np.array([[3.0, 1, 2, 0], [2, 2, 2, 0], [2, 2, 2, 2]])
-
-
-@pytest.mark.parametrize(
-    ("side", "ties", "expected"),
-    [
-        ("right", "inclusive", [2 / 5, 4 / 5, 1]),
-        ("right", "strict", [1 / 5, 4 / 5, 1 / 5]),
-        ("left", "inclusive", [1, 2 / 5, 1]),
-        ("left", "strict", [4 / 5, 2 / 5, 1 / 5]),
-    ],
-)
-def test_comparing_ranks_each_true_value_among_its_own_twins(side, ties, expected):
-    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, side, ties, keeps_complete=True)
-    assert table["p"].tolist() == expected
-    assert table["excluded"].tolist() == [""] * 3
-
-
-def test_comparing_adds_the_values_to_the_description():
-    before = DESCRIPTION.copy()
-    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
-    twins = ["random_1", "random_2", "random_3", "random_4"]
-    assert table.columns.tolist() == [*DESCRIPTION, "value", *twins, "excluded", "p"]
-    pd.testing.assert_frame_equal(table[DESCRIPTION.columns], before)
-    pd.testing.assert_frame_equal(DESCRIPTION, before)
-    np.testing.assert_array_equal(table["value"], TRUE)
-    np.testing.assert_array_equal(table[twins], RANDOM)
-
-
-def test_the_twins_of_a_table_are_its_numbered_columns():
-    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
-    table = table.assign(random_mean=0, random_std=0, random=0, not_random_1=0)
-    assert statistics.twins(table).columns.tolist() == [f"random_{i}" for i in range(1, 5)]
-    np.testing.assert_array_equal(statistics.twins(table), RANDOM)
-
-
-def test_comparing_excludes_complete_sub_clusters_unless_they_are_kept():
-    table = statistics.compare(DESCRIPTION, TRUE, RANDOM, "right", "inclusive", False)
-    assert table["excluded"].tolist() == ["", "", "complete"]
-    np.testing.assert_array_equal(table["p"], [2 / 5, 4 / 5, np.nan])
-    row = statistics.combine(table, "right")
-    assert (row["tested"], row["excluded"]) == (2, 1)
-    assert row["fisher"] == statistics.fisher([2 / 5, 4 / 5], 4)
-
-
-@pytest.mark.parametrize("keeps_complete", [True, False])
-def test_comparing_nothing_gives_an_empty_table(keeps_complete):
-    nothing = Partition.from_labels({"a": [-1]}).describe([])
-    arguments = (np.zeros(0), np.zeros((0, 4)), "right", "inclusive", keeps_complete)
-    table = statistics.compare(nothing, *arguments)
-    assert table.empty
-    assert {"value", "random_1", "random_4", "excluded", "p"} <= set(table.columns)
-    assert statistics.combine(table, "right")["tested"] == 0
 
 
 def on_grid(k, n_random, seed=0):
@@ -338,45 +278,6 @@ def test_chi2_keeps_its_size_without_ties():
 )
 def test_dead_sub_clusters_make_an_asymptotic_test_invalid(test, ties):
     assert size("dead", asymptotic(test, ties)) > 0.4
-
-
-TABLE = pd.DataFrame(
-    {
-        "value": [0.9, 0.1, 0.5, np.nan],
-        "random_1": [0.1, 0.2, 0.5, 0.1],
-        "random_2": [0.2, 0.3, 0.7, np.nan],
-        "excluded": ["", "", "", "undefined"],
-        "p": [1 / 3, 1, 1, np.nan],
-        "lesioned": [1.0, 2.0, 3.0, 4.0],
-    }
-)
-
-
-def test_combining_applies_every_test_to_the_rows_that_are_not_excluded():
-    true, random = [0.9, 0.1, 0.5], [[0.1, 0.2], [0.2, 0.3], [0.5, 0.7]]
-    rng = np.random.default_rng(3)
-    assert statistics.combine(TABLE, "right", seed=3) == {
-        "tested": 3,
-        "excluded": 1,
-        "fisher": statistics.fisher([1 / 3, 1, 1], 2),
-        "chi2": statistics.chi2([1 / 3, 1, 1], 2),
-        "exchangeable_fisher": statistics.exchangeable(true, random, "right", "fisher", rng=rng),
-        "exchangeable_chi2": statistics.exchangeable(true, random, "right", "chi2", rng=rng),
-    }
-
-
-def test_combining_leaves_the_exchangeable_tests_out_under_strict_ties():
-    row = statistics.combine(TABLE, "right", "strict")
-    assert row["fisher"] == statistics.fisher([1 / 3, 1, 1], 2)
-    assert np.isnan([row["exchangeable_fisher"], row["exchangeable_chi2"]]).all()
-
-
-@pytest.mark.parametrize("ties", ["inclusive", "strict"])
-def test_combining_nothing_gives_no_p_value(ties):
-    row = statistics.combine(TABLE.assign(excluded="complete"), "left", ties)
-    assert (row.pop("tested"), row.pop("excluded")) == (0, 4)
-    assert len(row) == 4
-    assert np.isnan(list(row.values())).all()
 
 
 # The fifteen p values of Benjamini and Hochberg (1995), section 3.2.

@@ -20,6 +20,8 @@ from test_runs import (
     write_sweep,
 )
 
+pytestmark = pytest.mark.process
+
 
 def end(process):
     process.kill()

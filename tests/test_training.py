@@ -59,6 +59,7 @@ def test_weights_that_tie_with_the_smallest_kept_one_stay():
     np.testing.assert_array_equal(mask, [True, True, True, False, True])
 
 
+@pytest.mark.slow
 def test_training_learns_and_prints_nothing(capfd):
     model, _, y = tiny()
     x = np.repeat(np.eye(5, dtype=np.float32)[y], 4, axis=1).reshape(-1, 4, 5, 1)

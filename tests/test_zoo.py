@@ -17,7 +17,7 @@ from helpers.backend import keras
 from helpers.datasets import Dataset
 
 IN_GIT = sorted((settings.ROOT / "zoo").glob("[!.]*.json"))
-MANIFEST = {"recipe", "replicate", "epochs", "accuracy", "sparsity", "training_seconds"}
+MANIFEST = {"recipe", "replicate", "epochs", "accuracy", "sparsity", "data", "training_seconds"}
 MANIFEST |= {"versions", "sha256"}
 
 
@@ -208,6 +208,7 @@ def test_the_zoo_in_git_comes_before_the_cache(cache, trainings):
     assert (trainings, cache.exists()) == ([], False)
 
 
+@pytest.mark.slow
 def test_a_replicate_is_the_seed_of_everything_random_in_its_training(cache):
     recipe = dataclasses.replace(
         zoo.recipe("mnist-mlp-dropout"), epochs=1, pruning_epochs=0, batch_size=5
@@ -221,6 +222,7 @@ def test_a_replicate_is_the_seed_of_everything_random_in_its_training(cache):
         assert (other[key] != weights).any()
 
 
+@pytest.mark.process
 def test_two_processes_that_ask_at_once_train_once(cache, tmp_path):
     context = multiprocessing.get_context("spawn")
     arguments = (context.Barrier(2), tmp_path / "zoo", tmp_path / "log")
@@ -293,6 +295,23 @@ def test_a_network_of_another_recipe_or_replicate_is_refused(change, stored):
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
     with pytest.raises(ValueError, match=r"belongs to another recipe than Recipe\(.*Delete"):
         zoo.trained("digits-mlp")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: {"y_test": data.y_test[::-1]},
+        lambda data: {"x_test": data.x_test[::-1]},
+        lambda data: {"x_test": data.x_test[:-1], "y_test": data.y_test[:-1]},
+    ],
+    ids=["classes", "images", "number"],
+)
+def test_a_network_is_not_taken_for_tested_on_other_images(change, cache, trainings, monkeypatch):
+    zoo.trained("mnist-cnn")
+    data = twelve_images("mnist")
+    monkeypatch.setattr(zoo.datasets, "load", lambda _: dataclasses.replace(data, **change(data)))
+    with pytest.raises(ValueError, match=r"mnist-cnn-0\.npz was tested on other images than mnist"):
+        zoo.trained("mnist-cnn")
 
 
 def test_weights_without_a_manifest_are_no_finished_network(stored, trainings):
@@ -402,6 +421,7 @@ def stop_after(epoch, recipe, folder):
             zoo.train(recipe, 0, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("stops", [(1,), (2,), (3,), (1, 2, 3)], ids=str)
 def test_training_that_was_stopped_gives_the_same_network_bit_for_bit(
@@ -425,6 +445,7 @@ def train_until_killed(cache):
     zoo.train(small(epochs=2000, pruning_epochs=0), 0, cache / "killed")
 
 
+@pytest.mark.process
 def test_training_goes_on_after_sigkill_from_the_last_whole_epoch(cache, tmp_path):
     process = multiprocessing.get_context("spawn").Process(
         target=train_until_killed, args=(tmp_path / "cache",)
@@ -449,17 +470,20 @@ def test_training_goes_on_after_sigkill_from_the_last_whole_epoch(cache, tmp_pat
         np.testing.assert_array_equal(states[1][key], value)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_removed_when_the_network_is_stored(cache):
     zoo.train(small(), 0, cache)
     assert not list((settings.cache_folder() / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_another_recipe_of_the_name_does_not_go_on_from_its_checkpoint(cache):
     stop_after(1, small(), cache)
     assert checkpoints.newest(zoo._checkpoint_folder(small(), 0)).epoch == 1
     assert checkpoints.newest(zoo._checkpoint_folder(small(l2=1e-4), 0)) is None
 
 
+@pytest.mark.slow
 def test_each_epoch_is_logged_with_the_time_that_is_left(cache, caplog):
     with caplog.at_level("INFO", logger="helpers"):
         zoo.train(small(), 0, cache)
@@ -471,6 +495,7 @@ def test_each_epoch_is_logged_with_the_time_that_is_left(cache, caplog):
         )
 
 
+@pytest.mark.slow
 def test_a_network_is_also_kept_after_its_early_epochs(cache, monkeypatch):
     recipe = small()
     monkeypatch.setattr(zoo, "recipe", lambda name: recipe)

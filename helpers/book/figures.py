@@ -1,0 +1,109 @@
+"""Figures of the book's own tables."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from helpers.book.tables import rows_of
+from helpers.plots.headings import MEASURES, TESTS
+from helpers.plots.style import BLACK, BLUE, GREY, VERMILLION, make_panels, styled
+
+_SOURCE_STYLES = {
+    ("published", "{}"): ("|", BLACK, BLACK, 0.0, "published"),
+    ("released", "{}"): ("^", VERMILLION, "none", 0.18, "ours, RELEASED"),
+    ("paper", "{}"): ("o", BLUE, "none", -0.18, "ours, PAPER"),
+    ("paper", "exchangeable_{}"): ("o", BLUE, BLUE, -0.18, "ours, PAPER, exchangeable"),
+}
+
+
+_CORRECTION_STYLES = (
+    ("x", GREY, GREY, "significant by neither"),
+    ("o", BLUE, "white", "significant by Benjamini-Hochberg only"),
+    ("o", VERMILLION, VERMILLION, "significant by Benjamini-Hochberg and by Holm"),
+)
+
+
+@styled
+def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
+    """Draw each family's p values in order, and which survive corrections for their number.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `statistics.multiple_comparisons`.
+    fdr : float
+        The rate at which the Benjamini-Hochberg line is drawn.
+    """
+    families = sorted(table["test"].unique(), key=list(TESTS).index)
+    figure, panels = make_panels(2.7, 1, len(families), sharey=True)
+    lowest = 1e-20
+    for axes, family in zip(panels[0], families, strict=True):
+        rows = table[(table["test"] == family) & table["p"].notna()].sort_values("p")
+        rank = np.arange(1, len(rows) + 1)
+        axes.plot(rank, fdr * rank / len(rows), "-", color=BLACK, lw=1)
+        state = rows["benjamini_hochberg"].astype(int) + rows["holm"]
+        for value, (marker, colour, face, _) in enumerate(_CORRECTION_STYLES):
+            chosen = (state == value).to_numpy()
+            p = rows["p"].clip(lower=lowest)
+            axes.plot(rank[chosen], p[chosen], marker, color=colour, mfc=face, ms=4.5)
+        axes.set_title(f"{TESTS[family]} ({len(rows)} tests)")
+        axes.set_xlabel("rank within the family")
+        axes.set_yscale("log")
+    ticks = [1e-20, 1e-15, 1e-10, 1e-5, 1]
+    panels[0, 0].set_yticks(ticks, ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"])
+    panels[0, 0].set_ylabel("p value")
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
+        for marker, colour, face, label in reversed(_CORRECTION_STYLES)
+    ]
+    handles.append(mpl.lines.Line2D([], [], color=BLACK, lw=1, label="Benjamini-Hochberg's line"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    return figure
+
+
+@styled
+def table1(table: pd.DataFrame) -> Figure:
+    """Draw the p values of Table 1: the published ones and ours under both protocols.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `table1.table1`. Rows for which it has only published numbers are named in grey.
+    """
+    rows = rows_of(table)
+    figure, panels = make_panels(1.0 + 0.21 * len(rows), 1, 2, sharey=True, sharex=True)
+    position = {row: -i for i, row in enumerate(rows)}
+    is_ours = dict.fromkeys(rows, False)
+    lowest = 1e-20
+    for axes, test, title in zip(panels[0], ("fisher", "chi2"), ("Fisher", "chi²"), strict=True):
+        for y in position.values():
+            axes.axhline(y, color=GREY, lw=0.3, zorder=0)
+        for (source, name), (marker, colour, face, shift, _) in _SOURCE_STYLES.items():
+            is_chosen = (table["source"] == source) & (table["test"] == name.format(test))
+            chosen = table[is_chosen & table["p"].notna()]
+            keys = list(chosen[["network", "measure"]].itertuples(index=False, name=None))
+            heights = [position[key] + shift for key in keys]
+            is_ours |= dict.fromkeys(keys, True) if source != "published" else {}
+            p = chosen["p"].clip(lower=lowest)
+            axes.plot(p, heights, marker, color=colour, mfc=face, ms=3.6, mew=0.9)
+        axes.axvline(0.05, color=BLACK, ls=":", lw=1)
+        axes.set_xscale("log")
+        axes.set_title(title)
+        axes.set_xlabel("combined p value")
+    panels[0, 0].set_xticks(
+        [1e-20, 1e-15, 1e-10, 1e-5, 1],
+        ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"],
+    )
+    panels[0, 0].minorticks_off()
+    names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
+    panels[0, 0].set_yticks(list(position.values()), names, fontsize=7)
+    for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
+        label.set_color(BLACK if is_ours[row] else "#6B6B6B")
+    panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
+        for marker, colour, face, _, label in _SOURCE_STYLES.values()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure

@@ -1,0 +1,206 @@
+"""The book: which notebook makes which page, and how pages become HTML.
+
+``python -m helpers.book.pages execute digits`` executes the sections with their defaults into
+``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
+sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
+and ``... render paper`` render these pages. What is stale is made again; with ``--keep-stale`` it
+is shown as it is. Papermill executes, Jupyter Book only renders: its own
+cache would not notice that a helper has changed.
+"""
+
+import argparse
+import base64
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from helpers import files, settings
+from helpers.book import collecting, points, sweeps
+from helpers.book.points import Run
+from helpers.book.store import NOTEBOOK, Store
+
+SCALES = ("digits", "paper")
+
+PROSE = ("*.md", "*.bib", "figures/*", "_static/*")
+"""What a page needs from ``book/`` besides executed notebooks."""
+
+_BOOK = "book.yaml"
+"""Which of the files in sweeps/ says what each page shows; the others are sweeps."""
+
+
+def execute(scale: str, keep_stale: bool = False) -> Path:
+    """Execute every section at a scale.
+
+    Parameters
+    ----------
+    scale : {"digits", "paper"}
+        ``digits`` uses the notebooks' defaults, and embedded data.
+    keep_stale : bool
+        Whether to show what is stale as it is, and say so.
+
+    Returns
+    -------
+    Path
+        The folder of the pages.
+
+    Raises
+    ------
+    RuntimeError
+        If a run fails, or, unless `keep_stale`, if one is stale in the end.
+    """
+    folder = _folder(scale)
+    parameters = _paper_parameters() if scale == "paper" else {}
+    notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+    chosen = [points.point(each, parameters.get(each.stem, {})) for each in notebooks]
+    store = Store(settings.runs_folder())
+    swept = _make_results(store, keep_stale) if scale == "paper" else []
+    _run(chosen, store, keep_stale)  # Now: some of them read what has been collected.
+    _check_that_all_hold([*swept, *chosen], store, keep_stale)
+    for run in chosen:
+        with files.written_whole(folder / run.notebook.name) as temporary:
+            nbformat.write(_page(run.notebook, store.folder / run.key / NOTEBOOK), temporary)
+    if scale == "paper":
+        save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
+    return folder
+
+
+def render(pages: Path, source: Path) -> Path:
+    """Render pages as HTML, without executing anything.
+
+    Parameters
+    ----------
+    pages : Path
+        Folder of executed notebooks.
+    source : Path
+        Folder to assemble the book in: configuration, prose, and pages. Made anew, except for
+        `pages` if it lies there.
+
+    Returns
+    -------
+    Path
+        The book's first page.
+
+    Raises
+    ------
+    RuntimeError
+        If Jupyter Book fails or warns, or if there is no HTML afterwards.
+    """
+    target = source / "book"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(settings.ROOT / name, source / name)
+    for pattern in PROSE:
+        for path in settings.BOOK.glob(pattern):
+            (target / path.relative_to(settings.BOOK)).parent.mkdir(exist_ok=True)
+            shutil.copy(path, target / path.relative_to(settings.BOOK))
+    if pages != target:
+        for path in pages.glob("*.ipynb"):
+            shutil.copy(path, target / path.name)
+    shutil.rmtree(source / "_build", ignore_errors=True)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    built = subprocess.run([jupyter_book, "build", source, "-W", "--keep-going", "-n"], check=False)
+    page = source / "_build" / "html" / "book" / "introduction.html"
+    if built.returncode or not page.exists():
+        raise RuntimeError(f"jupyter-book failed on {source}; its messages are above")
+    return page
+
+
+def save_figure(notebook: Path, name: str, folder: Path) -> Path:
+    """Save the picture of a named figure of an executed notebook as ``NAME.png``."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
+            picture = base64.b64decode(cell.outputs[0]["data"]["image/png"])
+            path = folder / f"{name.removeprefix('fig-')}.png"
+            with files.written_whole(path) as temporary:
+                temporary.write_bytes(picture)
+            return path
+    raise ValueError(f"name: {notebook.name} has no figure {name!r}")
+
+
+def _make_results(store: Store, keep_stale: bool = False) -> list[Run]:
+    """Run all sweeps, as far as they are not done, collect their tables, and return their runs."""
+    swept = []
+    for path in sorted(settings.SWEEPS.glob("*.yaml")):
+        if path.name != _BOOK:
+            chosen = points.read(path)
+            _run(chosen, store, keep_stale)
+            table = collecting.collect(chosen, store, points.table_of(path))
+            collecting.write(table, settings.RESULTS / f"{path.stem}.csv", chosen, store)
+            swept += chosen
+    return swept
+
+
+def _check_that_all_hold(chosen: list[Run], store: Store, keep_stale: bool) -> None:
+    """Refuse to publish what is stale, such as what rests on data replaced in the meantime."""
+    stale = [f"{run} ({', '.join(what)} changed)" for run, what in store.all_stale(chosen)]
+    if stale and not keep_stale:
+        raise RuntimeError(
+            f"stale: {'; '.join(stale)}; give the command again, or keep this with --keep-stale"
+        )
+    for each in stale:
+        print(f"STALE, KEPT: {each}", flush=True)
+
+
+def _run(chosen: list[Run], store: Store, keep_stale: bool) -> None:
+    report = sweeps.sweep_here(chosen, store, keep_stale=keep_stale, retry_failed=True)
+    print(report, flush=True)
+    if report.errors:
+        raise RuntimeError("; ".join(f"{run}: {error}" for run, error in report.errors.items()))
+
+
+def _page(source: Path, executed: Path) -> Any:
+    """Return a notebook as its source has it now, with what its code printed when it was run.
+
+    A run is not repeated because somebody has mended its prose.
+    """
+    page, run = nbformat.read(source, as_version=4), nbformat.read(executed, as_version=4)
+    injected = [
+        cell for cell in run.cells if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
+    ran = iter(cell for cell in run.cells if cell.cell_type == "code" and cell not in injected)
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            before = next(ran)
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    for index in [i for i, cell in enumerate(page.cells) if _is_tagged(cell, "parameters")]:
+        if injected:
+            page.cells[index].metadata["tags"] = ["parameters", "hide-cell"]
+            page.cells[index + 1 : index + 1] = injected
+    page.metadata["papermill"] = run.metadata["papermill"]
+    return page
+
+
+def _is_tagged(cell: Any, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
+
+
+def _folder(scale: str) -> Path:
+    """Return where the executed notebooks of a scale lie."""
+    return settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
+
+
+def _paper_parameters() -> dict[str, dict[str, Any]]:
+    return dict(points.read_yaml(settings.SWEEPS / _BOOK))
+
+
+def main() -> None:
+    """Execute or render the book's pages."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.book.pages", description=main.__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    executing = verbs.add_parser("execute")
+    executing.add_argument("--keep-stale", action="store_true", help="show what is stale as it is")
+    for each in (executing, verbs.add_parser("render")):
+        each.add_argument("scale", choices=SCALES)
+    arguments = parser.parse_args()
+    if arguments.verb == "execute":
+        print(execute(arguments.scale, arguments.keep_stale))
+    else:
+        print(render(_folder(arguments.scale), settings.BUILD / arguments.scale))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""How much of the paper's tables and figures has been run here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from helpers import settings, zoo
+from helpers.book import published
+
+_MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
+_ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
+_VGGS = dict.fromkeys(("cifar10-vgg", "cifar10-vgg-dropout"), 5)
+_FIGURE_1 = (
+    *("mnist-mlp-dropout", "fashion-mlp-dropout"),
+    *("halves-same-mnist-mlp-dropout", "halves-diff-mnist-mlp"),
+)
+
+SECTIONS = {
+    2: "02-halves-and-stacks",
+    3: "03-correlation-visualization",
+    4: "04-input-construction",
+    5: "05-lesion-tests",
+    6: "06-k-robustness",
+    7: "07-multiple-comparisons",
+    8: "08-double-lesions",
+}
+"""The notebook of each section."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or a figure of the paper.
+
+    Attributes
+    ----------
+    name, what : str
+        Its number, and what it shows.
+    section : int
+        The section of the book that makes it.
+    results : str
+        Which of the collected results it needs, "" if none.
+    networks : dict of str to int
+        Of which trained networks, and how many of each.
+    n_imagenet : int
+        How many networks trained on ImageNet besides.
+    """
+
+    name: str
+    what: str
+    section: int
+    results: str = ""
+    networks: Mapping[str, int] = field(default_factory=dict)
+    n_imagenet: int = 0
+
+
+ITEMS = (
+    Item("Table 1a", "score, output entropy", 4, "constructed", _ON_RGB | _VGGS, 3),
+    Item("Table 1b", "importance, class-wise range", 5, "lesions", _MLPS_AND_CNNS | _VGGS, 2),
+    Item("Table 2", "untrained VGGs", 4, "constructed", {"cifar10-vgg-untrained": 5}),
+    Item("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2),
+    Item("Tables 4, 5", "many tests at once", 7),
+    Item("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3),
+    Item("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}),
+    Item("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"cifar10-vgg": 1}),
+    Item("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}),
+    Item("Figure 1", "correlation pictures, MLPs", 3, "pictures", dict.fromkeys(_FIGURE_1, 1)),
+    Item("Figure 2", "kinds of sub-clusters", 5, "kinds", {"fashion-mlp": 1, "cifar10-vgg": 1}),
+    Item("Figure 3", "samples of halves and stacks", 2),
+    Item(
+        "Figure 4",
+        "correlation pictures, CNNs",
+        3,
+        "pictures",
+        {"stack-same-mnist-cnn": 1, "stack-diff-mnist-cnn": 1},
+    ),
+    Item(
+        "Figure 5",
+        "constructed inputs",
+        4,
+        "constructed",
+        dict.fromkeys((*_ON_RGB, "cifar10-vgg"), 1),
+        3,
+    ),
+    Item("Figure 6", "accuracy profiles", 5, "kinds", {"fashion-mlp": 1, "fashion-cnn": 1}),
+    Item("Figure 7", "cases of dependency", 8),
+    Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}),
+)
+"""Each table and figure of the paper. The runs behind Table 7 draw the accuracy profiles, too, but
+not the CNN's."""
+
+
+def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Say of each table and figure of the paper how much of it has been run.
+
+    A network counts if it was run under both protocols, with every number of clusters. Whether
+    the numbers agree is another question, see `claims.judged`.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.DataFrame
+        Collected results by the names that `ITEMS` uses; with columns network, replicate and
+        protocol.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per item: what; status, "run in full", "in part" or "not run here"; networks,
+        ours of the paper's; scale; section, the notebook; and what is missing.
+    """
+    return pd.DataFrame.from_dict({item.name: _row(item, found) for item in ITEMS}, orient="index")
+
+
+def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
+    done = networks & (_under_both(found[item.results]) if item.results else set())
+    n_wanted = len(networks) + item.n_imagenet
+    lacking = sorted({name for name, _ in networks - done})
+    missing = [f"{item.n_imagenet} networks on ImageNet"] * bool(item.n_imagenet)
+    missing += [f"some of {', '.join(lacking)}"] * bool(lacking)
+    state = "in part" if done else "not run here"
+    return {
+        "what": item.what,
+        "status": "run in full" if len(done) == n_wanted else state,
+        "networks": f"{len(done)} of {n_wanted}" if n_wanted else "–",
+        "scale": "paper" if done or not n_wanted else "–",
+        "section": SECTIONS[item.section],
+        "missing": "; ".join(missing) or "–",
+    }
+
+
+def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return the networks and replicates with results under both protocols, for every k if any."""
+    points = ["protocol", *results.columns.intersection(["k"])]
+    runs = results[["network", "replicate", *points]].drop_duplicates()
+    n_runs = runs.groupby(["network", "replicate"]).size()
+    n_wanted = 2 * (results["k"].nunique() if "k" in results else 1)
+    return {(str(name), int(i)) for name, i in n_runs.index[n_runs == n_wanted]}
+
+
+def accuracies() -> pd.DataFrame:
+    """Return the accuracies of the networks in ``zoo/`` beside the paper's and those in its logs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per recipe that the paper has: network; replicates, how many there are; lowest
+        and mean, of their test accuracies; floor, logged_min and logged_mean as of
+        `published.accuracies`, which has none for networks on three channels.
+    """
+    manifests = [json.loads(path.read_text()) for path in sorted(settings.ZOO.glob("*.json"))]
+    stored = pd.DataFrame(
+        [(each["recipe"]["name"], each["accuracy"]["test"]) for each in manifests],
+        columns=["network", "accuracy"],
+    )
+    rows = [
+        {
+            "network": name,
+            "replicates": len(group),
+            "lowest": group.min(),
+            "mean": group.mean(),
+            **published.accuracies(zoo.recipe(str(name))),
+        }
+        for name, group in stored.groupby("network")["accuracy"]
+    ]
+    table = pd.DataFrame(rows)
+    has_row = table["network"].map(lambda name: published.label(zoo.recipe(name)) is not None)
+    return table[table["floor"].notna() | has_row].reset_index(drop=True)

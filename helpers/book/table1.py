@@ -1,0 +1,148 @@
+"""Table 1, published and ours: all p values, their medians, and how often they agree."""
+
+import numpy as np
+import pandas as pd
+
+from helpers import zoo
+from helpers.book import published
+from helpers.book.tables import format_p, rows_of
+from helpers.plots.headings import MEASURES, TESTS
+
+LEVEL = 0.05
+"""P values below it are called low."""
+
+
+ROW = ["network", "measure", "test", "source"]
+
+
+WAYS = (
+    ("RELEASED", "released", ""),
+    ("PAPER", "paper", ""),
+    ("PAPER, exchangeable", "paper", "exchangeable_"),
+)
+"""Our ways of testing: what each is called, its protocol, and the prefix of its tests."""
+
+
+THEIR_WAY = ("published", "published", "")
+
+
+def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
+    """Return all p values of Table 1: the published ones, and ours under both protocols.
+
+    Parameters
+    ----------
+    lesions, constructed : pandas.DataFrame
+        Collected tests: network, replicate, protocol, measure, test, p.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per p value: network (as in `published.table1`), measure, test (ours also with
+        exchangeable_fisher and exchangeable_chi2), source ("published", "released" or "paper"),
+        replicate and p, NaN where there was nothing to test. Networks that have no row in the
+        paper's table, such as untrained ones, are left out.
+    """
+    ours = labelled(pd.concat([lesions, constructed], ignore_index=True))
+    columns = ["network", "measure", "test", "source", "replicate", "p"]
+    theirs = published.each_p_value().assign(source="published")
+    known = ours[ours["measure"].isin(theirs["measure"]) & ours["network"].notna()]
+    return pd.concat([theirs[columns], known[columns]], ignore_index=True)
+
+
+def labelled(tests: pd.DataFrame) -> pd.DataFrame:
+    """Name the networks of collected tests as Table 1 does, and their protocol as the source."""
+    labels = {name: published.label(zoo.recipe(name)) for name in tests["network"].unique()}
+    return tests.assign(network=tests["network"].map(labels), source=tests["protocol"])
+
+
+def medians(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the median p value of each network, measure, test, source and k (if there is one).
+
+    Of an even number the larger of the two in the middle is taken: their mean would be smaller
+    than half of the values call for. What has no p value at all is left out.
+    """
+    keys = [*ROW, "k"] if "k" in table else ROW
+    groups = table.dropna(subset="p").groupby(keys, sort=False)["p"]
+    return groups.agg(_middle).reset_index()
+
+
+def _middle(p: pd.Series) -> float:
+    """Return the median, of an even number of values the larger of the two in the middle."""
+    return float(np.sort(p)[len(p) // 2])
+
+
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 1 three ways, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `table1`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        A row per network and measure; for each test and source the median (see `medians`) and, of
+        several networks, the range; a dash where nothing could be tested, "not run here" where
+        there are only published numbers.
+    """
+    columns = {
+        (TESTS[test], name): (prefix + test, source)
+        for test in ("fisher", "chi2")
+        for name, source, prefix in (THEIR_WAY, *WAYS)
+    }
+    of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
+    rows = {}
+    for network, measure in rows_of(table):
+        rows[network, MEASURES[measure]] = {
+            heading: _spread(of.get((network, measure, test, source)))
+            for heading, (test, source) in columns.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _spread(p: pd.Series | None) -> str:
+    if p is None:
+        return "not run here"
+    known = p.dropna()
+    if len(known) < 2:
+        return format_p(known.iloc[0] if len(known) else np.nan)
+    return f"{format_p(_middle(known))} ({format_p(known.min())} to {format_p(known.max())})"
+
+
+def agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of Table 1 in which our p values agree with the published ones.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `table1`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        A row per test and way of testing. "ranges overlap": in how many of the networks and
+        measures that have p values in both, the range of ours (of one network, its p value) has
+        a point in common with that of the published ones; "same side of 0.05": in how many the
+        two medians have.
+    """
+    rows = {}
+    for test in ("fisher", "chi2"):
+        theirs = _ranges(table, test, "published")
+        for name, source, prefix in WAYS:
+            ours = _ranges(table, prefix + test, source).add_suffix(" ours")
+            both = theirs.join(ours, how="inner")
+            overlap = (both["low"] <= both["high ours"]) & (both["low ours"] <= both["high"])
+            is_same = (both["median"] < LEVEL) == (both["median ours"] < LEVEL)
+            rows[TESTS[test], name] = {
+                "ranges overlap": f"{overlap.sum()} of {len(both)}",
+                "same side of 0.05": f"{is_same.sum()} of {len(both)}",
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _ranges(table: pd.DataFrame, test: str, source: str) -> pd.DataFrame:
+    """Return lowest, highest and median p value of each network and measure that has any."""
+    chosen = table[(table["test"] == test) & (table["source"] == source)].dropna(subset="p")
+    p = chosen.groupby(["network", "measure"])["p"]
+    return pd.DataFrame({"low": p.min(), "high": p.max(), "median": p.agg(_middle)})

@@ -1,0 +1,232 @@
+"""The command ``modularity``: train networks, sweep notebooks, collect their tables.
+
+Each sub-command loads what it needs when it is called, so that ``--help`` is quick.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from helpers import settings
+
+if TYPE_CHECKING:
+    from helpers.book.points import Run
+    from helpers.book.store import Store
+
+_STORE = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=settings.runs_folder,
+    help="Folder of runs (default: $MODULARITY_RUNS, or _build/runs).",
+)
+_SWEEP = click.argument("sweep", type=click.Path(path_type=Path))
+_FROM_1 = click.IntRange(min=1)
+
+
+def _integers(_: click.Context, option: click.Parameter, said: str) -> list[int]:
+    """Read numbers from 0, separated by commas."""
+    words = said.split(",")
+    if not all(word.isdecimal() for word in words):
+        raise click.BadParameter(
+            f"{said!r} was given; accepted are integers from 0, separated by commas", param=option
+        )
+    return [int(word) for word in words]
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say how to get what only the book needs, where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error.name} is not installed; pip install 'importance-and-coherence[book]'"
+        ) from error
+
+
+@click.group()
+def main() -> None:
+    """Evaluate modularity in neural networks: Importance and Coherence."""
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--replicates", metavar="0,1,...", default="0", callback=_integers, help="Seeds (default: 0)."
+)
+@click.option("--commit", is_flag=True, help="Commit each result to git.")
+def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
+    r"""Train networks that are not there yet, and count their lesions.
+
+    NAMES are recipes; without any, all that the book still lacks are trained, which takes many
+    hours. It goes on from the last whole epoch when it is started again.
+
+    \b
+    Examples:
+      modularity train mnist-mlp --replicates 0,1,2,3,4
+      nice -n 10 modularity train >> training.log 2>&1 &
+    """
+    import logging
+
+    from helpers import zoo
+    from helpers.book import queue
+
+    asked = [(name, replicate) for replicate in replicates for name in names]
+    try:
+        for name in names:
+            zoo.recipe(name)
+        logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+        for results in queue.work_alone(asked or queue.NETWORKS):
+            if commit and results:
+                queue.commit(results)
+    except (ValueError, queue.BusyError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@_SWEEP
+@click.option("--dry-run", is_flag=True, help="Only list the runs.")
+@click.option("--keep-stale", is_flag=True, help="Leave alone results that are stale.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed.")
+@click.option(
+    "--workers", type=_FROM_1, help="Runs at a time here (default: a core each, up to 4)."
+)
+@click.option("--cores", type=_FROM_1, help="Cores per run (default: a fair share).")
+@click.option("--dask", metavar="tcp://...", help="A running Dask scheduler to use.")
+@_STORE
+@_extra()
+def sweep(
+    sweep: Path,
+    dry_run: bool,
+    keep_stale: bool,
+    retry_failed: bool,
+    workers: int | None,
+    cores: int | None,
+    dask: str | None,
+    store: Path,
+) -> None:
+    r"""Execute the runs of a SWEEP that are not in the store yet, or are stale there.
+
+    \b
+    Example:
+      modularity sweep sweeps/table1b.yaml --dry-run
+    """
+    from helpers.book import sweeps
+    from helpers.book.store import Store
+
+    if dask and workers:
+        raise click.UsageError(
+            "--workers is for this machine; with --dask the scheduler has its workers"
+        )
+    asked, kept = _points(sweep), Store(store)
+    if dry_run:
+        _list(asked, kept)
+        return
+    what = "STALE, KEPT" if keep_stale else "stale, executed anew"
+    for run, stale in kept.all_stale(asked):
+        click.echo(f"{what}: {run} ({', '.join(stale)} changed)")
+    options = {"keep_stale": keep_stale, "retry_failed": retry_failed}
+    try:
+        if dask:
+            report = _sweep_on_dask(asked, kept, dask, cores, options)
+        else:
+            report = sweeps.sweep_here(asked, kept, workers or 0, cores or 0, **options)
+    except KeyboardInterrupt:
+        # As if killed: what is running ends with this process, and what is done is kept.
+        print("interrupted; finished runs are kept", flush=True)
+        os._exit(130)
+    for name, error in report.errors.items():
+        click.echo(f"FAILED {name}: {error}")
+    click.echo(report)
+    sys.exit(1 if report.errors else 0)
+
+
+@main.command()
+@_SWEEP
+@click.option("--table", help="Which table (default: as the file says).")
+@click.option("--partial", is_flag=True, help="Leave out the runs that are not finished.")
+@click.option("--keep-stale", is_flag=True, help="Gather results that are stale, too.")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="A .csv or .parquet file (default: results/)."
+)
+@_STORE
+@_extra()
+def collect(
+    sweep: Path, table: str | None, partial: bool, keep_stale: bool, into: Path | None, store: Path
+) -> None:
+    r"""Gather a table that the runs of a SWEEP kept into one file.
+
+    \b
+    Example:
+      modularity collect sweeps/table1b.yaml
+    """
+    from helpers.book import collecting, points
+    from helpers.book.store import Store
+
+    asked, kept = _points(sweep), Store(store)
+    target = into or settings.RESULTS / f"{sweep.stem}.csv"
+    if target.suffix not in (".csv", ".parquet"):
+        raise click.UsageError(f"--into: {target} was given; accepted are .csv and .parquet files")
+    n_finished = sum(kept.finished(run) is not None for run in asked)
+    if n_finished < len(asked) and not partial:
+        raise click.UsageError(
+            f"{n_finished} of {len(asked)} runs are finished in {kept.folder}; run the sweep, or "
+            "gather what there is with --partial"
+        )
+    stale = [f"{run} ({', '.join(what)} changed)" for run, what in kept.all_stale(asked)]
+    if stale and not keep_stale:
+        raise click.UsageError(
+            f"stale: {'; '.join(stale)}; run the sweep again, or gather this as it is with "
+            "--keep-stale"
+        )
+    try:
+        collected = collecting.collect(asked, kept, table or points.table_of(sweep))
+        collecting.write(collected, target, asked, kept)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for each in stale:
+        click.echo(f"STALE, KEPT: {each}")
+    click.echo(f"{target}: {n_finished} of {len(asked)} runs, {len(stale)} of them stale")
+
+
+def _points(sweep: Path) -> "list[Run]":
+    import yaml
+
+    from helpers.book import points
+
+    try:
+        return points.read(sweep)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _sweep_on_dask(
+    asked: "list[Run]", store: "Store", address: str, cores: int | None, options: dict[str, bool]
+) -> Any:
+    from distributed import Client
+
+    from helpers.book import sweeps
+
+    try:
+        client = Client(address)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as reason:
+        raise click.UsageError(f"--dask: no scheduler answers at {address} ({reason})") from reason
+    with client:
+        executor = client.get_executor()  # type: ignore[no-untyped-call]
+        return sweeps.sweep(asked, store, executor, cores, **options)
+
+
+def _list(asked: "list[Run]", store: "Store") -> None:
+    """Print what is done, stale, failed, and to do."""
+    counts: Counter[str] = Counter()
+    for run in asked:
+        state = store.state(run)
+        counts[state.partition(":")[0].partition(",")[0]] += 1
+        click.echo(f"{run}: {state}")
+    click.echo(f"{len(asked)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()))

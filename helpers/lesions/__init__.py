@@ -1,0 +1,48 @@
+"""Lesions: which predictions survive when units are silenced, and profiles of what is lost.
+
+The engine is exact and fast; profiles put sub-clusters beside their random twins. What was counted
+can be read without TensorFlow; whoever lesions a network loads it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from helpers.lesions.profiles import (
+    LesionProfiles,
+    class_mean_accuracy,
+    lesion_profiles,
+    overall_accuracy,
+)
+
+if TYPE_CHECKING:
+    from helpers.lesions.double import DoubleLesions, double_lesions
+    from helpers.lesions.engine import (
+        Group,
+        Lesion,
+        correct,
+        correct_counts,
+        correct_counts_given,
+    )
+
+__all__ = [
+    "DoubleLesions",
+    "Group",
+    "Lesion",
+    "LesionProfiles",
+    "class_mean_accuracy",
+    "correct",
+    "correct_counts",
+    "correct_counts_given",
+    "double_lesions",
+    "lesion_profiles",
+    "overall_accuracy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs TensorFlow when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name in __all__:
+        of_pairs = name in ("DoubleLesions", "double_lesions")
+        return getattr(import_module(f"helpers.lesions.{'double' if of_pairs else 'engine'}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,206 @@
+"""Lesion profiles: what each sub-cluster's lesion, and its random twins', does to each class.
+
+Both proxies that rest on lesions start from these counts: how much is lost overall is importance,
+how unevenly it is lost over the classes is (output) coherence.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from helpers.fingerprints import fingerprint
+from helpers.partitions import Partition, SubCluster, as_partition
+
+if TYPE_CHECKING:
+    from helpers.backend import keras
+    from helpers.lesions.engine import Lesion
+
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LesionProfiles:
+    """Correctly classified images per class: intact, and under lesions.
+
+    Attributes
+    ----------
+    partition : Partition
+        Where the sub-clusters and their random twins come from.
+    subclusters : tuple of SubCluster
+        The k sub-clusters that were lesioned.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images of each class.
+    intact : ndarray of int, shape (n_classes,)
+        Those that the intact network classifies correctly.
+    true : ndarray of int, shape (k, n_classes)
+        The same under the lesion of each sub-cluster.
+    random : ndarray of int, shape (k, n_random, n_classes)
+        The same under the lesion of each of its random twins.
+    fingerprint : str
+        Of the network's weights, the images and their classes.
+    lesioned : callable, optional
+        Counts the same under further lesions of the same network on the same images, so that
+        more twins can be drawn; None where only the counts were kept.
+    """
+
+    partition: Partition
+    subclusters: tuple[SubCluster, ...]
+    class_sizes: npt.NDArray[np.int64]
+    intact: npt.NDArray[np.int64]
+    true: npt.NDArray[np.int64]
+    random: npt.NDArray[np.int64]
+    fingerprint: str
+    lesioned: "Callable[[Sequence[Lesion]], Counts] | None" = field(default=None, repr=False)
+
+    @property
+    def n_random(self) -> int:
+        """Random twins per sub-cluster."""
+        return int(self.random.shape[1])
+
+    def describe(self) -> pd.DataFrame:
+        """Return one row per sub-cluster: where it is, how large, and what its lesion does.
+
+        Columns: those of `Partition.describe`, intact and lesioned (overall accuracies, in
+        [0, 1]).
+        """
+        return self.partition.describe(self.subclusters).assign(
+            intact=overall_accuracy(self.intact, self.class_sizes),
+            lesioned=overall_accuracy(self.true, self.class_sizes),
+        )
+
+
+def lesion_profiles(
+    model: "keras.Model",
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    partition: Partition | Mapping[str, npt.ArrayLike],
+    n_random: int = 20,
+    seed: int = 0,
+) -> LesionProfiles:
+    """Lesion every sub-cluster of a partition, and random twins of each.
+
+    Parameters
+    ----------
+    model, x, y
+        As for `lesions.correct`.
+    partition : Partition or mapping
+        Labels of the units of (some of) the model's layers; a mapping as for
+        `Partition.from_labels`.
+    n_random : int
+        Random twins per sub-cluster, at least 1 (the paper uses 20).
+    seed : int
+        Seed of the twins.
+
+    Returns
+    -------
+    LesionProfiles
+
+    Raises
+    ------
+    ValueError
+        If `n_random` is less than 1, if the labels do not fit the model, or as in
+        `lesions.correct_counts`.
+    """
+    # Loaded here, so that reading counts does not load TensorFlow.
+    from helpers import validation
+    from helpers.lesions import engine
+
+    images, classes = validation.check_x_y(model, x, y)
+    partition = as_partition(partition)
+    check(model, partition, n_random)
+    rng = np.random.default_rng(validation.check_seed(seed))
+    subclusters = tuple(partition.subclusters())
+    chosen: list[Lesion] = [{}]
+    for each in subclusters:
+        chosen.append({each.layer: each.units})
+        chosen += [{each.layer: units} for units in partition.random_twins(each, n_random, rng)]
+    lesioned = partial(engine.correct_counts, model, images, classes)
+    intact, *counts = lesioned(chosen)
+    n_classes = len(intact)
+    by_subcluster = np.reshape(counts, (len(subclusters), n_random + 1, n_classes))
+    return LesionProfiles(
+        partition=partition,
+        subclusters=subclusters,
+        class_sizes=np.bincount(classes, minlength=n_classes),
+        intact=intact,
+        true=by_subcluster[:, 0],
+        random=by_subcluster[:, 1:],
+        fingerprint=fingerprint(*model.get_weights(), images, classes),
+        lesioned=lesioned,
+    )
+
+
+def overall_accuracy(
+    counts: npt.NDArray[np.int64], class_sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the fraction of all images that is classified correctly.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (..., n_classes)
+        Correctly classified images per class.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images per class.
+    """
+    return np.asarray(counts.sum(axis=-1) / class_sizes.sum())
+
+
+def class_mean_accuracy(
+    counts: npt.NDArray[np.int64], class_sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the mean over the classes of the fraction that is classified correctly.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (..., n_classes)
+        Correctly classified images per class.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images per class; classes without images are left out.
+    """
+    weights, common = class_weights(class_sizes)
+    totals = counts.astype(object) @ weights
+    return np.asarray(totals / (common * int(np.sum(class_sizes > 0))), dtype=np.float64)
+
+
+def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.object_], int]:
+    """Return integer weights that make counts of classes of different sizes comparable.
+
+    Returns
+    -------
+    weights : ndarray of Python int, shape (n_classes,)
+        The common multiple divided by the size of each class; 0 for a class without images.
+    common : int
+        Least common multiple of the sizes. ``count * weight / common`` is the fraction of a
+        class, and sums of ``count * weight`` are exact: equal ones tie, whatever the rounding.
+    """
+    sizes = [int(size) for size in class_sizes]
+    common = math.lcm(*(size for size in sizes if size))
+    return np.array([common // size if size else 0 for size in sizes], dtype=object), common
+
+
+def check(model: "keras.Model", partition: Partition, n_random: int) -> None:
+    """Check that there are twins, and that a partition has one label per unit of the model.
+
+    Raises
+    ------
+    ValueError
+        Says how many twins are accepted, or names the layer that does not fit.
+    """
+    from helpers import forward
+
+    if n_random < 1:
+        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    for layer in partition.hidden:
+        n_units = forward.n_units(model, layer)
+        if len(partition.labels[layer]) != n_units:
+            raise ValueError(
+                f"partition: {len(partition.labels[layer])} labels were given for layer "
+                f"{layer!r}, which has {n_units} units"
+            )

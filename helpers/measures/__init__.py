@@ -1,0 +1,43 @@
+"""What is said of sub-clusters: each measure compares them with their random twins.
+
+Measures take what instruments have recorded (lesion profiles, pictures, constructed inputs) and
+return a `Comparison`. They are arithmetic on arrays: no network is run here, and neither Keras nor
+TensorFlow is loaded.
+"""
+
+from helpers.measures.class_range import class_range, class_wise_range, profile_range
+from helpers.measures.comparison import TESTS, Comparison, compare
+from helpers.measures.constructed import (
+    activation_variance,
+    median_network,
+    output_entropy,
+    score,
+    variation_quartiles,
+)
+from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
+from helpers.measures.importance import importance
+from helpers.measures.pictures import agreement, contrast, preference
+from helpers.measures.taxonomy import KINDS, taxonomy
+
+__all__ = [
+    "CASES",
+    "KINDS",
+    "TESTS",
+    "Comparison",
+    "activation_variance",
+    "agreement",
+    "class_range",
+    "class_wise_range",
+    "compare",
+    "conditional_importance",
+    "contrast",
+    "dependency_table",
+    "importance",
+    "median_network",
+    "output_entropy",
+    "preference",
+    "profile_range",
+    "score",
+    "taxonomy",
+    "variation_quartiles",
+]

@@ -1,0 +1,41 @@
+"""Importance: lesions of sub-clusters against those of random twins (section 3.2).
+
+A sub-cluster's p value is the rank of the accuracy that its lesion leaves among those that its
+twins' lesions leave.
+"""
+
+from typing import TYPE_CHECKING
+
+from helpers.lesions.profiles import class_mean_accuracy, overall_accuracy
+from helpers.measures.comparison import Comparison, compare
+from helpers.protocols import PAPER, Protocol
+
+if TYPE_CHECKING:
+    from helpers.lesions.profiles import LesionProfiles
+
+
+def importance(profiles: "LesionProfiles", protocol: Protocol = PAPER) -> Comparison:
+    """Compare what each sub-cluster's lesion leaves with what its twins' lesions leave.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `lesions.lesion_profiles`.
+    protocol : Protocol
+        Which accuracy is compared, how ties count, and whether complete sub-clusters are tested.
+
+    Returns
+    -------
+    Comparison
+        Of accuracies under lesions, in [0, 1]; small ones are extreme.
+    """
+    accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}[protocol.accuracy]
+    return compare(
+        "importance",
+        "left",
+        protocol,
+        profiles.describe(),
+        accuracy(profiles.true, profiles.class_sizes),
+        accuracy(profiles.random, profiles.class_sizes),
+        profiles.fingerprint,
+    )

@@ -1,0 +1,158 @@
+"""Measures of sub-clusters beside their twins', and p values."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.measures import Comparison
+from helpers.plots.headings import MEASURES, TESTS
+from helpers.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    letter_panels,
+    make_panels,
+    notice,
+    separate_layers,
+    styled,
+)
+
+TEST_STYLES = {
+    "fisher": ("o", "-", BLUE),
+    "exchangeable_fisher": ("o", "--", SKY),
+    "chi2": ("s", "-", VERMILLION),
+    "exchangeable_chi2": ("s", "--", ORANGE),
+}
+
+
+@styled
+def against_twins(
+    panels: Mapping[str, Comparison], label: str, parts: tuple[str, str] | None = None
+) -> Figure:
+    """Draw a measure of each sub-cluster beside its random twins'.
+
+    Parameters
+    ----------
+    panels : mapping of str to Comparison
+        Title of each panel, and what it shows.
+    label : str
+        What the measure is, with its unit.
+    parts : (str, str), optional
+        Names of the parts of the input, if the sub-clusters have a column that says which one is
+        preferred: they are then drawn as arrows to the left or to the right.
+    """
+    if not panels:
+        return notice("no networks to draw")
+    figure, drawn = make_panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
+    markers = "<>" if parts else "o"
+    for axes, compared in zip(drawn[:, 0], panels.values(), strict=True):
+        preferred = compared.subclusters["preferred"] if parts else [0] * len(compared.true)
+        draw_against_twins(axes, compared, [markers[part] for part in preferred])
+    letter_panels(drawn[:, 0], panels)
+    drawn[0, 0].set_ylim(bottom=0)
+    figure.supylabel(label, fontsize=8.5)
+    drawn[-1, 0].set_xlabel("cluster, layer by layer")
+    names = [f"sub-cluster, prefers {part}" for part in parts] if parts else ["sub-cluster"]
+    handles = [
+        mpl.lines.Line2D([], [], color=VERMILLION, marker=marker, mfc="white", ls="", label=name)
+        for marker, name in zip(markers, names, strict=True)
+    ]
+    handles += [
+        mpl.lines.Line2D(
+            [], [], color=VERMILLION, marker="s", ls="", label="filled: beyond all twins"
+        ),
+        mpl.lines.Line2D([], [], color=GREY, marker="_", ls="", label="random twins"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+@styled
+def p_value_counts(panels: Mapping[str, Comparison]) -> Figure:
+    """Draw how the sub-clusters' p values are spread over their possible values.
+
+    Parameters
+    ----------
+    panels : mapping of str to Comparison
+        Title of each panel, and what it shows.
+    """
+    figure, drawn = make_panels(2.2, 1, len(panels), sharey=True)
+    for axes, (title, compared) in zip(drawn[0], panels.items(), strict=True):
+        n_values = compared.n_random + 1
+        p = compared.p[compared.is_tested]
+        counts = np.bincount(np.rint(p * n_values).astype(int), minlength=n_values + 1)[1:]
+        grid = np.arange(1, n_values + 1) / n_values
+        axes.bar(grid, counts, width=0.8 / n_values, color=BLUE)
+        axes.axhline(len(p) / n_values, color=BLACK, ls=":", lw=1)
+        axes.set_title(f"{title} ({len(p)} sub-clusters)")
+        axes.set_xlabel("p value")
+        axes.set_xlim(0, 1 + 1 / n_values)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    drawn[0, 0].set_ylabel("sub-clusters")
+    return figure
+
+
+@styled
+def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
+    """Draw combined p values over the number of clusters.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows of `evaluation.lesion_tests`, with columns network and n_clusters.
+    marked : sequence of int
+        Numbers of clusters to mark with a line.
+    """
+    if not len(table):
+        return notice("no networks to draw")
+    networks, measures = list(table["network"].unique()), list(table["measure"].unique())
+    figure, panels = make_panels(
+        0.5 + 1.9 * len(networks), len(networks), len(measures), sharex=True, sharey=True
+    )
+    for row, network in zip(panels, networks, strict=True):
+        for axes, measure in zip(row, measures, strict=True):
+            chosen = table[(table["network"] == network) & (table["measure"] == measure)]
+            for k in marked:
+                axes.axvline(k, color=GREY, lw=0.5, zorder=0)
+            axes.axhline(0.05, color=BLACK, ls=":", lw=1)
+            for test, (marker, line, colour) in TEST_STYLES.items():
+                curve = chosen[chosen["test"] == test].sort_values("n_clusters")
+                axes.plot(
+                    curve["n_clusters"], curve["p"], marker + line, color=colour, ms=3.5, mfc="none"
+                )
+            axes.set_title(f"{network}: {MEASURES[measure]}")
+            axes.set_yscale("log")
+    figure.supxlabel("number of clusters", fontsize=8.5)
+    figure.supylabel("combined p value", fontsize=8.5)
+    handles = [
+        mpl.lines.Line2D(
+            [], [], color=colour, marker=marker, ls=line, mfc="none", label=TESTS[test]
+        )
+        for test, (marker, line, colour) in TEST_STYLES.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def draw_against_twins(
+    axes: Axes, compared: Comparison, markers: Sequence[str], scale: float = 1
+) -> None:
+    """Draw values over those of random twins, layer by layer; those beyond all twins are filled."""
+    table = compared.subclusters
+    position = np.arange(len(table))
+    true, random = scale * compared.true, scale * compared.random
+    axes.plot(position, random, "_", color=GREY, ms=6, mew=0.9, zorder=1)
+    drawn = zip(position, true, compared.is_beyond, markers, strict=True)
+    for x, value, is_beyond, marker in drawn:
+        face = VERMILLION if is_beyond else "white"
+        axes.plot(x, value, marker, color=VERMILLION, mfc=face, ms=4.5, zorder=2)
+    separate_layers(axes, table["layer"])
+    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    axes.set_xlim(-0.8, len(table) - 0.2)

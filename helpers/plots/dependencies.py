@@ -1,0 +1,174 @@
+"""Double lesions, and what they say."""
+
+from textwrap import wrap
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+
+from helpers.measures import CASES
+from helpers.plots.style import (
+    BLACK,
+    BLUE,
+    SKY,
+    VERMILLION,
+    cluster_colours,
+    draw_arrow,
+    ink,
+    make_panels,
+    notice,
+    styled,
+    subcluster_names,
+)
+
+_CASE_ARROWS = {
+    "neither": ("XY", "UV"),
+    "Y given X": ("XY", "UY", "UV"),
+    "X given Y": ("XY", "XV", "UV"),
+    "both": ("XY", "XV", "UY", "UV"),
+}
+
+
+_CASE_STYLES = {
+    "neither": ("-", BLACK),
+    "Y given X": ("--", BLUE),
+    "X given Y": (":", VERMILLION),
+}
+
+
+@styled
+def double_lesions(conditional: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Draw what each sub-cluster's lesion adds when another one is gone (Figure 9).
+
+    Parameters
+    ----------
+    conditional : pandas.DataFrame
+        Of `dependencies.conditional_importance`: rows of the picture are first, columns second.
+    kinds : pandas.DataFrame
+        Of `importance.taxonomy`, for the same partition. Its damages are on the diagonal, bold.
+    """
+    order = conditional[["first_layer", "first_cluster"]].drop_duplicates()
+    order.columns = pd.Index(["layer", "cluster"])
+    table = order.merge(kinds) if len(kinds) > 1 else kinds
+    k = len(table)
+    if not k:
+        return notice("no sub-clusters")
+    cells = np.diag(100 * table["damage"].to_numpy())
+    marks = np.full((k, k), "", dtype=object)
+    elsewhere = ~np.eye(k, dtype=bool)
+    cells[elsewhere] = 100 * conditional["value"]
+    marks[elsewhere] = np.where(
+        conditional["star"], "*", np.where(conditional["below_all"], "?", "")
+    )
+
+    figure, ((axes,),) = make_panels(0.9 + 6.0 * min(1, max(k, 4) / 12))
+    largest = max(np.abs(cells).max(), 1.001)
+    image = axes.imshow(
+        cells, cmap="PuOr_r", norm=SymLogNorm(1, vmin=-largest, vmax=largest), aspect="auto"
+    )
+    size = float(np.clip(140 / k, 4.2, 8))
+    for (row, column), value in np.ndenumerate(cells):
+        text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+        axes.text(
+            column,
+            row,
+            text.replace("-0.0", "0.0") + marks[row, column],
+            ha="center",
+            va="center",
+            fontsize=size,
+            fontweight="bold" if row == column else "normal",
+            color=ink(np.asarray(image.cmap(image.norm(value)))),
+        )
+    names = subcluster_names(table) + " " + table["kind"].str[:3].str.upper()
+    axes.set_xticks(range(k), names, rotation=90, fontsize=max(size, 5.5))
+    axes.set_yticks(range(k), names, fontsize=max(size, 5.5))
+    for boundary in np.flatnonzero(table["layer"].ne(table["layer"].shift()))[1:]:
+        axes.axhline(boundary - 0.5, color="black", lw=0.8)
+        axes.axvline(boundary - 0.5, color="black", lw=0.8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("second: lesioned already")
+    axes.set_ylabel("first: lesioned, too")
+    colours = figure.colorbar(
+        image, label="extra loss of accuracy (percentage points)", pad=0.02, aspect=40
+    )
+    ticks = [each for each in (-30, -10, -3, -1, 0, 1, 3, 10, 30) if abs(each) <= largest]
+    colours.set_ticks(ticks, labels=[str(each) for each in ticks])
+    colours.ax.minorticks_off()
+    return figure
+
+
+@styled
+def dependency_cases() -> Figure:
+    """Draw what can be said of X and Y, given whether each is important without the other (Fig. 7).
+
+    U lies in X's layer and V in Y's; all four are important by themselves.
+    """
+    figure, panels = make_panels(2.1, 1, len(CASES))
+    place = {"X": (0.0, 1.0), "U": (0.0, 0.0), "Y": (1.0, 1.0), "V": (1.0, 0.0)}
+    for axes, (case, reading) in zip(panels[0], CASES.items(), strict=True):
+        for name, (x, y) in place.items():
+            face = SKY if name in "XY" else "white"
+            axes.plot(x, y, "o", ms=20, mfc=face, mec=BLACK, mew=0.8)
+            axes.text(x, y, name, ha="center", va="center", fontsize=10)
+        for arrow in _CASE_ARROWS[case]:
+            draw_arrow(axes, place[arrow[0]], place[arrow[1]], ls="-" if case != "both" else ":")
+        answer = {name: "yes" if case == "both" or case.startswith(name) else "no" for name in "XY"}
+        axes.set_title(f"X given Y: {answer['X']}\nY given X: {answer['Y']}")
+        axes.text(0.5, -0.45, "\n".join(wrap(reading, 24)), ha="center", va="top", fontsize=8)
+        axes.set_xlim(-0.4, 1.4)
+        axes.set_ylim(-0.95, 1.3)
+        axes.set_axis_off()
+    return figure
+
+
+@styled
+def dependency_graph(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Draw which important sub-clusters depend on which (Figure 8).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `dependencies.dependency_table`.
+    kinds : pandas.DataFrame
+        Of `importance.taxonomy`. Layers go from left to right; each cluster has a row of its
+        own, so that an edge within a cluster is level.
+    """
+    nodes = kinds[kinds["kind"] == "important"]
+    if not len(nodes):
+        return notice("no sub-cluster is important by itself: the dependency graph is empty")
+    layers, clusters = list(kinds["layer"].unique()), sorted(nodes["cluster"].unique())
+    place = {
+        (layer, cluster): (float(layers.index(layer)), -float(clusters.index(cluster)))
+        for layer, cluster in nodes[["layer", "cluster"]].itertuples(index=False)
+    }
+    figure, ((axes,),) = make_panels(1.1 + 0.62 * len(clusters))
+    drawn = table[table["edge"]] if len(table) else table
+    for row in drawn.itertuples():
+        start, end = place[row.x_layer, row.x_cluster], place[row.y_layer, row.y_cluster]
+        line, colour = _CASE_STYLES[str(row.case)]
+        # A straight arrow to a layer further on might pass behind a node.
+        bend = 0.0 if end[0] - start[0] == 1 else -0.22
+        draw_arrow(axes, start, end, ls=line, color=colour, connectionstyle=f"arc3,rad={bend}")
+    colours = dict(zip(clusters, cluster_colours(len(clusters)), strict=True))
+    for (x, y), cluster, name in zip(
+        place.values(), nodes["cluster"], subcluster_names(kinds)[nodes.index], strict=True
+    ):
+        axes.plot(x, y, "o", ms=22, mfc=colours[cluster], mec=BLACK, mew=0.6, zorder=3)
+        axes.text(x, y, name, ha="center", va="center", color=ink(colours[cluster]), zorder=4)
+    axes.set_xticks(range(len(layers)), layers)
+    axes.set_yticks([-i for i in range(len(clusters))], [f"cluster {each}" for each in clusters])
+    axes.set_xlim(-0.35, len(layers) - 0.65)
+    axes.set_ylim(0.7 - len(clusters), 0.75)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    handles = [
+        mpl.lines.Line2D([], [], ls=line, color=colour, label=CASES[case])
+        for case, (line, colour) in _CASE_STYLES.items()
+        if len(drawn) and (drawn["case"] == case).any()
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=3)
+    return figure

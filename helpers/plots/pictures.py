@@ -1,0 +1,157 @@
+"""Images: samples, what sub-clusters respond to, and what was made to drive them."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.construction import Constructions
+from helpers.correlations import Pictures
+from helpers.plots.style import (
+    PAGE_WIDTH,
+    coloured,
+    ink,
+    letter_panels,
+    make_panels,
+    mosaic,
+    name_layer,
+    notice,
+    styled,
+    write_note,
+)
+
+
+@styled
+def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
+    """Draw rows of images, in columns side by side (Figure 3).
+
+    Parameters
+    ----------
+    columns : list of dict of str to ndarray, shape (n, height, width, channels)
+        For each column, titles of rows and their images, of one, two or three channels. Two
+        channels are drawn in orange and in its complement, blue: grey where they are equal.
+    """
+    n_rows = max(map(len, columns))
+    figure, panels = make_panels(0.1 + 0.5 * n_rows, n_rows, len(columns))
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for column, rows in zip(panels.T, columns, strict=True):
+        for axes, (title, images) in zip(column, rows.items(), strict=False):
+            left = np.arange(len(images)) * (images.shape[2] + 1)
+            picture = mosaic(coloured(images)[np.newaxis], np.array([0]), left)
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(title, loc="left", pad=2)
+    return figure
+
+
+@styled
+def subcluster_pictures(
+    panels: dict[str, tuple[Pictures, tuple[int, int, int]]], n_shown: int = 4
+) -> Figure:
+    """Draw what sub-clusters respond to above what random twins respond to (Figures 1 and 4).
+
+    One column per sub-cluster, layer by layer, with its cluster's number below. Correlations are
+    scaled from black to white for each column by itself, all its rows together. Of two channels
+    the absolute correlations are drawn, in the colours of `example_images`: hue says which of the
+    two images a sub-cluster responds to, brightness how strongly.
+
+    Parameters
+    ----------
+    panels : dict of str to (Pictures, tuple of int)
+        Title of each panel, its pictures, and the height, width and channels of an image.
+    n_shown : int
+        Random twins per sub-cluster to draw; all if there are fewer.
+    """
+    if not panels:
+        return notice("no networks to draw")
+    widths = [len(each.subclusters) for each, _ in panels.values()]
+    cells = [min(0.42, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
+    heights = [(n_shown + 1) * cell + 0.55 for cell in cells]
+    figure, drawn = make_panels(sum(heights), len(panels), height_ratios=heights)
+    for axes, (pictures, image_shape) in zip(drawn[:, 0], panels.values(), strict=True):
+        axes.set_anchor("W")
+        if pictures.subclusters:
+            _draw_pictures(axes, pictures, image_shape, n_shown)
+        else:
+            write_note(axes, "no sub-cluster within the size rule")
+    letter_panels(drawn[:, 0], panels)
+    return figure
+
+
+@styled
+def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
+    """Draw images made for sub-clusters beside those made for their random twins (Figure 5).
+
+    Parameters
+    ----------
+    made : Constructions
+        Of `construction.constructions`.
+    n_shown : int
+        Sub-clusters to draw, at most, spread evenly over the layers; one row each.
+    """
+    chosen = np.unique(np.linspace(0, len(made.subclusters) - 1, n_shown).round().astype(int))
+    together = (made.true.images[chosen, np.newaxis], made.random.images[chosen])
+    images = np.concatenate(together, axis=1).astype(float)
+    height, width = images.shape[2:4]
+    columns = np.arange(images.shape[1])
+    left = columns * (width + 1) + max(1, width // 3) * (columns > 0)
+    top = np.arange(len(chosen)) * (height + 1)
+    figure, ((axes,),) = make_panels(0.4 + 0.58 * len(chosen))
+    axes.imshow(mosaic(coloured(images), top, left, ground=0.7), interpolation="nearest")
+    labels = [
+        f"{each.layer}, cluster {each.cluster}\n{len(each.units)} units"
+        for each in (made.subclusters[i] for i in chosen)
+    ]
+    axes.set_yticks(top + (height - 1) / 2, labels, fontsize=7)
+    axes.set_xticks([(width - 1) / 2, left[1:].mean() + (width - 1) / 2], ["true", "random twins"])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@styled
+def addition_table(sums: npt.NDArray[np.int64]) -> Figure:
+    """Draw which class a network answers to each pair of classes, as a table."""
+    figure, ((axes,),) = make_panels(0.4 + 0.25 * len(sums))
+    axes.imshow(sums, cmap="viridis", aspect="auto")
+    for (row, column), value in np.ndenumerate(sums):
+        colour = ink(np.asarray(plt.get_cmap("viridis")(value / max(sums.max(), 1))))
+        axes.text(column, row, str(value), ha="center", va="center", color=colour)
+    axes.set_xticks(range(sums.shape[1]))
+    axes.set_yticks(range(sums.shape[0]))
+    axes.set_xlabel("second class")
+    axes.set_ylabel("first class")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _draw_pictures(
+    axes: Axes, pictures: Pictures, image_shape: tuple[int, int, int], n_shown: int
+) -> None:
+    """Draw one panel of `subcluster_pictures`."""
+    rows = np.concatenate([pictures.true[:, np.newaxis], pictures.random[:, :n_shown]], axis=1)
+    n_shown = rows.shape[1] - 1
+    if image_shape[2] == 2:
+        # Of a negative correlation the hue would be that of the other channel.
+        rows = np.abs(rows)
+    low = 0 if image_shape[2] == 2 else rows.min(axis=(1, 2), keepdims=True)
+    span = rows.max(axis=(1, 2), keepdims=True) - low
+    scaled = np.divide(rows - low, span, out=np.zeros_like(rows), where=span > 0)
+    images = coloured(scaled.swapaxes(0, 1).reshape(*rows.shape[1::-1], *image_shape))
+    height, width = image_shape[:2]
+    gap = max(1, height // 6)
+    layers = pd.Series([each.layer for each in pictures.subclusters], dtype=object)
+    is_next_layer = layers.ne(layers.shift()).to_numpy()
+    top = np.arange(n_shown + 1) * (height + 1) + gap * (np.arange(n_shown + 1) > 0)
+    left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
+    axes.imshow(mosaic(images, top, left), interpolation="nearest")
+    middle = left + (width - 1) / 2
+    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=7)
+    axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for layer, columns in pd.Series(middle).groupby(layers, sort=False):
+        name_layer(axes, columns.mean(), str(layer))

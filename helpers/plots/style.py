@@ -1,0 +1,209 @@
+"""One style for every figure: colours, panels, and small things to draw.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; what a colour says, a
+marker, a line style or a label says too.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from string import ascii_lowercase
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.figure import Figure
+
+from helpers.partitions import ISOLATED, Partition
+
+_P = ParamSpec("_P")
+
+
+PAGE_WIDTH = 7.2
+"""Inches."""
+
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    *("#000000", "#E69F00", "#56B4E9", "#009E73"),
+    *("#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+)
+
+
+GREY = "#9A9A9A"
+
+
+WHITE_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+
+
+KIND_STYLES = {
+    "important": ("o", VERMILLION),
+    "sig-but-not-diff": ("^", BLUE),
+    "diff-but-not-sig": ("v", ORANGE),
+    "prunable": ("s", GREEN),
+    "least-important": ("D", PURPLE),
+    "complete": ("p", BLACK),
+    "small": (".", GREY),
+    "other": ("x", GREY),
+}
+
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+}
+
+
+class StyledFigure(Figure):
+    """A figure that is drawn in `STYLE` whenever that happens, and leaves the reader's alone."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw, in the style that the figure was made in."""
+        with mpl.rc_context(STYLE):
+            super().draw(renderer)
+
+
+def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Make a figure in `STYLE`, and put the reader's settings back."""
+
+    @wraps(make)
+    def made(*args: _P.args, **options: _P.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return make(*args, **options)
+
+    return made
+
+
+def make_panels(
+    height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """Make a figure of page width and a height in inches, with its panels in rows and columns."""
+    figure, panels = plt.subplots(
+        rows,
+        columns,
+        figsize=(PAGE_WIDTH, height),
+        squeeze=False,
+        FigureClass=StyledFigure,
+        **options,
+    )
+    # A notebook would show a figure that stays open a second time.
+    plt.close(figure)
+    return figure, panels
+
+
+def class_ticks(n_classes: int) -> list[str]:
+    """Return tick labels of the classes, every other one left out where they would crowd."""
+    return [str(c) if c % 2 == 0 else "" for c in range(n_classes)]
+
+
+def separate_layers(axes: Axes, layers: pd.Series) -> None:
+    """Draw a line between the layers of consecutive sub-clusters, and name them on top."""
+    starts = np.flatnonzero(layers.to_numpy() != layers.shift().to_numpy())
+    ends = [*starts[1:], len(layers)]
+    for start, end in zip(starts, ends, strict=True):
+        if start:
+            axes.axvline(start - 0.5, color=GREY, lw=0.5)
+        name_layer(axes, (start + end - 1) / 2, str(layers.iloc[start]))
+
+
+def subcluster_names(table: pd.DataFrame) -> pd.Series:
+    """Return "layer-cluster" for each row, layers counted from 1."""
+    numbers = {layer: str(i) for i, layer in enumerate(table["layer"].unique(), 1)}
+    return table["layer"].map(numbers) + "-" + table["cluster"].astype(str)
+
+
+def draw_arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], **style: Any
+) -> None:
+    """Draw an arrow from one large dot to another."""
+    options = {"arrowstyle": "-|>", "shrinkA": 12, "shrinkB": 12, "color": BLACK, "lw": 1.3}
+    axes.annotate("", end, start, arrowprops=options | style)
+
+
+def notice(text: str) -> Figure:
+    """Make a figure that says why there is nothing to see."""
+    figure, ((axes,),) = make_panels(0.5)
+    write_note(axes, text)
+    return figure
+
+
+def write_note(axes: Axes, text: str) -> None:
+    """Write a text into a panel that is otherwise empty."""
+    axes.set_axis_off()
+    axes.text(0, 0.5, text, transform=axes.transAxes)
+
+
+def letter_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
+    """Write letters and titles above panels, clear of the layers' names."""
+    for axes, letter, title in zip(panels, ascii_lowercase, titles, strict=False):
+        axes.set_title(f"({letter}) {title}", loc="left", pad=14)
+
+
+def name_layer(axes: Axes, x: float, layer: str) -> None:
+    """Write a layer's name above a panel."""
+    transform = axes.get_xaxis_transform()
+    axes.text(x, 1.01, layer, transform=transform, ha="center", va="bottom")
+
+
+def clusters_of(partition: Partition) -> list[int]:
+    """Return the labels of a partition's clusters, ascending."""
+    found = np.unique(np.concatenate(list(partition.labels.values())))
+    return [int(cluster) for cluster in found if cluster != ISOLATED]
+
+
+def cluster_colours(n: int) -> npt.NDArray[np.float64]:
+    """Return n colours of even steps in lightness, those of neighbours far apart."""
+    steps = np.linspace(0.05, 0.98, n)
+    halves = np.arange(2 * ((n + 1) // 2)).reshape(2, -1).T.ravel()
+    return np.asarray(plt.get_cmap("viridis")(steps[halves[halves < n]]))
+
+
+def ink(background: npt.NDArray[np.float64]) -> str:
+    """Return black or white, whichever reads better on a background."""
+    luminance = background[:3] @ (0.2126, 0.7152, 0.0722)
+    return "black" if luminance > 0.45 else "white"
+
+
+def label_outermost(panels: Any) -> None:
+    """Label the ticks of each row's leftmost and each column's lowest panel that is in use."""
+    used = np.array([[axes.axison for axes in row] for row in panels])
+    for row, column in zip(range(len(panels)), used.argmax(axis=1), strict=True):
+        panels[row, column].tick_params(labelleft=True)
+    lowest = len(panels) - 1 - used[::-1].argmax(axis=0)
+    for row, column in zip(lowest, range(panels.shape[1]), strict=True):
+        panels[row, column].tick_params(labelbottom=True)
+
+
+def coloured(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Turn images of one, two or three channels in [0, 1] into red, green and blue."""
+    if images.shape[-1] == 2:
+        orange = np.array(mpl.colors.to_rgb(ORANGE))
+        return np.asarray(images @ np.stack([orange, 1 - orange]))
+    return np.asarray(np.broadcast_to(images, (*images.shape[:-1], 3)), dtype=float)
+
+
+def mosaic(
+    images: npt.NDArray[np.float64],
+    top: npt.NDArray[np.intp],
+    left: npt.NDArray[np.intp],
+    ground: float = 1.0,
+) -> npt.NDArray[np.float64]:
+    """Lay out images of shape (rows, columns, height, width, 3) on white, or on a grey ground."""
+    height, width = images.shape[2:4]
+    canvas = np.full((top[-1] + height, left[-1] + width, 3), ground)
+    for row, y in zip(images, top, strict=True):
+        for image, x in zip(row, left, strict=True):
+            canvas[y : y + height, x : x + width] = image
+    return canvas

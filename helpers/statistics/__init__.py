@@ -1,0 +1,22 @@
+"""From numbers to p values: ranks among twins, their combination, and many tests at once.
+
+Arrays go in and come out; nothing here knows what was measured. Anyone may enter.
+"""
+
+from helpers.statistics.combination import chi2, exchangeable, fisher, median_bound, median_p_value
+from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
+from helpers.statistics.ranks import Side, Ties, p_value
+
+__all__ = [
+    "Side",
+    "Ties",
+    "benjamini_hochberg",
+    "chi2",
+    "exchangeable",
+    "fisher",
+    "holm",
+    "median_bound",
+    "median_p_value",
+    "multiple_comparisons",
+    "p_value",
+]

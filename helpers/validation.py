@@ -1,0 +1,154 @@
+"""What comes in at the door: images, classes and seeds, checked once.
+
+As scikit-learn's ``check_X_y`` does, everything harmless is cast, and the rest is refused in one
+sentence that names the argument, what was given, and what is accepted.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.backend import keras
+
+
+def check_x_y(
+    model: keras.Model, x: Any, y: Any
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return images and their classes as `check_images` and `check_classes` do.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A built classifier.
+    x, y
+        Images and classes.
+
+    Raises
+    ------
+    ValueError
+        As `check_images` and `check_classes`.
+    """
+    images = check_images(model, x)
+    return images, check_classes(y, len(images), int(model.outputs[0].shape[-1]))
+
+
+def check_images(model: keras.Model, x: Any) -> npt.NDArray[np.float32]:
+    """Return images as a model takes them.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built, with one input.
+    x : array-like or tensor, shape (n_images, ...)
+        Images of any real type. They are cast, not rescaled: bytes from 0 to 255 stay so.
+
+    Returns
+    -------
+    ndarray of float32
+        The same array if nothing has to be cast.
+
+    Raises
+    ------
+    ValueError
+        If the model is not built or has several inputs; if there are no images, their shape is
+        not the model's, or a value is not a finite real number.
+    """
+    inputs = model.inputs if model.built and hasattr(model, "inputs") else []
+    if len(inputs) != 1:
+        raise ValueError(
+            f"model: {model.name!r} has {len(inputs)} inputs that are known; accepted is a model "
+            "that is built and has one"
+        )
+    given = _array("x", x)
+    if not (np.issubdtype(given.dtype, np.number) or given.dtype == bool) or np.iscomplexobj(given):
+        raise ValueError(f"x: values of type {given.dtype} were given; accepted are real numbers")
+    expected = tuple(inputs[0].shape[1:])
+    fits = len(given.shape) == len(expected) + 1 and all(
+        size in (None, there) for size, there in zip(expected, given.shape[1:], strict=True)
+    )
+    if not fits or not len(given):
+        raise ValueError(
+            f"x: an array of shape {given.shape} was given; {model.name!r} takes one or more "
+            f"inputs of shape {expected}"
+        )
+    images = np.asarray(given, dtype=np.float32)
+    if not np.isfinite(images).all():
+        n_bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).sum())
+        raise ValueError(f"x: {n_bad} of {len(images)} inputs have values that are not finite")
+    return images
+
+
+def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64]:
+    """Return classes as integers, one per image.
+
+    Parameters
+    ----------
+    y : array-like or tensor, shape (n_images,), (n_images, 1) or (n_images, n_classes)
+        Classes as whole numbers from 0, by themselves or in a column; or one-hot rows.
+    n_images, n_classes : int
+        How many images and classes there are.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_images,)
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer classes than images, if one is out of range or no whole number,
+        or if rows are not one-hot.
+    """
+    given = _array("y", y)
+    if not np.issubdtype(given.dtype, np.number) or np.iscomplexobj(given):
+        raise ValueError(f"y: values of type {given.dtype} were given; accepted are whole numbers")
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    if given.ndim == 2 and given.shape[1] == n_classes:
+        given = _from_one_hot(given)
+    if given.ndim != 1:
+        raise ValueError(
+            f"y: an array of shape {given.shape} was given; accepted are (n,), (n, 1), and one-hot "
+            f"rows of shape (n, {n_classes})"
+        )
+    if len(given) != n_images:
+        raise ValueError(f"x and y: {n_images} images but {len(given)} classes were given")
+    if not np.array_equal(given, np.round(given)):
+        raise ValueError("y: classes that are no whole numbers were given")
+    if len(given) and not (given.min() >= 0 and given.max() < n_classes):
+        raise ValueError(
+            f"y: classes {given.min():g} to {given.max():g} were given for {n_classes} outputs"
+        )
+    return given.astype(np.int64, copy=False)
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return a seed, which makes results repeatable.
+
+    Raises
+    ------
+    ValueError
+        If it is anything but an integer from 0; None would draw anew each time.
+    """
+    is_integer = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_integer or seed < 0:
+        raise ValueError(f"{name}: {seed!r} was given; accepted are integers from 0")
+    return int(seed)
+
+
+def _from_one_hot(rows: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    if not (np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all()):
+        raise ValueError("y: rows that are not one-hot (a single 1 among zeros) were given")
+    return np.asarray(rows.argmax(axis=1))
+
+
+def _array(name: str, given: Any) -> npt.NDArray[Any]:
+    """Turn lists and tensors into arrays."""
+    if keras.ops.is_tensor(given):
+        is_short = keras.backend.standardize_dtype(given.dtype) == "bfloat16"  # Not NumPy's.
+        exact = keras.ops.cast(given, "float32") if is_short else given
+        return np.asarray(keras.ops.convert_to_numpy(exact))
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"{name}: what was given is no array ({error})") from None

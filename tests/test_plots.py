@@ -1,0 +1,371 @@
+"""Figures, from counts made by hand: what they show, and that they leave settings alone."""
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import measures, plots, statistics
+from helpers.book import figures, published
+from helpers.construction import Constructions, Made
+from helpers.correlations import Pictures
+from helpers.lesions import LesionProfiles
+from helpers.partitions import Partition
+from helpers.plots.style import PAGE_WIDTH
+
+
+@pytest.fixture
+def profiles():
+    partition = Partition.from_labels({"a": [0, 0, 1, -1], "b": [0, 1, 1, 1]})
+    rng = np.random.default_rng(0)
+    subclusters = tuple(partition.subclusters())
+    return LesionProfiles(
+        partition,
+        subclusters,
+        class_sizes=np.full(3, 10),
+        intact=np.full(3, 9),
+        true=rng.integers(0, 10, (len(subclusters), 3)),
+        random=rng.integers(0, 10, (len(subclusters), 4, 3)),
+        fingerprint="a network and its images",
+    )
+
+
+def test_figures_label_their_axes_and_are_not_left_open(profiles):
+    compared = measures.importance(profiles)
+    for figure in (
+        plots.clusters_by_layer(profiles.partition),
+        plots.subcluster_sizes(profiles.partition),
+        plots.cut_against_shuffles(1.0, [1.5, 1.6]),
+        plots.accuracy_profiles(profiles),
+        plots.lesions_against_twins(compared),
+        plots.p_value_counts({"importance": compared}),
+    ):
+        figure.draw_without_rendering()
+        assert figure.get_figwidth() == PAGE_WIDTH
+        labels = [figure.get_supxlabel(), figure.get_supylabel()]
+        labels += [text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel())]
+        assert any(labels)
+    assert plt.get_fignums() == []
+
+
+def test_counts_of_p_values_add_up_to_the_sub_clusters_that_are_tested(profiles):
+    compared = measures.importance(profiles)
+    (axes,) = plots.p_value_counts({"importance": compared}).axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert len(heights) == compared.n_random + 1
+    expected = np.bincount(np.rint(5 * compared.p[compared.is_tested]).astype(int), minlength=6)
+    assert heights == expected[1:].tolist()
+
+
+def test_lesions_are_drawn_in_percent_beside_the_intact_network(profiles):
+    axes = plots.lesions_against_twins(measures.importance(profiles)).axes[0]
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    drawn = [float(point.get_ydata()[0]) for point in points]
+    np.testing.assert_allclose(drawn, 100 * profiles.true.sum(axis=1) / 30)
+    assert 90 in [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+
+
+def test_profiles_show_one_line_per_set_of_units_and_the_overall_accuracy(profiles):
+    figure = plots.accuracy_profiles(profiles)
+    used = [axes for axes in figure.axes if axes.axison]
+    assert len(used) == len(profiles.subclusters)
+    for axes, true in zip(used, profiles.true, strict=True):
+        by_class, overall = axes.lines[-2:]
+        np.testing.assert_allclose(by_class.get_ydata(), 10 * true)
+        np.testing.assert_allclose(overall.get_ydata(), 100 * true.sum() / 30)
+        assert len(axes.lines) == 2 * (1 + 1 + 4)
+
+
+@pytest.fixture
+def pictures():
+    """Pictures of two by two pixels with two channels: two sub-clusters in a, one in b."""
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 1], "b": [0, 0, 0, 1, -1]})
+    rng = np.random.default_rng(0)
+    subclusters = partition.subclusters(min_size=2)
+    return Pictures(
+        partition,
+        subclusters,
+        true=rng.uniform(-1, 1, (len(subclusters), 8)),
+        random=rng.uniform(-1, 1, (len(subclusters), 4, 8)),
+        true_strength=np.ones(len(subclusters)),
+        random_strength=np.ones((len(subclusters), 4)),
+        fingerprint="maps",
+    )
+
+
+def pixels(figure):
+    """The images that a figure shows, one array of red, green and blue per panel."""
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+
+
+def test_two_channels_are_drawn_in_orange_and_its_complement():
+    both = np.zeros((2, 1, 1, 2))
+    both[0, ..., 0] = both[1, ..., 1] = 1
+    (first,) = pixels(plots.example_images([{"row": both[:1]}]))
+    (second,) = pixels(plots.example_images([{"row": both[1:]}]))
+    np.testing.assert_allclose(first + second, 1)
+    assert first[0, 0, 0] > 0.8 > 0.2 > first[0, 0, 2]
+    (grey,) = pixels(plots.example_images([{"row": np.full((1, 1, 1, 2), 0.5)}]))
+    np.testing.assert_allclose(grey, 0.5)
+
+
+def test_rows_of_images_of_different_size_stand_side_by_side():
+    figure = plots.example_images(
+        [
+            {"small": np.ones((3, 8, 8, 1)), "large": np.ones((3, 28, 28, 1))},
+            {"one": np.ones((1, 2, 3, 3))},
+        ]
+    )
+    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (2, 3), (28, 86)]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "one", "large", ""]
+
+
+def test_each_column_of_pictures_is_scaled_from_black_to_white_by_itself(pictures):
+    grey = replace(pictures, true=pictures.true[:, :4], random=pictures.random[..., :4])
+    (shown,) = pixels(plots.subcluster_pictures({"net": (grey, (2, 2, 1))}, n_shown=4))
+    is_white = (shown == 1).all(axis=(0, 2))
+    columns = np.split(shown[..., 0], np.flatnonzero(is_white), axis=1)
+    drawn = [each[:, ~(each == 1).all(axis=0)] for each in columns]
+    drawn = [each for each in drawn if each.size]
+    assert len(drawn) == len(grey.subclusters)
+    for column, true in zip(drawn, grey.true, strict=True):
+        assert column.min() == 0
+        order = np.argsort(column[:2].ravel())
+        np.testing.assert_array_equal(order, np.argsort(true.reshape(2, 2).ravel()))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_hue_of_a_stacks_picture_is_that_of_the_image_it_responds_to(pictures, sign):
+    first_only = sign * np.array([0.1, 0, 0.5, 0, 1, 0, 0.2, 0])
+    drawn = replace(pictures, true=np.tile(first_only, (3, 1)), random=np.zeros((3, 4, 8)))
+    (shown,) = pixels(plots.subcluster_pictures({"net": (drawn, (2, 2, 2))}))
+    red, _, blue = shown[:2, :2].mean(axis=(0, 1))
+    assert red > 0.3
+    assert blue == 0
+
+
+def test_all_twins_are_drawn_if_there_are_fewer_than_asked_for(pictures):
+    few = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=9)
+    all_of_them = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=4)
+    np.testing.assert_array_equal(pixels(few)[0], pixels(all_of_them)[0])
+
+
+def test_columns_of_pictures_carry_cluster_and_layer(pictures):
+    figure = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}, n_shown=2)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "0"]
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+    assert axes.get_title(loc="left") == "(a) net"
+
+
+def test_a_network_without_pictures_says_so(pictures):
+    none = replace(pictures, subclusters=[], true=pictures.true[:0], random=pictures.random[:0])
+    figure = plots.subcluster_pictures({"net": (none, (2, 2, 2))})
+    assert figure.axes[0].texts[0].get_text() == "no sub-cluster within the size rule"
+
+
+def test_without_networks_a_figure_says_so():
+    for figure in (plots.subcluster_pictures({}), plots.against_twins({}, "contrast")):
+        assert figure.axes[0].texts[0].get_text() == "no networks to draw"
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_sub_clusters_beyond_all_their_twins_are_filled(side, pictures):
+    preference = measures.preference(pictures, np.array([0, 1] * 4))
+    random = preference.random.clip(0.01, 0.98)
+    compared = replace(preference, side=side, true=np.array([0.99, 0.0, 0.99]), random=random)
+    figure = plots.against_twins({"net": compared}, "preference", ("left", "right"))
+    points = [line for line in figure.axes[0].lines if line.get_marker() in "<>"]
+    filled = [point.get_markerfacecolor() != "white" for point in points]
+    assert filled == [side == "right", side == "left", side == "right"]
+    preferred = compared.subclusters["preferred"]
+    assert [point.get_marker() for point in points] == ["<>"[part] for part in preferred]
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_the_readers_settings_stay_as_they_are_and_figures_have_ours_whenever_drawn(profiles):
+    with mpl.rc_context({"font.size": 20, "axes.spines.top": True}):
+        before = dict(mpl.rcParams)
+        figure = plots.subcluster_sizes(profiles.partition)
+        figure.draw_without_rendering()
+        figure.canvas.draw()
+        assert dict(mpl.rcParams) == before
+    axes = figure.axes[0]
+    assert not axes.spines["top"].get_visible()
+    assert {label.get_fontsize() for label in axes.get_yticklabels()} == {8.5}
+    assert figure.dpi == 150
+
+
+def test_the_addition_table_shows_every_answer():
+    figure = plots.addition_table(np.array([[0, 1], [1, 0]]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1", "1", "0"]
+
+
+@pytest.fixture
+def made():
+    """Constructions of three sub-clusters and two twins each, of two by three pixels."""
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 1], "b": [0, 0, 0, 1, -1]})
+    rng = np.random.default_rng(0)
+    numbers = rng.uniform(0.1, 1, (3, 3, 3))
+    images = rng.uniform(0, 1, (3, 3, 2, 3, 3)).astype(np.float32)
+    chosen = tuple(partition.subclusters(min_size=2))
+    true = Made(images[:, 0], *numbers[:, :, 0])
+    random = Made(images[:, 1:], *numbers[:, :, 1:])
+    return Constructions(partition, chosen, true, random, "a network and its images")
+
+
+def test_constructed_images_stand_in_rows_the_true_one_first(made):
+    figure = plots.constructed_images(made)
+    (shown,) = pixels(figure)
+    np.testing.assert_allclose(shown[:2, :3], made.true.images[0], rtol=1e-6)
+    np.testing.assert_allclose(shown[-2:, -3:], made.random.images[2, 1], rtol=1e-6)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "a, cluster 0\n2 units"
+    assert len(pixels(plots.constructed_images(made, n_shown=2))[0]) < len(shown)
+
+
+def made_kinds(n_layers=4, n_clusters=6, kind="important"):
+    """A taxonomy of as many sub-clusters as asked for, close together."""
+    rng = np.random.default_rng(0)
+    n = n_layers * n_clusters
+    return pd.DataFrame(
+        {
+            "layer": np.repeat([f"dense_{i + 1}" for i in range(n_layers)], n_clusters),
+            "cluster": np.tile(np.arange(n_clusters), n_layers),
+            "share": 0.2 + 0.01 * rng.random(n),
+            "damage": 0.1 + 0.005 * rng.random(n),
+            "random_mean": 0.01,
+            "random_std": 0.002,
+            "p": 1 / 21,
+            "kind": kind,
+        }
+    )
+
+
+def made_pairs(kinds):
+    """Extra losses of all ordered pairs; stars above the diagonal, question marks below."""
+    nodes = list(kinds[["layer", "cluster"]].itertuples(index=False, name=None))
+    rows = [
+        (*a, *b, 0.01 * (i - j), 1 / 51, i < j, i > j, i < j)
+        for i, a in enumerate(nodes)
+        for j, b in enumerate(nodes)
+        if i != j
+    ]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("first_layer", "first_cluster", "second_layer", "second_cluster"),
+            *("value", "p", "star", "below_all", "important"),
+        ],
+    )
+
+
+def texts_of(axes):
+    return [text for text in axes.texts if text.get_text()]
+
+
+def test_labels_of_important_sub_clusters_do_not_overlap():
+    figure = plots.taxonomy(made_kinds(3, 4))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in texts_of(figure.axes[0])]
+    assert len(boxes) == 12
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_only_important_sub_clusters_are_labelled_by_layer_and_cluster():
+    kinds = made_kinds(2, 2)
+    kinds["kind"] = ["small", "important", "other", "important"]
+    labels = [text.get_text() for text in texts_of(plots.taxonomy(kinds).axes[0])]
+    assert labels == ["1-1", "2-1"]
+
+
+def test_a_taxonomy_without_important_sub_clusters_is_drawn_all_the_same():
+    figure = plots.taxonomy(made_kinds(2, 2, "other"))
+    assert texts_of(figure.axes[0]) == []
+
+
+def test_the_heat_map_has_the_first_in_rows_and_the_single_damage_on_the_diagonal():
+    kinds = made_kinds(2, 2)
+    kinds["damage"] = [0.1, 0.2, 0.3, 0.4]
+    axes = plots.double_lesions(made_pairs(kinds), kinds).axes[0]
+    cells = np.reshape([text.get_text() for text in axes.texts], (4, 4))
+    assert cells.diagonal().tolist() == ["10", "20", "30", "40"]
+    assert cells[0, 1] == "-1.0*"
+    assert cells[1, 0] == "1.0?"
+    bold = np.reshape([text.get_fontweight() == "bold" for text in axes.texts], (4, 4))
+    np.testing.assert_array_equal(bold, np.eye(4, dtype=bool))
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == ["1-0 IMP", "1-1 IMP", "2-0 IMP", "2-1 IMP"]
+    assert rows == [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_no_text_of_a_heat_map_of_25_rows_leaves_its_cell():
+    kinds = made_kinds(5, 5)
+    figure = plots.double_lesions(made_pairs(kinds), kinds)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    width, height = np.abs(axes.transData.transform((1, 1)) - axes.transData.transform((0, 0)))
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 625
+    assert max(box.width for box in boxes) < width
+    assert max(box.height for box in boxes) < height
+    assert min(text.get_fontsize() for text in axes.texts) > 5
+
+
+def test_a_heat_map_of_a_single_sub_cluster_shows_its_damage():
+    kinds = made_kinds(1, 1)
+    axes = plots.double_lesions(made_pairs(kinds), kinds).axes[0]
+    assert len(axes.texts) == 1
+
+
+def test_each_case_is_drawn_with_the_arrows_that_its_reading_names():
+    figure = plots.dependency_cases()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [
+        "X given Y: no\nY given X: no",
+        "X given Y: no\nY given X: yes",
+        "X given Y: yes\nY given X: no",
+        "X given Y: yes\nY given X: yes",
+    ]
+    readings = [" ".join(axes.texts[-1].get_text().split()) for axes in figure.axes]
+    assert readings == list(measures.CASES.values())
+    arrows = [sum(text.get_text() == "" for text in axes.texts) for axes in figure.axes]
+    assert arrows == [2, 3, 3, 4]
+
+
+def test_the_graph_has_an_arrow_for_each_edge_and_a_dot_for_each_important_sub_cluster():
+    kinds = made_kinds(3, 2)
+    kinds.loc[0, "kind"] = "small"
+    table = measures.dependency_table(made_pairs(kinds), kinds)
+    axes = plots.dependency_graph(table, kinds).axes[0]
+    assert len(texts_of(axes)) == 5
+    assert sum(text.get_text() == "" for text in axes.texts) == table["edge"].sum() > 0
+
+
+def test_without_important_sub_clusters_the_graph_says_so():
+    kinds = made_kinds(2, 2, "other")
+    table = measures.dependency_table(made_pairs(kinds), kinds)
+    figure = plots.dependency_graph(table, kinds)
+    assert "empty" in figure.axes[0].texts[0].get_text()
+
+
+def test_new_figures_label_their_axes_and_are_not_left_open():
+    kinds = made_kinds(2, 2)
+    corrected = statistics.multiple_comparisons(published.table1())
+    curve = published.table1().assign(n_clusters=8)[lambda table: table["measure"] == "importance"]
+    drawn = [
+        plots.taxonomy(kinds),
+        plots.double_lesions(made_pairs(kinds), kinds),
+        figures.corrected_p_values(corrected, 0.05),
+    ]
+    assert all(figure.axes[0].get_xlabel() for figure in drawn)
+    assert all(figure.axes[0].get_ylabel() for figure in drawn)
+    over_k = plots.over_n_clusters(curve[curve["network"] == "mlp, mnist"], [8])
+    assert {text.get_text() for text in over_k.texts} == {
+        "number of clusters",
+        "combined p value",
+    }
+    assert plt.get_fignums() == []

@@ -1,0 +1,208 @@
+"""Tables for reading, and the published numbers beside them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import measures, statistics, zoo
+from helpers.book import published, tables
+from helpers.partitions import Partition
+from helpers.protocols import PAPER
+
+
+def compared(
+    measure="importance", side="left", true=(0.5, 0.2, 0.9), random=((0.4, 0.6, 0.8),) * 3
+):
+    """A comparison of three sub-clusters, the last of them complete."""
+    partition = Partition.from_labels({"a": [0, 0, 1], "b": [2, 2, 2]})
+    description = partition.describe(partition.subclusters())
+    arrays = (np.array(true), np.array([[0.4, 0.6, 0.8]] * 3))
+    return measures.compare(measure, side, PAPER, description, *arrays, "origin")
+
+
+def made_kinds(n_layers=4, n_clusters=6, kind="important"):
+    """A taxonomy of as many sub-clusters as asked for, close together."""
+    rng = np.random.default_rng(0)
+    n = n_layers * n_clusters
+    return pd.DataFrame(
+        {
+            "layer": np.repeat([f"dense_{i + 1}" for i in range(n_layers)], n_clusters),
+            "cluster": np.tile(np.arange(n_clusters), n_layers),
+            "share": 0.2 + 0.01 * rng.random(n),
+            "damage": 0.1 + 0.005 * rng.random(n),
+            "random_mean": 0.01,
+            "random_std": 0.002,
+            "p": 1 / 21,
+            "kind": kind,
+        }
+    )
+
+
+def made_pairs(kinds):
+    """Extra losses of all ordered pairs; stars above the diagonal, question marks below."""
+    nodes = list(kinds[["layer", "cluster"]].itertuples(index=False, name=None))
+    rows = [
+        (*a, *b, 0.01 * (i - j), 1 / 51, i < j, i > j, i < j)
+        for i, a in enumerate(nodes)
+        for j, b in enumerate(nodes)
+        if i != j
+    ]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("first_layer", "first_cluster", "second_layer", "second_cluster"),
+            *("value", "p", "star", "below_all", "important"),
+        ],
+    )
+
+
+def test_published_medians_are_those_of_the_papers_table():
+    p_values = published.p_values(zoo.recipe("mnist-mlp"))
+    assert np.median(p_values["importance", "fisher"]) == pytest.approx(1.34e-8, rel=1e-2)
+    assert np.median(p_values["class_range", "chi2"]) == pytest.approx(0.0347, rel=1e-2)
+    fashion = published.p_values(zoo.recipe("fashion-cnn"))
+    assert np.median(fashion["importance", "fisher"]) == pytest.approx(0.0252, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "mnist-mlp-dropout", "mnist-cnn-pruned"])
+def test_networks_that_the_paper_did_not_test_have_no_published_p_values(name):
+    assert published.p_values(zoo.recipe(name)) == {}
+
+
+def test_a_networks_row_has_the_published_range_beside_it():
+    tests = pd.concat([compared().combine(), compared("class_range", "right").combine()])
+    shown = tables.network_row(tests, zoo.recipe("mnist-mlp"))
+    assert list(shown.index) == ["importance", "class-wise range"]
+    row = shown.loc["importance"]
+    assert (row["tested"], row["excluded"]) == ("2", "1")
+    assert row["Fisher"] == tables.format_p(statistics.fisher([2 / 4, 1 / 4], 3))
+    assert row["published Fisher"] == "2.7e-09 to 3.7e-07"
+    assert "published Fisher" not in tables.network_row(tests, zoo.recipe("digits-mlp"))
+
+
+def test_what_could_not_be_tested_is_a_dash():
+    tests = compared().where([False, False, True]).combine()
+    row = tables.network_row(tests, zoo.recipe("digits-mlp")).loc["importance"]
+    assert row[["tested", "excluded", "Fisher", "chi², exch."]].tolist() == ["0", "1", "–", "–"]
+
+
+def test_a_table_for_reading_shows_the_twins_by_their_median():
+    shown = tables.subcluster_table(compared(), "accuracy compared")
+    assert shown.index.tolist() == [("a", 0), ("a", 1), ("b", 2)]
+    assert shown["twins' median"].tolist() == [0.6] * 3
+    assert shown["accuracy compared"].tolist() == [0.5, 0.2, 0.9]
+    assert shown["p"].tolist() == ["0.5", "0.25", "–"]
+    assert shown["excluded"].tolist() == ["", "", "complete"]
+
+
+def test_the_papers_floors_and_the_logged_accuracies_are_those_of_its_text_and_logs():
+    diff = published.accuracies(zoo.recipe("halves-diff-fashion-mlp"))
+    assert diff == {"floor": 0.71, "logged_min": 0.7201, "logged_mean": 0.7242}
+    assert published.accuracies(zoo.recipe("stack-diff-mnist-cnn"))["floor"] == 0.89
+    dropout = published.accuracies(zoo.recipe("halves-same-mnist-mlp-dropout"))
+    assert dropout["floor"] == 0.97
+    assert np.isnan(dropout["logged_mean"])
+    for name in ("digits-mlp", "halves-diff-mnist-mlp-dropout", "mnist-cnn-pruned"):
+        assert np.isnan(list(published.accuracies(zoo.recipe(name)).values())).all()
+
+
+def test_accuracies_are_shown_beside_the_papers_floors():
+    def network(name, accuracy):
+        return zoo.TrainedNetwork(None, None, zoo.recipe(name), 3, accuracy, {})
+
+    names = ("stack-diff-mnist-cnn", "halves-diff-mnist-mlp", "halves-diff-digits-mlp")
+    shown = tables.accuracies(list(map(network, names, (0.9, 0.91, 0.88))))
+    assert list(shown["met"]) == ["yes", "no", "–"]
+    assert list(shown["the paper's floor"]) == ["0.89", "0.92", "–"]
+    assert list(shown["test accuracy"]) == ["0.9000", "0.9100", "0.8800"]
+    assert list(shown["logs, lowest"]) == ["0.9106", "0.9385", "–"]
+    assert shown.index[0] == "stack-diff-mnist-cnn, replicate 3"
+
+
+@pytest.mark.parametrize(
+    ("side", "true", "beyond"),
+    [("right", [0.9, 0.5, 0.9], "1"), ("left", [0.1, 0.5, 0.1], "1"), ("left", [0.9] * 3, "0")],
+)
+def test_a_comparison_counts_who_is_beyond_all_twins_and_who_is_not_tested(side, true, beyond):
+    both = compared(side=side, true=true)
+    shown = tables.comparison(
+        {("net", "all"): both, ("net", "b"): both.where([False, False, True])}
+    )
+    assert shown["tested"].tolist() == ["2 of 3", "0 of 1"]
+    assert shown["beyond all twins"].tolist() == [beyond, "0"]
+    assert shown["twins' median"].iloc[0] == "0.6"
+    assert shown["median"].iloc[0] == f"{np.median(true[:2]):.2g}"
+
+
+def test_a_networks_constructions_stand_beside_those_of_table_1a():
+    tests = pd.concat([compared("score", "right").combine(), compared("variance").combine()])
+    row = tables.network_row(tests, zoo.recipe("mnist-rgb-cnn"))
+    assert list(row.index) == ["score", "activation variance"]
+    p_values = published.p_values(zoo.recipe("mnist-rgb-cnn"))["score", "fisher"]
+    assert len(p_values) == 5
+    assert np.median(p_values) == pytest.approx(0.671, abs=1e-3)
+    expected = f"{tables.format_p(p_values[0])} to {tables.format_p(p_values[-1])}"
+    assert row.loc["score", "published Fisher"] == expected
+    assert row.loc["activation variance", "published Fisher"] == "–"
+
+
+def test_published_tables_4_and_5_come_from_60_medians():
+    table = published.table1()
+    assert table.groupby("test").size().to_dict() == {"chi2": 30, "fisher": 30}
+    of = table.set_index(["network", "measure", "test"])
+    assert of["p"]["resnet18, imagenet", "class_range", "chi2"] == pytest.approx(1.14e-3, rel=1e-2)
+    assert of["p"]["vgg, cifar10", "importance", "fisher"] == pytest.approx(2.25e-11, rel=1e-2)
+    assert of["bound"]["mlp, mnist", "importance", "fisher"] == pytest.approx(
+        5 / 3 * of["p"]["mlp, mnist", "importance", "fisher"]
+    )
+    single = of[of["n_networks"] == 1]
+    np.testing.assert_array_equal(single["bound"], single["p"])
+
+
+def test_the_restored_tables_tick_what_survives():
+    corrected = statistics.multiple_comparisons(published.table1())
+    fourth = tables.network_rows(corrected, "benjamini_hochberg")
+    assert fourth.loc["cnn, mnist", ("importance", "Fisher")] == "0.013 ✓"
+    assert fourth.loc["cnn, fashion_mnist", ("importance", "Fisher")] == "0.025"
+    assert fourth.loc["mlp, mnist", ("score", "Fisher")] == "–"
+    fifth = tables.network_rows(corrected, "holm")
+    assert fifth.loc["cnn, mnist", ("importance", "Fisher")] == "0.013"
+    assert fifth.loc["vgg16, imagenet", ("score", "Fisher")].endswith("✓")
+
+
+def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():
+    table = pd.DataFrame(
+        {
+            "network": "a",
+            "n_clusters": [8, 12],
+            "measure": "importance",
+            "test": "fisher",
+            "p": [0.012, np.nan],
+        }
+    )
+    shown = tables.network_rows(table, index=("network", "n_clusters"))
+    assert shown.index.tolist() == [("a", 8), ("a", 12)]
+    assert shown["importance", "Fisher"].tolist() == ["0.012", "–"]
+
+
+def test_a_taxonomy_is_read_in_percentage_points():
+    row = tables.taxonomy_table(made_kinds(1, 1).assign(damage=0.0123)).iloc[0]
+    assert row["accuracy difference"] == "1.23"
+    assert row[["random mean", "random std.", "kind"]].tolist() == ["1.00", "0.20", "important"]
+
+
+def test_a_dependency_table_is_read_in_percentage_points_with_its_conclusion():
+    kinds = made_kinds(2, 1)
+    shown = tables.dependency_table(measures.dependency_table(made_pairs(kinds), kinds))
+    assert shown.index.tolist() == [("dense_1, 0", "dense_2, 0")]
+    assert shown.iloc[0][["δ(X, Y)", "X | Y", "δ(Y, X)", "Y | X"]].tolist() == [
+        *("-1.0", "yes"),
+        *("1.0", "no"),
+    ]
+    assert shown["reading"].iloc[0] == measures.CASES["X given Y"]
+
+
+def test_a_dependency_table_without_pairs_is_empty_for_readers_too():
+    kinds = made_kinds(2, 2, "other")
+    table = measures.dependency_table(made_pairs(kinds), kinds)
+    assert tables.dependency_table(table).empty
