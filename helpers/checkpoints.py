@@ -1,12 +1,13 @@
 """How far a training has come, on disk: the state after each of its last two whole epochs."""
 
+import hashlib
 import re
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from helpers import files
 from helpers.training import State
@@ -46,8 +47,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     arrays = {f"model/{key}": value for key, value in checkpoint.model.items()}
     arrays |= {f"optimizer/{key}": value for key, value in checkpoint.optimizer.items()}
+    arrays["seconds"] = np.array(checkpoint.seconds)
     with files.written_whole(_path(folder, checkpoint.epoch)) as temporary:
-        np.savez(temporary, allow_pickle=False, seconds=np.float64(checkpoint.seconds), **arrays)
+        np.savez(temporary, allow_pickle=False, sha256=_digest(arrays), **arrays)
     for epoch in _epochs(folder)[:-_KEPT]:
         _path(folder, epoch).unlink()
 
@@ -75,8 +77,11 @@ def _read(folder: Path, epoch: int, earlier: list[int]) -> Checkpoint:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
+        if arrays.pop("sha256") != _digest(arrays):
+            raise ValueError("its contents are not those that were written")
         seconds = float(arrays.pop("seconds"))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    # A changed header can make NumPy, zipfile and zlib raise almost anything.
+    except Exception as error:
         remains = (
             f"the one after epoch {earlier[-1]} remains" if earlier else "no earlier one remains"
         )
@@ -89,6 +94,15 @@ def _read(folder: Path, epoch: int, earlier: list[int]) -> Checkpoint:
         for prefix in ("model/", "optimizer/")
     )
     return Checkpoint(epoch, model, optimizer, seconds)
+
+
+def _digest(arrays: State) -> npt.NDArray[np.str_]:
+    """Return a checksum of arrays with their names: zip's own covers neither names nor types."""
+    digest = hashlib.sha256()
+    for key, value in arrays.items():
+        digest.update(f"{key} {value.dtype.str} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return np.array(digest.hexdigest())
 
 
 def _path(folder: Path, epoch: int) -> Path:

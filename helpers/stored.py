@@ -1,7 +1,7 @@
 """Where trained networks lie, and what their manifests say. Loads neither Keras nor TensorFlow."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ def folders() -> tuple[Path, Path]:
     return settings.ZOO, settings.cache_folder() / "zoo"
 
 
-def find(stem: str, among: Sequence[Path] | None = None) -> Path | None:
+def find(stem: str, among: Iterable[Path] | None = None) -> Path | None:
     """Return the stored weights of a network, None if it is nowhere.
 
     Parameters
     ----------
     stem : str
         Of `stem`.
-    among : sequence of Path, optional
+    among : iterable of Path, optional
         Folders to look in; by default those of `folders`.
 
     Notes

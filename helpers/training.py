@@ -40,6 +40,7 @@ def fit(
     augmented: bool = False,
     pruned: bool = False,
     first_epoch: int = 0,
+    last_epoch: int | None = None,
     optimizer_state: State | None = None,
     after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> None:
@@ -70,6 +71,8 @@ def fit(
         Whether the smallest weights are set to zero meanwhile, see `MagnitudePruning`.
     first_epoch : int
         Epochs that the model has behind it, when training goes on.
+    last_epoch : int, optional
+        Epoch after which to stop, if before the last one; the schedules are those of all epochs.
     optimizer_state : dict of str to ndarray, optional
         What `optimizer_state_of` returned then; needed if `first_epoch` is not 0.
     after_epoch : callable
@@ -84,8 +87,8 @@ def fit(
     if optimizer_state is not None:
         assign(model.optimizer.variables, optimizer_state)
     callbacks = [MagnitudePruning(steps, epochs)] if pruned else []
-    done = range(first_epoch, epochs)
-    for epoch in tqdm(done, "training", epochs, initial=first_epoch, unit="epoch", disable=None):
+    wanted = range(first_epoch, epochs if last_epoch is None else last_epoch)
+    for epoch in tqdm(wanted, "training", epochs, initial=first_epoch, unit="epoch", disable=None):
         rng = np.random.default_rng([seed, int(pruned), epoch])
         history = model.fit(
             _Batches(x, y, batch_size, rng, augmented),

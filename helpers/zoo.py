@@ -10,6 +10,7 @@ import json
 import logging
 import platform
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -257,12 +258,9 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
             f"epoch: {epoch} was given; accepted for {_stem(wanted, replicate)} are None (the "
             f"last one){''.join(f', {each}' for each in early)}"
         )
-    cache = settings.cache_folder() / "zoo"
-    stem = _stem(wanted, replicate, epoch)
-    path = stored.find(stem)
+    path = stored.find(_stem(wanted, replicate, epoch))
     if path is None:
-        train_once(name, replicate, cache)
-        path = cache / f"{stem}.npz"
+        path = train_once(name, replicate, settings.cache_folder() / "zoo", epoch)
     network = _load(path, wanted, replicate)
     if epoch is None and network.accuracy < floor(name):
         raise ValueError(
@@ -277,7 +275,7 @@ def floor(name: str) -> float:
     return _FLOORS.get(name, 0.0)
 
 
-def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
+def train(wanted: Recipe, replicate: int, folder: Path, epoch: int | None = None) -> Path:
     """Train a network, from its newest checkpoint if there is one, and store it.
 
     Parameters
@@ -289,6 +287,8 @@ def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
     folder : Path
         Where to store it; made if needed. After each epoch a checkpoint is written to the cache
         folder, from which training goes on with the same result.
+    epoch : int, optional
+        Where to stop, if before the recipe's last epoch.
 
     Returns
     -------
@@ -300,11 +300,13 @@ def train(wanted: Recipe, replicate: int, folder: Path) -> Path:
     ValueError
         If the checkpoint is damaged, or does not fit the recipe.
     """
+    last = wanted.all_epochs if epoch is None else epoch
     dataset = datasets.load(wanted.dataset)
     model = _initialised(wanted, replicate, dataset)
-    seconds = _train_on(model, wanted, replicate, dataset)
-    path = _keep(model, wanted, replicate, dataset, wanted.all_epochs, seconds, folder)
-    checkpoints.remove(_checkpoint_folder(wanted, replicate))
+    seconds = _train_on(model, wanted, replicate, dataset, last)
+    path = _keep(model, wanted, replicate, dataset, last, seconds, folder)
+    if stored.find(_stem(wanted, replicate), {folder, *stored.folders()}):
+        checkpoints.remove(_checkpoint_folder(wanted, replicate))
     return path
 
 
@@ -314,10 +316,17 @@ def _initialised(wanted: Recipe, replicate: int, dataset: Dataset) -> keras.Mode
     return _build(wanted, dataset, wanted.precision)
 
 
-def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Dataset) -> float:
-    """Train a model in place from its newest checkpoint, and return the seconds that it took."""
+def _train_on(
+    model: keras.Model, wanted: Recipe, replicate: int, dataset: Dataset, last: int
+) -> float:
+    """Train a model in place up to an epoch, and return the seconds that it took.
+
+    It goes on from the newest checkpoint, unless that is further.
+    """
     folder = _checkpoint_folder(wanted, replicate)
     checkpoint = checkpoints.newest(folder)
+    if checkpoint and checkpoint.epoch > last:
+        checkpoint = None
     done, before = (checkpoint.epoch, checkpoint.seconds) if checkpoint else (0, 0.0)
     if checkpoint:
         training.set_model_state(model, checkpoint.model)
@@ -327,20 +336,21 @@ def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Datas
         epoch = offset + epoch_of_phase
         seconds = before + time.perf_counter() - start
         states = training.model_state_of(model), training.optimizer_state_of(model)
-        if epoch in EARLY_EPOCHS.get((wanted.name, replicate), ()):
+        if epoch < last and epoch in EARLY_EPOCHS.get((wanted.name, replicate), ()):
             _keep(model, wanted, replicate, dataset, epoch, seconds, _cache())
         checkpoints.save(folder, checkpoints.Checkpoint(epoch, *states, seconds))
-        left = (wanted.all_epochs - epoch) * (seconds - before) / (epoch - done) / 60
+        left = (last - epoch) * (seconds - before) / (epoch - done) / 60
         _log.info(
             "%s: epoch %d of %d, loss %.4f, %.0f s in all, %.0f min left",
-            *(_stem(wanted, replicate), epoch, wanted.all_epochs, loss, seconds, left),
+            *(_stem(wanted, replicate), epoch, last, loss, seconds, left),
         )
 
     for offset, epochs, pruned in (
         (0, wanted.epochs, False),
         (wanted.epochs, wanted.pruning_epochs, True),
     ):
-        if not epochs or done >= offset + epochs:
+        until = min(epochs, last - offset)
+        if until <= 0 or done >= offset + until:
             continue
         training.fit(
             model,
@@ -355,6 +365,7 @@ def _train_on(model: keras.Model, wanted: Recipe, replicate: int, dataset: Datas
             augmented=wanted.augmented,
             pruned=pruned,
             first_epoch=max(done - offset, 0),
+            last_epoch=until,
             optimizer_state=checkpoint.optimizer if checkpoint and done > offset else None,
             after_epoch=partial(after_epoch, offset),
         )
@@ -414,20 +425,20 @@ def _recipe_of(name: str, replicate: int) -> Recipe:
     return recipe(name)
 
 
-def train_once(name: str, replicate: int, folder: Path) -> Path:
-    """Train a network into a folder, unless it is there or another process does so meanwhile.
+def train_once(name: str, replicate: int, folder: Path, epoch: int | None = None) -> Path:
+    """Train a network into a folder, unless it is stored or another process does so meanwhile.
 
     Parameters
     ----------
-    name, replicate
+    name, replicate, epoch
         As for `trained`.
     folder : Path
-        Where to store it.
+        Where to store it. If it is in the cache already, it is copied from there.
 
     Returns
     -------
     Path
-        The stored weights.
+        The stored weights: in `folder`, or in ``zoo/`` if they are there.
 
     Raises
     ------
@@ -437,8 +448,18 @@ def train_once(name: str, replicate: int, folder: Path) -> Path:
     wanted = _recipe_of(name, replicate)
     lock = _cache() / f"{_stem(wanted, replicate)}.lock"
     with filelock.FileLock(lock):
-        path = stored.find(_stem(wanted, replicate), (folder,))
-        return path or train(wanted, replicate, folder)
+        path = stored.find(_stem(wanted, replicate, epoch))
+        if path is None:
+            return train(wanted, replicate, folder, epoch)
+        return path if path.parent in (folder, settings.ZOO) else _copied(path, folder)
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy weights and, when these are whole, their manifest."""
+    for each in (path, path.with_suffix(".json")):
+        with files.written_whole(folder / each.name) as temporary:
+            shutil.copyfile(each, temporary)
+    return folder / path.name
 
 
 def _cache() -> Path:

@@ -1,5 +1,8 @@
 """Checkpoints: the last two whole epochs, and what a damaged one says."""
 
+import contextlib
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -55,6 +58,19 @@ def test_a_damaged_one_says_which_epoch_remains(damage, tmp_path):
         checkpoints.newest(tmp_path)
     path.unlink()
     assert checkpoints.newest(tmp_path).epoch == 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_flipped_bit_is_read_as_a_state(seed, tmp_path):
+    checkpoints.save(tmp_path, after(4))
+    path = tmp_path / "epoch-004.npz"
+    whole, rng = path.read_bytes(), np.random.default_rng(seed)
+    for position in rng.integers(len(whole), size=300):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        with contextlib.suppress(ValueError):  # unless nothing depends on it, as on a time stamp
+            np.testing.assert_equal(asdict(checkpoints.newest(tmp_path)), asdict(after(4)))
 
 
 def test_if_none_remains_training_begins_anew(tmp_path):

@@ -508,6 +508,44 @@ def test_a_network_is_also_kept_after_its_early_epochs(cache, monkeypatch):
         zoo.trained(recipe.name, epoch=2)
 
 
+@pytest.mark.slow
+def test_a_lost_early_network_is_made_again_when_later_ones_are_there(cache, monkeypatch):
+    recipe = small()
+    monkeypatch.setattr(zoo, "recipe", lambda name: recipe)
+    monkeypatch.setitem(zoo.EARLY_EPOCHS, (recipe.name, 0), (1, 3))
+    zoo.trained(recipe.name)
+    before = zoo.trained(recipe.name, epoch=3)
+    (cache / "mnist-mlp-dropout-0-epoch-3.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"Delete .*epoch-3\.npz and .* it is then trained anew"):
+        zoo.trained(recipe.name, epoch=3)
+    for suffix in (".npz", ".json"):
+        (cache / f"mnist-mlp-dropout-0-epoch-3{suffix}").unlink()
+    again = zoo.trained(recipe.name, epoch=3)
+    assert again.manifest["epochs"] == 3
+    assert_same_weights(before, again)
+    assert not list((settings.cache_folder() / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_an_early_network_does_not_cost_what_was_trained_since(cache, monkeypatch):
+    recipe = small()
+    monkeypatch.setattr(zoo, "recipe", lambda name: recipe)
+    monkeypatch.setitem(zoo.EARLY_EPOCHS, (recipe.name, 0), (1,))
+    stop_after(3, recipe, cache)
+    for path in cache.glob("*-epoch-1.*"):
+        path.unlink()
+    zoo.trained(recipe.name, epoch=1)
+    assert checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).epoch == 3
+
+
+def test_a_network_in_the_cache_is_not_trained_again_for_git(stored, trainings):
+    first = zoo.train_once("digits-mlp", 0, settings.ZOO)
+    assert first == settings.ZOO / "digits-mlp-0.npz"
+    assert first.read_bytes() == stored.read_bytes()
+    assert zoo.train_once("digits-mlp", 0, stored.parent) == first
+    assert not trainings
+
+
 def test_a_network_below_its_floor_is_not_used(cache, trainings, monkeypatch):
     monkeypatch.setitem(zoo._FLOORS, "mnist-cnn", 1.0)
     with pytest.raises(
