@@ -55,22 +55,20 @@ def main() -> None:
     """Evaluate modularity in neural networks: Importance and Coherence."""
 
 
-@main.command()
+@main.command(
+    epilog="\b\nExamples:\n  modularity train mnist-mlp --replicates 0,1,2,3,4\n"
+    "  nice -n 10 modularity train >> training.log 2>&1 &"
+)
 @click.argument("names", nargs=-1)
 @click.option(
     "--replicates", metavar="0,1,...", default="0", callback=_integers, help="Seeds (default: 0)."
 )
 @click.option("--commit", is_flag=True, help="Commit each result to git.")
 def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
-    r"""Train networks that are not there yet, and count their lesions.
+    """Train networks that are not there yet, and count their lesions.
 
     NAMES are recipes; without any, all that the book still lacks are trained, which takes many
     hours. It goes on from the last whole epoch when it is started again.
-
-    \b
-    Examples:
-      modularity train mnist-mlp --replicates 0,1,2,3,4
-      nice -n 10 modularity train >> training.log 2>&1 &
     """
     import logging
 
@@ -89,7 +87,7 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-@main.command()
+@main.command(epilog="\b\nExample:\n  modularity sweep sweeps/table1b.yaml --dry-run")
 @_SWEEP
 @click.option("--dry-run", is_flag=True, help="Only list the runs.")
 @click.option("--keep-stale", is_flag=True, help="Leave alone results that are stale.")
@@ -111,12 +109,7 @@ def sweep(
     dask: str | None,
     store: Path,
 ) -> None:
-    r"""Execute the runs of a SWEEP that are not in the store yet, or are stale there.
-
-    \b
-    Example:
-      modularity sweep sweeps/table1b.yaml --dry-run
-    """
+    """Execute the runs of a SWEEP that are not in the store yet, or are stale there."""
     from helpers.book import sweeps
     from helpers.book.store import Store
 
@@ -147,7 +140,7 @@ def sweep(
     sys.exit(1 if report.errors else 0)
 
 
-@main.command()
+@main.command(epilog="\b\nExample:\n  modularity collect sweeps/table1b.yaml")
 @_SWEEP
 @click.option("--table", help="Which table (default: as the file says).")
 @click.option("--partial", is_flag=True, help="Leave out the runs that are not finished.")
@@ -160,12 +153,7 @@ def sweep(
 def collect(
     sweep: Path, table: str | None, partial: bool, keep_stale: bool, into: Path | None, store: Path
 ) -> None:
-    r"""Gather a table that the runs of a SWEEP kept into one file.
-
-    \b
-    Example:
-      modularity collect sweeps/table1b.yaml
-    """
+    """Gather a table that the runs of a SWEEP kept into one file."""
     from helpers.book import collecting, points
     from helpers.book.store import Store
 
