@@ -9,7 +9,7 @@ Feature maps are tensors of Keras's backend. Once they are flattened, arrays are
 layers are matrix products, which NumPy's BLAS does at the machine's peak and in place.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +26,6 @@ Operation = Callable[[Array], Array]
 
 _LAYERS = keras.layers
 _IDENTITIES = (
-    _LAYERS.InputLayer,
     _LAYERS.Dropout,
     _LAYERS.SpatialDropout2D,
     _LAYERS.GaussianDropout,
@@ -49,11 +48,14 @@ _UNITWISE = (
     _LAYERS.Flatten,
     _LAYERS.Rescaling,
 )
+_FINAL = (_LAYERS.Activation, _LAYERS.Softmax)
 _ELEMENTWISE = (
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
     *("softplus", "softsign", "squareplus", "tanh", "hard_tanh", "sigmoid", "hard_sigmoid"),
     *("log_sigmoid", "hard_silu", "hard_swish", "exponential", "linear"),
 )
+
+_GUARD_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Stage:
     batch_norm : keras.layers.BatchNormalization or None
         The first batch normalisation that follows, possibly behind activation or pooling.
     operations : tuple of callable
-        Activation and everything else up to the next stage, in inference mode. Empty of the
-        activation if this is the last stage: `logits` are pre-activations.
+        Activation and everything else up to the next stage, in inference mode. Empty if this is
+        the last stage, whose outputs `Chain.ending` makes of the pre-activations.
     """
 
     layer: keras.layers.Layer
@@ -115,7 +117,8 @@ class Stage:
         """
         if not self.is_convolution:
             kernel = self.kernel if features is None else self.kernel[features]
-            return np.matmul(inputs, kernel, out=out)
+            is_array = isinstance(inputs, np.ndarray)
+            return np.matmul(inputs, kernel, out=out) if is_array else inputs @ kernel
         kernel = self.layer.kernel if features is None else self.kernel[:, :, features]
         return keras.ops.conv(
             inputs,
@@ -142,13 +145,66 @@ class Chain:
         What happens to an image before the first stage (rescaling, flattening).
     stages : tuple of Stage
         From the first layer of units to the outputs.
+    layers : tuple of keras.layers.Layer
+        All layers, as the model calls them.
+    ending : tuple of callable
+        What makes the model's outputs of the last stage's pre-activations.
+    keeps_order : bool
+        Whether the largest of these pre-activations is always the largest output: not if a
+        sigmoid saturates, which ties classes.
     input_name : str
         Name of the model's input layer.
     """
 
     entry: tuple[Operation, ...]
     stages: tuple[Stage, ...]
+    layers: tuple[keras.layers.Layer, ...]
+    ending: tuple[Operation, ...]
+    keeps_order: bool
     input_name: str
+
+    def scores(self, preactivations: Array) -> npt.NDArray[np.float32]:
+        """Return what ranks the classes as the outputs do, of the last stage's pre-activations."""
+        return np.asarray(preactivations) if self.keeps_order else self.end(preactivations)
+
+    def end(self, preactivations: Array) -> npt.NDArray[np.float32]:
+        """Return the model's outputs, of the last stage's pre-activations."""
+        outputs = np.asarray(preactivations)
+        for operation in self.ending:
+            outputs = operation(outputs)
+        return np.asarray(outputs)
+
+    def outputs(
+        self, images: npt.NDArray[np.float32], lesion: Mapping[int, npt.NDArray[np.intp]]
+    ) -> npt.NDArray[np.float32]:
+        """Call the model's own layers, one after the other, under a lesion.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n, ...)
+            Images.
+        lesion : mapping of int to ndarray of int
+            Units by stage.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, outputs)
+            As if the weights into the units were zero. Slow, but no rounding is ours.
+        """
+        lesioned = {
+            self.stages[index].name: (self.stages[index], lesion[index]) for index in lesion
+        }
+        array = keras.ops.convert_to_tensor(images)
+        for layer in self.layers:
+            if layer.name not in lesioned:
+                array = layer(array)
+                continue
+            stage, units = lesioned[layer.name]
+            alive = np.ones(stage.n_units, bool)
+            alive[units] = False
+            array = keras.ops.where(alive, stage.linear(array) + stage.bias, 0.0)
+            array = layer.activation(array)
+        return np.asarray(keras.ops.convert_to_numpy(array))
 
     def enter(self, images: npt.NDArray[np.float32]) -> Array:
         """Turn images into what the first stage takes in."""
@@ -187,10 +243,13 @@ def chain(model: keras.Model) -> Chain:
     Raises
     ------
     ValueError
-        If the model is not built, branches, or has a layer that cannot be handled: the message
-        names the layer.
+        If the model is not built, branches, or has a layer that cannot be handled, one whose
+        class is the user's own included: the message names the layer. Or if it does not compute
+        in single precision, or has weights that are not finite.
     """
     layers = _layers(model)
+    for layer in layers:
+        _check_numbers(layer)
     positions = [i for i, layer in enumerate(layers) if _has_units(layer)]
     if not positions:
         raise ValueError(f"model: {model.name!r} has neither a Dense nor a Conv2D layer")
@@ -200,7 +259,40 @@ def chain(model: keras.Model) -> Chain:
         for start, end in zip(positions, ends, strict=True)
     )
     entry = tuple(_operations(layers[: positions[0]]))
-    return Chain(entry, stages, str(model.inputs[0].name))
+    final = _final_activations(layers[positions[-1] :])
+    ending = tuple(partial(_apply, function) for function in final)
+    keeps_order = all(_keeps_order(function) for function in final)
+    return Chain(entry, stages, tuple(layers), ending, keeps_order, str(model.inputs[0].name))
+
+
+def check_intact(model: keras.Model, network: Chain, images: npt.NDArray[np.float32]) -> None:
+    """Compare what a chain makes of images with what its model does: the guard of all lesions.
+
+    Raises
+    ------
+    ValueError
+        If they differ by more than single precision explains; names the layer where they begin to.
+    """
+    array, expected, stages = network.enter(images), images, iter(network.stages)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in network.layers:
+            if _has_units(layer):
+                _check_close(array, expected, f"before layer {layer.name!r}", model)
+                stage = next(stages)
+                array = stage.respond(stage.linear(array) + stage.bias)
+            expected = layer(expected)
+    _check_close(network.end(array), model(images, training=False), "in its outputs", model)
+
+
+def _check_close(ours: Array, theirs: Array, where: str, model: keras.Model) -> None:
+    ours, theirs = (keras.ops.convert_to_numpy(each) for each in (ours, theirs))
+    finite = np.abs(theirs[np.isfinite(theirs)])
+    atol = _GUARD_TOLERANCE * max(finite.max(initial=0.0), 1e-3)
+    if not np.allclose(ours, theirs, _GUARD_TOLERANCE, atol, equal_nan=True):
+        raise ValueError(
+            f"model: {model.name!r} does something else than its layers say; it departs from them "
+            f"{where}, so lesions of it cannot be computed"
+        )
 
 
 def activations(
@@ -282,7 +374,7 @@ def logits(
         for start in starts
     ]
     inputs = np.concatenate(batches).astype(np.float64)
-    if not isinstance(last, _LAYERS.Dense):
+    if type(last) is not _LAYERS.Dense:
         return inputs
     kernel, *bias = (keras.ops.convert_to_numpy(each) for each in last.weights)
     return np.asarray(inputs @ kernel.astype(np.float64) + (bias[0] if bias else 0))
@@ -291,11 +383,11 @@ def logits(
 def _output_layer(model: keras.Model) -> keras.layers.Layer:
     """Return the layer whose input, or whose product, are a classifier's logits."""
     last = model.outputs[0]._keras_history.operation
-    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    activation = _name(getattr(last, "activation", None))
     ends_well = (
-        isinstance(last, _LAYERS.Softmax)
-        or (isinstance(last, _LAYERS.Activation) and activation == "softmax")
-        or (isinstance(last, _LAYERS.Dense) and activation in ("softmax", "linear"))
+        type(last) is _LAYERS.Softmax
+        or (type(last) is _LAYERS.Activation and activation == "softmax")
+        or (type(last) is _LAYERS.Dense and activation in ("softmax", "linear"))
     )
     if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or not ends_well:
         raise ValueError(
@@ -360,11 +452,16 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
             f"model: {model.name!r} must be a Sequential or functional model, built, with one "
             "input and one output"
         )
+    if not type(model).call.__module__.startswith("keras."):
+        raise ValueError(
+            f"model: {model.name!r} ({type(model).__name__}) has a method `call` of its own, which "
+            "may do something else than its layers say; accepted are Keras's own classes of models"
+        )
     if isinstance(model, keras.Sequential):
         return _without_repeats(list(model.layers))
     previous = model.inputs[0]
     for operation in model.operations:
-        if isinstance(operation, _LAYERS.InputLayer):
+        if _is_input(operation):
             continue
         if operation.input is not previous:
             raise ValueError(
@@ -374,7 +471,11 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
         previous = operation.output
     if model.outputs[0] is not previous:
         raise ValueError(f"model: the output of {model.name!r} is not that of its last layer")
-    return _without_repeats(list(model.operations))
+    return _without_repeats([each for each in model.operations if not _is_input(each)])
+
+
+def _is_input(operation: keras.Operation) -> bool:
+    return type(operation) is _LAYERS.InputLayer
 
 
 def _without_repeats(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
@@ -385,12 +486,23 @@ def _without_repeats(layers: list[keras.layers.Layer]) -> list[keras.layers.Laye
     return layers
 
 
+def _check_numbers(layer: keras.layers.Layer) -> None:
+    """Refuse numbers that are not what a lesion's arithmetic takes them for."""
+    precision = getattr(layer, "quantization_mode", None) or layer.compute_dtype
+    if precision != "float32":
+        raise ValueError(
+            f"model: layer {layer.name!r} computes in {precision}; accepted is float32"
+        )
+    if not all(np.isfinite(keras.ops.convert_to_numpy(each)).all() for each in layer.weights):
+        raise ValueError(f"model: layer {layer.name!r} has weights that are not finite")
+
+
 def _has_units(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, _LAYERS.Dense) or type(layer) is _LAYERS.Conv2D
+    return type(layer) in (_LAYERS.Dense, _LAYERS.Conv2D)
 
 
 def _stage(layer: keras.layers.Layer, followers: list[keras.layers.Layer], is_last: bool) -> Stage:
-    is_convolution = isinstance(layer, _LAYERS.Conv2D)
+    is_convolution = type(layer) is _LAYERS.Conv2D
     if is_convolution and (layer.groups != 1 or layer.data_format != "channels_last"):
         raise ValueError(f"model: layer {layer.name!r} has groups or puts channels first")
     if not is_convolution and len(layer.output.shape) != 2:
@@ -401,14 +513,14 @@ def _stage(layer: keras.layers.Layer, followers: list[keras.layers.Layer], is_la
         if layer.use_bias
         else np.zeros(kernel.shape[-1], kernel.dtype)
     )
-    norms = [each for each in followers if isinstance(each, _LAYERS.BatchNormalization)]
+    norms = [each for each in followers if type(each) is _LAYERS.BatchNormalization]
     operations: list[Operation] = []
     if not is_last:
         operations = [*_activation(layer), *_operations(followers)]
         if operations and operations[0] is _relu and _pools_next(followers):
             # The maximum and relu commute exactly, and pooled maps are a quarter of the size.
             operations[:2] = reversed(operations[:2])
-    elif not all(isinstance(each, (*_IDENTITIES, _LAYERS.Activation)) for each in followers):
+    elif not all(type(each) in (*_IDENTITIES, *_FINAL) for each in followers):
         names = ", ".join(repr(each.name) for each in followers)
         raise ValueError(f"model: the output layer {layer.name!r} is followed by {names}")
     return Stage(layer, kernel, bias, norms[0] if norms else None, tuple(operations))
@@ -417,18 +529,18 @@ def _stage(layer: keras.layers.Layer, followers: list[keras.layers.Layer], is_la
 def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
     """Yield what each layer does in inference, nothing if that is nothing."""
     for layer in layers:
-        if isinstance(layer, _IDENTITIES):
+        if type(layer) in _IDENTITIES:
             continue
-        if not isinstance(layer, _UNITWISE):
+        if type(layer) not in _UNITWISE:
             raise ValueError(
                 f"model: cannot handle layer {layer.name!r} ({type(layer).__name__}); accepted "
                 f"are Dense, Conv2D, {', '.join(each.__name__ for each in _UNITWISE)}"
             )
-        if isinstance(layer, _LAYERS.Activation):
+        if type(layer) is _LAYERS.Activation:
             yield from _activation(layer)
-        elif isinstance(layer, _LAYERS.Flatten):
+        elif type(layer) is _LAYERS.Flatten:
             yield _flatten
-        elif isinstance(layer, _LAYERS.BatchNormalization):
+        elif type(layer) is _LAYERS.BatchNormalization:
             yield partial(_apply, partial(layer, training=False))
         else:
             yield partial(_apply, layer)
@@ -436,11 +548,12 @@ def _operations(layers: list[keras.layers.Layer]) -> Iterator[Operation]:
 
 def _activation(layer: keras.layers.Layer) -> Iterator[Operation]:
     """Yield a layer's activation function, nothing if it is the identity."""
-    name = getattr(layer.activation, "__name__", str(layer.activation))
+    name = _name(layer.activation)
     if name not in _ELEMENTWISE:
+        given = getattr(layer.activation, "__name__", str(layer.activation))
         raise ValueError(
-            f"model: layer {layer.name!r} has the activation {name!r}, which mixes units or is "
-            f"unknown; accepted in hidden layers are {', '.join(_ELEMENTWISE)}"
+            f"model: layer {layer.name!r} has the activation {given!r}, which mixes units or is "
+            f"not Keras's own; accepted in hidden layers are {', '.join(_ELEMENTWISE)}"
         )
     if name == "relu":
         yield _relu
@@ -448,9 +561,33 @@ def _activation(layer: keras.layers.Layer) -> Iterator[Operation]:
         yield partial(_apply, layer.activation)
 
 
+def _name(activation: Any) -> str:
+    """Return the name of one of Keras's activation functions, "" of any other function.
+
+    A user's function may be called like one of Keras's, so it is compared itself.
+    """
+    known = (*_ELEMENTWISE, "softmax")
+    return next((name for name in known if getattr(keras.activations, name) is activation), "")
+
+
+def _final_activations(layers: list[keras.layers.Layer]) -> list[Operation]:
+    """Return what the last layer of units, and what follows it, do to its pre-activations."""
+    functions = [
+        layer if type(layer) is _LAYERS.Softmax else layer.activation
+        for layer in layers
+        if type(layer) not in _IDENTITIES
+    ]
+    return [function for function in functions if function is not keras.activations.linear]
+
+
+def _keeps_order(function: Operation) -> bool:
+    is_layer = type(function) is _LAYERS.Softmax
+    return getattr(function, "axis", None) in (-1, 1) if is_layer else _name(function) == "softmax"
+
+
 def _pools_next(followers: list[keras.layers.Layer]) -> bool:
-    acting = [each for each in followers if not isinstance(each, _IDENTITIES)]
-    return bool(acting) and isinstance(acting[0], _LAYERS.MaxPooling2D)
+    acting = [each for each in followers if type(each) not in _IDENTITIES]
+    return bool(acting) and type(acting[0]) is _LAYERS.MaxPooling2D
 
 
 def _relu(z: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import builtins
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -105,16 +106,22 @@ def weight_graph(
 
 
 def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph:
-    """Return the graph with the edges between each two layers permuted among all their pairs.
+    """Return the graph with the edges between any two layers permuted among all their pairs.
 
     It keeps how many edges of which weights there are between two layers, and nothing else: the
     null model for how clusterable a network is (Filan et al., 2021).
     """
-    blocks = []
-    for before, after in zip(graph.layers[:-1], graph.layers[1:], strict=True):
-        block = graph.adjacency[graph.slice(before), graph.slice(after)].toarray()
-        blocks.append(rng.permutation(block.ravel()).reshape(block.shape))
-    return replace(graph, adjacency=_adjacency(blocks))
+    grid: list[list[Any]] = [
+        [scipy.sparse.csr_array((n, m)) for m in graph.widths] for n in graph.widths
+    ]
+    for i, j in combinations(range(len(graph.layers)), 2):
+        block = graph.adjacency[graph.slice(graph.layers[i]), graph.slice(graph.layers[j])]
+        if block.nnz:
+            moved = rng.permutation(block.toarray().ravel()).reshape(block.shape)
+            grid[i][j] = scipy.sparse.csr_array(moved)
+            grid[j][i] = grid[i][j].T
+    adjacency = scipy.sparse.block_array(grid, format="csr")
+    return replace(graph, adjacency=scipy.sparse.csr_array(adjacency))
 
 
 def _edge_weights(

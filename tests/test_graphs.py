@@ -282,6 +282,21 @@ def test_shuffling_permutes_the_edges_between_each_two_layers(mlp):
         np.testing.assert_array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
 
 
+def test_shuffling_keeps_edges_that_skip_a_layer():
+    rng = np.random.default_rng(0)
+    upper = np.triu(rng.random((6, 6)), 1)
+    upper[[0, 2, 4], [1, 3, 5]] = 0  # no edges within the three layers of two units
+    graph = graphs.WeightGraph(
+        scipy.sparse.csr_array(upper + upper.T), ("a", "b", "c"), (2, 2, 2), ("a", "b")
+    )
+    shuffled = graphs.shuffle_weights(graph, rng)
+    assert (shuffled.adjacency != graph.adjacency).nnz
+    for pair in (("a", "b"), ("b", "c"), ("a", "c")):
+        np.testing.assert_array_equal(
+            np.sort(block(graph, *pair), axis=None), np.sort(block(shuffled, *pair), axis=None)
+        )
+
+
 def test_shuffling_moves_absent_edges_too_and_is_determined_by_its_generator(mlp):
     model = keras.models.clone_model(mlp)
     model.get_layer("dense_2").kernel.assign(np.eye(5))

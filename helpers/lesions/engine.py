@@ -11,6 +11,11 @@ keeping every stage's pre-activations and responses, and a lesion then costs
 A lesioned unit's pre-activation is zero, but its response need not be: behind batch
 normalisation it is a constant, which is propagated.
 
+Subtraction leaves rounding noise, which is all that is left where what was subtracted is most of
+what there was. So where it leaves less than `_CANCELLED` of the norm of an image's pre-activations,
+the others' contributions are added up instead, which subtracts nothing. And where an image's two
+best outputs are closer than `_TIED` of their norm, the model's own layers are called.
+
 Lesions on top of a given one are treated alike: what the given one changes is computed once, and
 each lesion starts from there.
 """
@@ -27,7 +32,7 @@ from tqdm import tqdm
 
 from helpers import settings
 from helpers.backend import keras
-from helpers.forward import Array, Chain, chain
+from helpers.forward import Array, Chain, chain, check_intact
 from helpers.validation import check_x_y
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
@@ -43,6 +48,9 @@ Rows = slice | npt.NDArray[np.intp]
 _WORTH_PICKING = 0.9
 _TRACE_BYTES = 2**27
 _CACHED_IMAGES = 1000
+_GUARDED_IMAGES = 8
+_CANCELLED = 1 / 32
+_TIED = 5e-6
 
 
 def correct(
@@ -71,11 +79,10 @@ def correct(
     Raises
     ------
     ValueError
-        If the model is no chain, if a layer or a unit does not exist, or as
-        `validation.check_x_y`.
+        If the model is no chain or does not do what its layers say, if a layer or a unit does
+        not exist, or as `validation.check_x_y`.
     """
-    network = chain(model)
-    x, y = check_x_y(model, x, y)
+    network, x, y = _read(model, x, y)
     right = np.empty((len(lesions), len(x)), dtype=bool)
     for images, batch in _correct_in_batches(network, x, y, [({}, lesions)]):
         right[:, images] = batch
@@ -133,8 +140,7 @@ def correct_counts_given(
     ValueError
         As in `correct`.
     """
-    network = chain(model)
-    x, y = check_x_y(model, x, y)
+    network, x, y = _read(model, x, y)
     n_outputs = network.stages[-1].n_units
     sizes = [len(lesions) for _, lesions in groups]
     counts = np.zeros((sum(sizes), n_outputs), dtype=np.int64)
@@ -143,6 +149,16 @@ def correct_counts_given(
         counts += (batch.astype(np.float32) @ one_hot).astype(np.int64)
     ends = np.cumsum(sizes, dtype=int)
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _read(
+    model: keras.Model, x: npt.ArrayLike, y: npt.ArrayLike
+) -> tuple[Chain, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return a model as a chain that does what the model does, with images and classes."""
+    network = chain(model)
+    x, y = check_x_y(model, x, y)
+    check_intact(model, network, x[:_GUARDED_IMAGES])
+    return network, x, y
 
 
 def _correct_in_batches(
@@ -164,7 +180,8 @@ def _correct_in_batches(
     batches = [slice(start, start + size) for start in range(0, len(x), size)]
 
     def judge(images: slice) -> npt.NDArray[np.bool_]:
-        return _correct(network, x[images], y[images], by_stage)
+        with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
+            return _correct(network, x[images], y[images], by_stage)
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(settings.n_cores()) as executor:
         done = tqdm(
@@ -192,11 +209,14 @@ class _Trace:
         Features come first, so that those of a lesion lie together.
     orphaned : array, shape (1, ..., units)
         Pre-activations if all units of the previous stage are lesioned.
+    norms : ndarray of float32, shape (n,)
+        Of each image's pre-activations.
     """
 
     preactivations: Array
     departures: Array
     orphaned: Array
+    norms: npt.NDArray[np.float32]
 
 
 def _run(network: Chain, images: npt.NDArray[np.float32]) -> list[_Trace]:
@@ -224,10 +244,11 @@ def _run_from(
     for index, stage in enumerate(network.stages[first:], first):
         preactivations = _silenced(preactivations, given.get(index))
         responses = stage.respond(_own(preactivations))
-        silence = stage.respond(orphaned * 0)
+        silence = stage.respond(_zeros_like(orphaned))
         is_silent = not np.any(keras.ops.convert_to_numpy(silence))
         departures = responses if is_silent else responses - silence
-        traces.append(_Trace(preactivations, _features_first(departures), orphaned))
+        departures, norms = _features_first(departures), _norms(preactivations)
+        traces.append(_Trace(preactivations, departures, orphaned, norms))
         for following in network.stages[index + 1 : index + 2]:
             preactivations = following.linear(responses) + following.bias
             orphaned = following.linear(silence) + following.bias
@@ -264,7 +285,25 @@ def _correct(
         if not lesions:
             continue
         traces = _run_given(network, intact, given)
-        under_given = np.asarray(traces[-1].preactivations).argmax(axis=-1) == classes
+
+        def judge(
+            logits: Array,
+            rows: Rows,
+            lesion: _ByStage,
+            given: _ByStage = given,
+            norms: npt.NDArray[np.float32] = traces[-1].norms,
+        ) -> npt.NDArray[np.bool_]:
+            scores = network.scores(logits)
+            best = scores.argmax(axis=-1)
+            tied = _tied(np.asarray(logits), norms[rows])
+            if not network.keeps_order:
+                tied |= _tied(scores, _norms(scores))
+            if tied.any():
+                both = _union(given, lesion)
+                best[tied] = network.outputs(images[rows][tied], both).argmax(axis=-1)
+            return np.asarray(best == classes[rows])
+
+        under_given = judge(traces[-1].preactivations, slice(None), {})
         done: dict[tuple[tuple[int, bytes], ...], npt.NDArray[np.bool_]] = {}
         for lesion, row in zip(lesions, free_rows, strict=False):
             # The twins of a complete sub-cluster are all the same, those of a small one often.
@@ -272,7 +311,7 @@ def _correct(
             row[:] = done.get(key, under_given)
             if lesion and key not in done:
                 rows, logits = _logits(network, traces, workspace, lesion, given)
-                row[rows] = logits.argmax(axis=-1) == classes[rows]
+                row[rows] = judge(logits, rows, lesion)
             done[key] = row
     return right
 
@@ -285,53 +324,101 @@ def _logits(
     given: _ByStage,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
     """Return which images a lesion affects, and the outputs' pre-activations for them."""
-    last = len(network.stages) - 1
-    first = min(lesion)
+    last, first = len(network.stages) - 1, min(lesion)
     if first == last:
         return slice(None), np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
-    rows, preactivations = _without(network, traces, workspace, first, lesion)
-    for index in range(first + 1, last + 1):
-        if index > first + 1:
-            stage, out = network.stages[index], workspace[index]
-            responses = network.stages[index - 1].respond(preactivations)
-            out = None if out is None else out[: len(responses)]
-            preactivations = stage.linear(responses, out=out)
-            preactivations += stage.bias
-        preactivations = _silenced(preactivations, lesion.get(index))
-        preactivations = _silenced(preactivations, given.get(index))
-    return rows, np.asarray(preactivations)
+
+    def go_on(preactivations: Array) -> npt.NDArray[np.float32]:
+        for index in range(first + 1, last + 1):
+            if index > first + 1:
+                stage, out = network.stages[index], workspace[index]
+                responses = network.stages[index - 1].respond(preactivations)
+                out = None if out is None else out[: len(responses)]
+                preactivations = stage.linear(responses, out=out)
+                preactivations += stage.bias
+            preactivations = _silenced(preactivations, lesion.get(index))
+            preactivations = _silenced(preactivations, given.get(index))
+        return np.asarray(preactivations)
+
+    is_few = 2 * len(lesion[first]) <= network.stages[first].n_units
+    if is_few:
+        rows, preactivations = _subtracted(network, traces, workspace, first, lesion)
+        if (_norms(preactivations) >= _CANCELLED * traces[first + 1].norms[rows]).all():
+            return rows, go_on(preactivations)
+    return slice(None), go_on(_added_up(network, traces, workspace, first, lesion[first]))
 
 
-def _without(
+def _subtracted(
     network: Chain,
     traces: list[_Trace],
     workspace: list[npt.NDArray[np.float32] | None],
     index: int,
     lesion: _ByStage,
 ) -> tuple[Rows, Array]:
-    """Return the affected images and their pre-activations behind the first lesioned stage."""
-    units, out = lesion[index], workspace[index + 1]
-    departures, following = traces[index].departures, traces[index + 1]
-    n_units = network.stages[index].n_units
-    few = 2 * len(units) <= n_units
-    chosen = units if few else np.setdiff1d(np.arange(n_units), units)
-    if not chosen.size:
-        return slice(None), following.preactivations * 0 + following.orphaned
-    # Flattening lays the feature maps side by side, position after position.
-    positions = np.arange(0, departures.shape[0], n_units)
-    features = (positions[:, np.newaxis] + chosen).ravel()
-    inputs = _take(departures, features)
+    """Return the affected images and the pre-activations behind a lesion, less what it takes."""
+    out = workspace[index + 1]
+    features = _features(network, traces, index, lesion[index])
+    inputs = _take(traces[index].departures, features)
     rows: Rows = slice(None)
-    if few and len(lesion) == 1 and isinstance(inputs, np.ndarray):
+    if len(lesion) == 1 and isinstance(inputs, np.ndarray):
         rows = _active(inputs)
         inputs = inputs[rows]
     contribution = network.stages[index + 1].linear(
         inputs, features, None if out is None else out[: len(inputs)]
     )
-    if few:
-        return rows, _subtract(following.preactivations[rows], contribution)
+    return rows, _subtract(traces[index + 1].preactivations[rows], contribution)
+
+
+def _added_up(
+    network: Chain,
+    traces: list[_Trace],
+    workspace: list[npt.NDArray[np.float32] | None],
+    index: int,
+    lesioned: npt.NDArray[np.intp],
+) -> Array:
+    """Return the pre-activations behind a lesion, added up of what the other units contribute."""
+    others = np.setdiff1d(np.arange(network.stages[index].n_units), lesioned)
+    following = traces[index + 1]
+    if not others.size:
+        return _zeros_like(following.preactivations) + following.orphaned
+    features = _features(network, traces, index, others)
+    inputs = _take(traces[index].departures, features)
+    contribution = network.stages[index + 1].linear(inputs, features, workspace[index + 1])
     contribution += following.orphaned
-    return rows, contribution
+    return contribution
+
+
+def _features(
+    network: Chain, traces: list[_Trace], index: int, units: npt.NDArray[np.intp]
+) -> npt.NDArray[np.intp]:
+    """Return where units lie in what the next stage takes in.
+
+    Flattening lays the feature maps side by side, position after position.
+    """
+    n_features = traces[index].departures.shape[0]
+    positions = np.arange(0, n_features, network.stages[index].n_units)
+    return (positions[:, np.newaxis] + units).ravel()
+
+
+def _norms(preactivations: Array) -> npt.NDArray[np.float32]:
+    """Return the Euclidean norm of each image's values."""
+    flat = np.asarray(preactivations).reshape(len(preactivations), -1)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", flat, flat)))
+
+
+def _tied(scores: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return the images whose two best scores are so close that rounding may order them."""
+    if scores.shape[-1] == 1:
+        return np.zeros(len(scores), bool)
+    best = np.partition(scores, -2, axis=-1)[:, -2:]
+    return np.asarray(best[:, 1] - best[:, 0] <= _TIED * norms)
+
+
+def _union(first: _ByStage, second: _ByStage) -> _ByStage:
+    return {
+        index: np.union1d(first.get(index, ()), second.get(index, ())).astype(np.intp)
+        for index in first.keys() | second.keys()
+    }
 
 
 def _active(inputs: npt.NDArray[np.float32]) -> Rows:
@@ -356,9 +443,15 @@ def _silenced(preactivations: Array, units: npt.NDArray[np.intp] | None) -> Arra
     """Return pre-activations with those of the lesioned units, if any, set to zero."""
     if units is None:
         return preactivations
-    alive = np.ones(preactivations.shape[-1], dtype=np.float32)
-    alive[units] = 0
-    return preactivations * alive
+    alive = np.ones(preactivations.shape[-1], dtype=bool)
+    alive[units] = False
+    if isinstance(preactivations, np.ndarray):
+        return np.where(alive, preactivations, np.float32(0))
+    return keras.ops.where(alive, preactivations, 0.0)
+
+
+def _zeros_like(array: Array) -> Array:
+    return np.zeros_like(array) if isinstance(array, np.ndarray) else keras.ops.zeros_like(array)
 
 
 def _batch_size(network: Chain, x: npt.NDArray[np.float32]) -> int:
