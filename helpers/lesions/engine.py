@@ -20,6 +20,7 @@ Lesions on top of a given one are treated alike: what the given one changes is c
 each lesion starts from there.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -402,7 +403,8 @@ def _features(
 
 def _norms(preactivations: Array) -> npt.NDArray[np.float32]:
     """Return the Euclidean norm of each image's values."""
-    flat = np.asarray(preactivations).reshape(len(preactivations), -1)
+    values = np.asarray(preactivations)
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", flat, flat)))
 
 
