@@ -155,6 +155,7 @@ def test_the_seed_decides_the_twins_of_double_lesions():
     np.testing.assert_array_equal(first.joint, other.joint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mlp, cnn])
 def test_double_lesions_do_not_depend_on_how_images_are_batched(make, monkeypatch):
     whole = lesions.double_lesions(*make(), n_random=3)
@@ -202,6 +203,7 @@ def test_two_sub_clusters_that_cover_a_layer_have_no_other_units_to_be_compared_
     assert (released["p"][covers] == 1 / 5).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [[-1] * 7, [0, 0, -1, 0, 0, 0, 0]])
 @pytest.mark.parametrize("protocol", [PAPER, RELEASED])
 def test_fewer_than_two_sub_clusters_make_no_pairs(labels, protocol):
@@ -454,6 +456,7 @@ def relay():
     return model, np.eye(7, dtype=np.float32)[y].reshape(-1, 7, 1, 1), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("passes_x", "passes_y", "case"),
     [

@@ -48,6 +48,7 @@ def test_a_row_is_what_both_proxies_say_one_by_one(network, protocol):
         assert (row.tested, row.excluded) == (expected["tested"], expected["excluded"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [PAPER, RELEASED])
 def test_a_network_of_the_zoo_is_clustered_and_tested_on_its_test_images(protocol):
     net = zoo.trained("digits-mlp")

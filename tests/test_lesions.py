@@ -187,6 +187,7 @@ def test_no_groups_give_no_counts():
     assert lesions.correct_counts_given(*small_mlp(), []) == []
 
 
+@pytest.mark.slow
 def test_double_lesions_do_not_depend_on_how_images_are_batched(monkeypatch):
     model, x, y = small_mlp()
     chosen = lesions_to_pair(model)
@@ -196,6 +197,7 @@ def test_double_lesions_do_not_depend_on_how_images_are_batched(monkeypatch):
     np.testing.assert_array_equal(lesions.correct_counts_given(model, x, y, groups), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn"])
 def test_lesions_of_trained_networks_equal_brute_force(name):
     network = zoo.trained(name)

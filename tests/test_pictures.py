@@ -114,6 +114,7 @@ def test_the_preference_finds_sub_clusters_of_copies_that_see_one_part_only():
     assert table.subclusters["preferred"].tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_iterations", [0, 20])
 def test_p_values_of_random_sub_clusters_of_exchangeable_maps_are_uniform(n_iterations):
     contrasts, preferences = [], []

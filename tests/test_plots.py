@@ -267,6 +267,7 @@ def texts_of(axes):
     return [text for text in axes.texts if text.get_text()]
 
 
+@pytest.mark.slow
 def test_labels_of_important_sub_clusters_do_not_overlap():
     figure = plots.taxonomy(made_kinds(3, 4))
     figure.draw_without_rendering()
@@ -302,6 +303,7 @@ def test_the_heat_map_has_the_first_in_rows_and_the_single_damage_on_the_diagona
     assert rows == [label.get_text() for label in axes.get_xticklabels()]
 
 
+@pytest.mark.slow
 def test_no_text_of_a_heat_map_of_25_rows_leaves_its_cell():
     kinds = made_kinds(5, 5)
     figure = plots.double_lesions(made_pairs(kinds), kinds)

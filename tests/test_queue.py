@@ -137,6 +137,7 @@ def test_commits_hold_what_is_new_and_nothing_else_that_is_staged(tmp_path, monk
     assert git("diff", "--cached", "--name-only") == ["staged.py"]
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_lesions_and_are_made_once(folders, monkeypatch):
     monkeypatch.setattr(settings, "ZOO", settings.ROOT / "zoo")
     plan = lesion_counts.Plan("paper", 4, n_images=100, n_random=2, n_permutations=3, seed=5)

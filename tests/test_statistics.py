@@ -258,11 +258,13 @@ def exchangeable(statistic):
     return lambda true, random: statistics.exchangeable(true, random, "right", statistic, 199, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["continuous", "coarse", "dead"])
 def test_fisher_rejects_at_most_5_percent_of_networks_without_effect(kind):
     assert size(kind, asymptotic(statistics.fisher, "inclusive")) <= AT_MOST_5_PERCENT
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("kind", ["continuous", "coarse", "dead"])
 def test_the_exchangeable_test_rejects_about_5_percent_of_networks_without_effect(kind, statistic):
@@ -287,6 +289,7 @@ PUBLISHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("correct", "p", "level", "expected"),
     [
@@ -304,6 +307,7 @@ def test_corrections_give_what_is_worked_out_by_hand(correct, p, level, expected
     np.testing.assert_array_equal(correct(p, level), expected)
 
 
+@pytest.mark.slow
 def test_corrections_equal_their_definitions():
     rng, level, k = np.random.default_rng(0), 0.25, 32
     for power in (1, 4, 8, 16):
@@ -367,6 +371,7 @@ def comparisons(seed):
     return pd.DataFrame({"test": test, "p": p, "network": range(40)}, rng.permutation(40))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_corrections_of_a_table_step_through_each_family_and_through_all(seed):
     table, fdr, fwer = comparisons(seed), 0.2, 0.1

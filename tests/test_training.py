@@ -84,6 +84,7 @@ def rates(model, x, y, **options):
     return seen
 
 
+@pytest.mark.slow
 def test_each_training_starts_a_fresh_adam_at_its_defaults():
     model, x, y = tiny()
     training.fit(model, x, y, epochs=3, batch_size=20)
@@ -95,6 +96,7 @@ def test_each_training_starts_a_fresh_adam_at_its_defaults():
         assert optimizer.get_config() == keras.optimizers.Adam(name=optimizer.name).get_config()
 
 
+@pytest.mark.slow
 def test_a_one_cycle_rate_rises_for_a_fifth_of_all_steps_and_falls_to_nothing():
     model, x, y = tiny()
     options = {"epochs": 10, "batch_size": 10, "learning_rate": 0.5, "schedule": "one-cycle"}
@@ -105,12 +107,14 @@ def test_a_one_cycle_rate_rises_for_a_fifth_of_all_steps_and_falls_to_nothing():
     np.testing.assert_allclose(seen[10:], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_constant_rate_stays():
     model, x, y = tiny()
     seen = rates(model, x, y, epochs=2, batch_size=10, learning_rate=0.25)
     assert seen == [0.25] * 10
 
 
+@pytest.mark.slow
 def test_the_penalty_is_the_sum_of_squares_of_all_kernels_and_of_nothing_else():
     model, x, y = tiny()
     losses = []
@@ -202,6 +206,7 @@ def test_augmentation_is_decided_by_its_generator():
     assert (first != other).any()
 
 
+@pytest.mark.slow
 def test_pruning_leaves_a_tenth_of_each_kernel_and_all_biases():
     model, x, y = tiny()
     for layer in model.layers[1:]:
@@ -229,6 +234,7 @@ def test_masks_are_updated_every_ten_steps_of_each_epoch(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_half_of_the_weights_are_zero_from_the_first_step_until_the_next_update():
     model, x, y = tiny()
     seen = AtEachStep()

@@ -184,6 +184,7 @@ def test_what_rounding_leaves_of_silent_feature_maps_decides_nothing():
     np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e6, 1e12, 1e25, 3e38])
 @pytest.mark.parametrize("n_lesioned", [1, 3, 6])
 def test_units_with_huge_weights_vanish_with_their_lesion(size, n_lesioned):

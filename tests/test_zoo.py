@@ -172,6 +172,7 @@ def test_a_tenth_of_each_kernel_of_the_mlp_in_git_is_left():
     assert network.manifest["sparsity"] == 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "phases"),
     [
@@ -193,6 +194,7 @@ def test_a_network_that_is_nowhere_is_trained_once_and_kept(name, phases, cache,
     assert (again.accuracy, again.manifest) == (first.accuracy, first.manifest)
 
 
+@pytest.mark.slow
 def test_a_recipe_with_dropout_gives_a_network_with_dropout(cache, trainings):
     rates = [
         [each.rate for each in zoo.trained(name).model.layers if hasattr(each, "rate")]
@@ -297,6 +299,7 @@ def test_a_network_of_another_recipe_or_replicate_is_refused(change, stored):
         zoo.trained("digits-mlp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -330,6 +333,7 @@ def test_training_that_dies_leaves_no_network(cache, monkeypatch):
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_where_its_training_began(cache, monkeypatch):
     begun = []
 
