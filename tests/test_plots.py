@@ -5,8 +5,8 @@ from dataclasses import replace
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
+from made_up import made_kinds, made_pairs
 
 from helpers import measures, plots, statistics
 from helpers.book import figures, published
@@ -225,42 +225,6 @@ def test_constructed_images_stand_in_rows_the_true_one_first(made):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "a, cluster 0\n2 units"
     assert len(pixels(plots.constructed_images(made, n_shown=2))[0]) < len(shown)
-
-
-def made_kinds(n_layers=4, n_clusters=6, kind="important"):
-    """A taxonomy of as many sub-clusters as asked for, close together."""
-    rng = np.random.default_rng(0)
-    n = n_layers * n_clusters
-    return pd.DataFrame(
-        {
-            "layer": np.repeat([f"dense_{i + 1}" for i in range(n_layers)], n_clusters),
-            "cluster": np.tile(np.arange(n_clusters), n_layers),
-            "share": 0.2 + 0.01 * rng.random(n),
-            "damage": 0.1 + 0.005 * rng.random(n),
-            "random_mean": 0.01,
-            "random_std": 0.002,
-            "p": 1 / 21,
-            "kind": kind,
-        }
-    )
-
-
-def made_pairs(kinds):
-    """Extra losses of all ordered pairs; stars above the diagonal, question marks below."""
-    nodes = list(kinds[["layer", "cluster"]].itertuples(index=False, name=None))
-    rows = [
-        (*a, *b, 0.01 * (i - j), 1 / 51, i < j, i > j, i < j)
-        for i, a in enumerate(nodes)
-        for j, b in enumerate(nodes)
-        if i != j
-    ]
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *("first_layer", "first_cluster", "second_layer", "second_cluster"),
-            *("value", "p", "star", "below_all", "important"),
-        ],
-    )
 
 
 def texts_of(axes):
