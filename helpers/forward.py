@@ -200,10 +200,7 @@ class Chain:
                 array = layer(array)
                 continue
             stage, units = lesioned[layer.name]
-            alive = np.ones(stage.n_units, bool)
-            alive[units] = False
-            array = keras.ops.where(alive, stage.linear(array) + stage.bias, 0.0)
-            array = layer.activation(array)
+            array = layer.activation(silenced(stage.linear(array) + stage.bias, units))
         return np.asarray(keras.ops.convert_to_numpy(array))
 
     def enter(self, images: npt.NDArray[np.float32]) -> Array:
@@ -225,6 +222,17 @@ class Chain:
         if layer not in names:
             raise ValueError(f"layer: no units in {layer!r}; accepted are {', '.join(names)}")
         return names.index(layer)
+
+
+def silenced(preactivations: Array, units: npt.NDArray[np.intp] | None) -> Array:
+    """Return pre-activations with those of the lesioned units, if any, set to zero."""
+    if units is None:
+        return preactivations
+    alive = np.ones(preactivations.shape[-1], dtype=bool)
+    alive[units] = False
+    if isinstance(preactivations, np.ndarray):
+        return np.where(alive, preactivations, np.float32(0))
+    return keras.ops.where(alive, preactivations, 0.0)
 
 
 def chain(model: keras.Model) -> Chain:

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from helpers import settings
 from helpers.backend import keras
-from helpers.forward import Array, Chain, chain, check_intact
+from helpers.forward import Array, Chain, chain, check_intact, silenced
 from helpers.validation import check_x_y
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
@@ -243,7 +243,7 @@ def _run_from(
     """Run a network on from a stage's pre-activations, under a lesion."""
     traces = []
     for index, stage in enumerate(network.stages[first:], first):
-        preactivations = _silenced(preactivations, given.get(index))
+        preactivations = silenced(preactivations, given.get(index))
         responses = stage.respond(_own(preactivations))
         silence = stage.respond(_zeros_like(orphaned))
         is_silent = not np.any(keras.ops.convert_to_numpy(silence))
@@ -327,7 +327,7 @@ def _logits(
     """Return which images a lesion affects, and the outputs' pre-activations for them."""
     last, first = len(network.stages) - 1, min(lesion)
     if first == last:
-        return slice(None), np.asarray(_silenced(traces[last].preactivations, lesion.get(last)))
+        return slice(None), np.asarray(silenced(traces[last].preactivations, lesion.get(last)))
 
     def go_on(preactivations: Array) -> npt.NDArray[np.float32]:
         for index in range(first + 1, last + 1):
@@ -337,8 +337,8 @@ def _logits(
                 out = None if out is None else out[: len(responses)]
                 preactivations = stage.linear(responses, out=out)
                 preactivations += stage.bias
-            preactivations = _silenced(preactivations, lesion.get(index))
-            preactivations = _silenced(preactivations, given.get(index))
+            preactivations = silenced(preactivations, lesion.get(index))
+            preactivations = silenced(preactivations, given.get(index))
         return np.asarray(preactivations)
 
     is_few = 2 * len(lesion[first]) <= network.stages[first].n_units
@@ -439,17 +439,6 @@ def _subtract(preactivations: Array, contribution: Array) -> Array:
     if isinstance(contribution, np.ndarray):
         return np.subtract(preactivations, contribution, out=contribution)
     return preactivations - contribution
-
-
-def _silenced(preactivations: Array, units: npt.NDArray[np.intp] | None) -> Array:
-    """Return pre-activations with those of the lesioned units, if any, set to zero."""
-    if units is None:
-        return preactivations
-    alive = np.ones(preactivations.shape[-1], dtype=bool)
-    alive[units] = False
-    if isinstance(preactivations, np.ndarray):
-        return np.where(alive, preactivations, np.float32(0))
-    return keras.ops.where(alive, preactivations, 0.0)
 
 
 def _zeros_like(array: Array) -> Array:
