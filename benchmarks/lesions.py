@@ -23,7 +23,7 @@ import numpy as np
 
 from helpers import graphs, lesions, partitions, zoo
 from helpers.backend import keras
-from helpers.forward import chain
+from helpers.forward import read_classifier
 
 N_SETS = 21
 """A sub-cluster and its 20 random twins."""
@@ -64,12 +64,13 @@ def images_of(network: zoo.TrainedNetwork) -> tuple[Any, Any]:
 
 def necessary_flops(network: zoo.TrainedNetwork, lesion: Any) -> int:
     """Floating-point operations that a lesion of a dense layer leaves to do, two per weight."""
-    kernels = [stage.kernel for stage in chain(network.model).stages]
+    program = read_classifier(network.model)
+    kernels = [network.model.get_layer(each).kernel for each in program.layers]
     ((name, units),) = lesion.items()
-    first = chain(network.model).index(name)
+    first = program.order(name)
     width = kernels[first].shape[1]
     corrected = min(len(units), width - len(units)) * kernels[first + 1].shape[1]
-    rest = sum(kernel.size for kernel in kernels[first + 2 :])
+    rest = sum(int(np.prod(kernel.shape)) for kernel in kernels[first + 2 :])
     return 2 * len(images_of(network)[0]) * (corrected + rest)
 
 
@@ -139,7 +140,7 @@ def compare(name: str, n_per_layer: int | None, sizes: tuple[int, ...], n_rounds
     print(f"  ours    : {1e3 * mean:8.2f} ms a lesion on average, with its share of that")
     print(f"  ratio   : {theirs[best] / mean:8.1f} x the baseline at its best batch size")
     print(f"            {theirs[KERAS_DEFAULT] / mean:8.1f} x the baseline at Keras's default")
-    if not any(stage.is_convolution for stage in chain(network.model).stages):
+    if network.recipe.architecture == "mlp":
         rate = sum(necessary_flops(network, each) for each in chosen) / (mean * len(chosen))
         top = 2 * 4096**3 / peak
         print(

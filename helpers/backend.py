@@ -1,4 +1,4 @@
-"""Keras, imported without TensorFlow's start-up chatter.
+"""Keras, on TensorFlow or another backend, imported without TensorFlow's start-up chatter.
 
 Every room that needs Keras imports it from here, so that TensorFlow is loaded in one place.
 """
@@ -29,8 +29,21 @@ def _without_stderr() -> Iterator[None]:
         os.close(nothing)
 
 
+def _is_on_processor() -> bool:
+    """Whether Keras computes on the processor, where arrays of NumPy's are as near as tensors."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.default_backend() == "cpu")
+    import tensorflow
+
+    return not tensorflow.config.list_physical_devices("GPU")
+
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _without_stderr():
     import keras
 
-__all__ = ["keras"]
+    ON_PROCESSOR = _is_on_processor()
+
+__all__ = ["ON_PROCESSOR", "keras"]

@@ -1,6 +1,8 @@
 """A network as an undirected weighted graph of its units (section 2 of the paper)."""
 
 import builtins
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -10,7 +12,17 @@ import numpy.typing as npt
 import scipy.sparse
 
 from helpers.backend import keras
-from helpers.forward import Stage, chain
+from helpers.forward import Program, read, rules
+from helpers.forward.program import Step
+from helpers.forward.rules import (
+    Concatenate,
+    Depthwise,
+    Elementwise,
+    Linear,
+    Merge,
+    Reshape,
+    Spatial,
+)
 from helpers.protocols import BatchNorm, EdgeNorm
 
 EDGE_NORMS = ("l1", "max_column_sum")
@@ -58,21 +70,28 @@ def weight_graph(
 ) -> WeightGraph:
     """Turn a network into a graph.
 
-    A network with convolutional layers becomes the graph of their feature maps, without inputs,
-    outputs and dense layers; one without becomes the graph of all its neurons, inputs and
-    outputs included. Biases play no part.
+    A network with convolutional layers becomes the graph of its feature maps, without inputs,
+    outputs and layers of neurons; one without becomes the graph of all its neurons, inputs and
+    outputs included. An edge joins two units where a layer takes in the one and puts out the
+    other. What stands between is passed through: sums and concatenations join what comes
+    together, so a unit whose output enters a residual sum is connected to the units of every
+    layer that reads that sum; a depthwise convolution multiplies by the norms of its kernels.
+    Biases play no part.
 
     Parameters
     ----------
     model : keras.Model
-        A chain of layers, see `forward.chain`.
+        Any model that can be read, see `forward.read`.
     edge_norm : {"l1", "max_column_sum"}
         How the kernel slice between two feature maps becomes an edge's weight: the sum of its
         absolute values (the paper), or the largest absolute column sum (the released code).
         Between neurons, the weight's absolute value in either case.
     batch_norm : {"outgoing", "none"}
         Whether the weights into a unit are multiplied by abs(gamma) / (sigma + epsilon) of the
-        batch normalisation that follows it, possibly behind activation or pooling.
+        first batch normalisation that follows it, possibly behind activation, pooling or a sum.
+        Where several layers read the unit through different ones, by the mean of their factors
+        (the released code gives each reader a copy of the unit). Behind a depthwise convolution
+        the factor belongs to that, and multiplies the weights out of the unit.
 
     Returns
     -------
@@ -81,28 +100,27 @@ def weight_graph(
     Raises
     ------
     ValueError
-        If the model is no chain, has a single convolutional layer, or has weights that are not
-        finite; if an option is unknown.
+        If the model cannot be read, has a single layer of feature maps, or has weights that are
+        not finite; if a layer reads what an operation made that mixes units (attention,
+        recurrence), which is named; if an option is unknown.
     """
     _check_choice("edge_norm", edge_norm, EDGE_NORMS)
     _check_choice("batch_norm", batch_norm, BATCH_NORMS)
-    network = chain(model)
-    convolutions = [stage for stage in network.stages if stage.is_convolution]
-    if len(convolutions) == 1:
+    program = read(model)
+    layers = _vertices(program)
+    if not layers:
+        raise ValueError(f"model: {model.name!r} has no layers of units that weigh inputs")
+    if len(layers) == 1 and _are_maps(program):
         raise ValueError(
-            f"model: {convolutions[0].name!r} is its only convolutional layer; the graph of "
+            f"model: {next(iter(layers.values()))!r} is its only convolutional layer; the graph of "
             "feature maps needs two or more. `Partition.from_labels` needs no graph"
         )
-    stages = convolutions or list(network.stages)
-    blocks = [_edge_weights(stage, edge_norm, batch_norm) for stage in stages]
-    layers = [stage.name for stage in stages]
-    hidden = [name for name in layers if name != network.stages[-1].name]
-    if convolutions:
-        del blocks[0]
-    else:
-        layers.insert(0, network.input_name)
-    widths = (blocks[0].shape[0], *(block.shape[1] for block in blocks))
-    return WeightGraph(_adjacency(blocks), tuple(layers), widths, tuple(hidden))
+    edges = _Edges(program, layers, _l1 if edge_norm == "l1" else _max_column_sum, batch_norm)
+    outputs = program.layers_behind(program.outputs)
+    hidden = tuple(name for name in layers.values() if name not in outputs)
+    names = (*edges.inputs, *layers.values())
+    widths = tuple(edges.widths[name] for name in names)
+    return WeightGraph(_adjacency(edges.blocks(), names, widths), names, widths, hidden)
 
 
 def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph:
@@ -124,42 +142,305 @@ def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph
     return replace(graph, adjacency=scipy.sparse.csr_array(adjacency))
 
 
-def _edge_weights(
-    stage: Stage, edge_norm: EdgeNorm, batch_norm: BatchNorm
-) -> npt.NDArray[np.float64]:
-    """Return the edges between a stage's inputs and its units, shape (inputs, units)."""
-    magnitudes = np.abs(stage.kernel.astype(np.float64))
-    if stage.is_convolution:
-        column_sums = magnitudes.sum(axis=0)
-        reduce = np.sum if edge_norm == "l1" else np.max
-        magnitudes = reduce(column_sums, axis=0)
-    if batch_norm == "outgoing" and stage.batch_norm is not None:
-        magnitudes = magnitudes * _scale(stage.batch_norm, stage)
-    if not np.isfinite(magnitudes).all():
-        raise ValueError(f"model: layer {stage.name!r} has weights that are not finite")
-    return magnitudes
+@dataclass(frozen=True)
+class _Paths:
+    """Ways from the units of one layer to the channels of a tensor.
+
+    Attributes
+    ----------
+    layer : str
+        Whose units.
+    channels, units : ndarray of int, shape (n,)
+        Where each way ends and begins.
+    weights : ndarray of float, shape (n,)
+        What depthwise convolutions on it multiply by.
+    factors : ndarray of float, shape (units of the layer,), optional
+        Of the batch normalisation that normalises the units.
+    is_open : bool
+        Whether the next batch normalisation multiplies: none does twice.
+    is_depthwise : bool
+        Whether it then multiplies the weights of the ways.
+    """
+
+    layer: str
+    channels: npt.NDArray[np.intp]
+    units: npt.NDArray[np.intp]
+    weights: npt.NDArray[np.float64]
+    factors: npt.NDArray[np.float64] | None = None
+    is_open: bool = True
+    is_depthwise: bool = False
 
 
-def _scale(layer: keras.layers.BatchNormalization, stage: Stage) -> npt.NDArray[np.float64]:
-    """Return abs(gamma) / (sigma + epsilon) of each unit of a stage."""
-    variance = keras.ops.convert_to_numpy(layer.moving_variance).astype(np.float64)
-    if len(variance) != stage.n_units:
-        raise ValueError(
-            f"model: {layer.name!r} does not normalise the units of {stage.name!r}, but their "
-            "flattened positions; leave batch normalisation out with batch_norm='none'"
+@dataclass(frozen=True)
+class _Provenance:
+    """Where the channels of a tensor come from, and which operations lost track of it."""
+
+    paths: tuple[_Paths, ...] = ()
+    lost_in: frozenset[str] = frozenset()
+
+
+class _Edges:
+    """Edges of a program's graph, found by following each unit to the layers that read it."""
+
+    def __init__(
+        self,
+        program: Program,
+        layers: dict[int, str],
+        norm: Callable[[Any], Any],
+        batch_norm: BatchNorm,
+    ) -> None:
+        self._program, self._layers, self._norm = program, layers, norm
+        self._normalises = batch_norm == "outgoing"
+        self._has_inputs = not _are_maps(program)
+        self.inputs: list[str] = []
+        self.widths: dict[str, int] = {}
+        self._blocks: dict[tuple[str, str], Any] = {}
+        self._factors: dict[str, list[Any]] = defaultdict(list)
+        self._known: dict[int, _Provenance] = {each: _Provenance() for each in program.inputs}
+        for tensor, name in zip(program.inputs, program.input_names, strict=True):
+            self._start(tensor, name)
+        for step in program.steps:
+            self._follow(step)
+
+    def blocks(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield pairs of layers with the edges between their units, batch norm included."""
+        for (source, layer), block in self._blocks.items():
+            factors = self._factors[layer]
+            scaled = block * np.mean(factors, axis=0) if factors else block
+            if not np.isfinite(scaled.sum()):
+                raise ValueError(f"model: layer {layer!r} has weights that are not finite")
+            yield source, layer, scipy.sparse.coo_array(scaled)
+
+    def _follow(self, step: Step) -> None:
+        """Say where what a step puts out comes from, and add the edges that it makes."""
+        given = [self._known[each] for each in step.inputs]
+        if step.n_units and isinstance(step.rule, Linear):
+            found = self._weighed(step, step.rule, given[0])
+        else:
+            found = self._handed_on(step, given)
+        for tensor in step.outputs:
+            self._known[tensor] = found
+            if not found.paths and not found.lost_in:
+                self._start(tensor, "+".join(self._program.inputs_of(tensor)))
+        if set(step.outputs) & set(self._program.outputs):
+            self._observe(found)
+
+    def _start(self, tensor: int, name: str) -> None:
+        """Let neurons that no layer of units made be inputs of a network without feature maps."""
+        shape = self._program.shapes[tensor]
+        if not self._has_inputs or len(shape) != 2 or shape[1] is None:
+            return
+        if self.widths.setdefault(name, shape[1]) != shape[1]:
+            raise ValueError(
+                f"model: input {name!r} reaches layers of neurons as {self.widths[name]} and as "
+                f"{shape[1]} numbers; `Partition.from_labels` needs no graph"
+            )
+        if name not in self.inputs:
+            self.inputs.append(name)
+        self._known[tensor] = _all_of(name, shape[1])
+
+    def _weighed(self, step: Step, rule: Linear, given: _Provenance) -> _Provenance:
+        """Add the edges of a layer of units; from there on, channels are its units."""
+        self._observe(given)
+        name = self._layers.get(id(step.operation))
+        if name is None:
+            return _Provenance()
+        if given.lost_in:
+            raise ValueError(
+                f"model: layer {step.name!r} reads what {' and '.join(sorted(given.lost_in))} made "
+                "of units, which no graph of weights shows; say yourself which units belong "
+                "together, with `Partition.from_labels`"
+            )
+        self.widths[name] = rule.n_units
+        magnitudes = rule.magnitudes(self._norm)
+        if not np.isfinite(magnitudes).all():
+            raise ValueError(f"model: layer {step.name!r} has weights that are not finite")
+        for paths in given.paths:
+            shape = (self.widths[paths.layer], rule.n_inputs)
+            ways = scipy.sparse.csr_array((paths.weights, (paths.units, paths.channels)), shape)
+            block = self._blocks.get((paths.layer, name), 0)
+            self._blocks[paths.layer, name] = block + ways @ magnitudes
+        return _all_of(name, rule.n_units)
+
+    def _observe(self, given: _Provenance) -> None:
+        """Note which batch normalisation units are read through."""
+        for paths in given.paths:
+            ones = np.ones(self.widths[paths.layer])
+            self._factors[paths.layer].append(ones if paths.factors is None else paths.factors)
+
+    def _handed_on(self, step: Step, given: list[_Provenance]) -> _Provenance:
+        """Say where what an operation without units of its own puts out comes from."""
+        rule, shapes = step.rule, [self._program.shapes[each] for each in step.inputs]
+        lost = frozenset().union(*(each.lost_in for each in given))
+        if isinstance(rule, Elementwise | Spatial) or _prepares(step.operation):
+            return given[0]
+        if isinstance(rule, rules.BatchNorm):
+            paths: Iterable[_Paths] = (self._normalised(each, rule) for each in given[0].paths)
+        elif isinstance(rule, Depthwise):
+            kernels = rule.magnitudes(self._norm)
+            paths = (_convolved(each, kernels, rule.kernel.shape[-1]) for each in given[0].paths)
+        elif isinstance(rule, Merge):
+            width = max(shape[self._axis(shape)] or 0 for shape in shapes)
+            paths = (
+                _to_all(paths, width) if shape[self._axis(shape)] != width else paths
+                for each, shape in zip(given, shapes, strict=True)
+                for paths in each.paths
+            )
+        elif isinstance(rule, Concatenate):
+            widths = [shape[self._axis(shape)] or 0 for shape in shapes]
+            is_ours = rule.axis % len(shapes[0]) == self._axis(shapes[0])
+            starts = np.cumsum([0, *widths[:-1]]) if is_ours else np.zeros(len(shapes), int)
+            paths = (
+                replace(paths, channels=paths.channels + start)
+                for each, start in zip(given, starts, strict=True)
+                for paths in each.paths
+            )
+        elif isinstance(rule, Reshape) and None not in shapes[0][1:]:
+            new_shape = self._program.shapes[step.outputs[0]]
+            moved = (
+                _reshaped(each, shapes[0], self._axis(shapes[0]), new_shape)
+                for each in given[0].paths
+            )
+            paths = [each for each in moved if each is not None]
+            if len(paths) < len(given[0].paths):
+                lost |= {step.name}
+        else:
+            paths = ()
+            for each in given:
+                self._observe(each)
+            if self._has_inputs or any(each.paths for each in given):
+                lost |= {step.name}
+        return _Provenance(tuple(paths), lost)
+
+    def _axis(self, shape: tuple[int | None, ...]) -> int:
+        """Return the axis of the channels in a tensor of some shape."""
+        first = next(step for step in self._program.steps if id(step.operation) in self._layers)
+        return 1 if len(shape) == 2 else first.unit_axis % len(shape)
+
+    def _normalised(self, paths: _Paths, rule: rules.BatchNorm) -> _Paths:
+        """Return ways through a batch normalisation."""
+        if not self._normalises or not paths.is_open:
+            return paths
+        here = rule.factors[paths.channels]
+        if paths.is_depthwise:
+            return replace(paths, weights=paths.weights * here, is_open=False)
+        if len(np.unique(paths.units)) < len(paths.units):
+            raise ValueError(
+                f"model: {rule.layer.name!r} does not normalise the units of {paths.layer!r}, but "
+                "their flattened positions; leave batch normalisation out with batch_norm='none'"
+            )
+        factors = np.ones(self.widths[paths.layer])
+        factors[paths.units] = here
+        return replace(paths, factors=factors, is_open=False)
+
+
+def _vertices(program: Program) -> dict[int, str]:
+    """Return the layers whose units are vertices, by identity, with their names."""
+    are_maps = _are_maps(program)
+    found: dict[int, str] = {}
+    for step in program.steps:
+        is_one = len(program.shapes[step.outputs[0]]) > 2 or not are_maps
+        if step.n_units and isinstance(step.rule, Linear) and is_one:
+            found.setdefault(id(step.operation), step.name)
+    return found
+
+
+def _are_maps(program: Program) -> bool:
+    """Whether a network has convolutional layers, whose feature maps alone are vertices then."""
+    layers = [step.rule for step in program.steps if step.n_units]
+    return any(isinstance(each, Linear) and each.is_convolution for each in layers)
+
+
+def _all_of(layer: str, n_units: int) -> _Provenance:
+    units = np.arange(n_units)
+    return _Provenance((_Paths(layer, units, units, np.ones(n_units)),))
+
+
+def _prepares(operation: keras.Operation) -> bool:
+    """Whether a layer prepares images: it scales them, or varies them in training only."""
+    return type(operation).__module__.startswith(
+        ("keras.src.layers.preprocessing.image", "keras.src.layers.preprocessing.normalization")
+    )
+
+
+def _convolved(paths: _Paths, kernels: npt.NDArray[np.float64], multiplier: int) -> _Paths:
+    """Return ways through a depthwise convolution."""
+    channels = rules.spread_out(paths.channels, multiplier)
+    return replace(
+        paths,
+        channels=channels,
+        units=np.repeat(paths.units, multiplier),
+        weights=np.repeat(paths.weights, multiplier) * kernels[channels],
+        is_open=True,
+        is_depthwise=True,
+    )
+
+
+def _to_all(paths: _Paths, width: int) -> _Paths:
+    """Return ways to a single channel as ways to all that it is broadcast to."""
+    n = len(paths.units)
+    return replace(
+        paths,
+        channels=np.tile(np.arange(width), n),
+        units=np.repeat(paths.units, width),
+        weights=np.repeat(paths.weights, width),
+    )
+
+
+def _reshaped(
+    paths: _Paths, shape: tuple[Any, ...], axis: int, new_shape: tuple[Any, ...]
+) -> _Paths | None:
+    """Return ways into another shape; None if channels do not stay apart."""
+    if axis == len(shape) - 1 and new_shape[-1] == shape[-1]:
+        return paths
+    if len(new_shape) == 2:
+        features = np.moveaxis(np.arange(np.prod(shape[1:])).reshape(shape[1:]), axis - 1, 0)
+        places = features.reshape(shape[axis], -1)[paths.channels]
+        return replace(
+            paths,
+            channels=places.ravel(),
+            units=np.repeat(paths.units, places.shape[1]),
+            weights=np.repeat(paths.weights, places.shape[1]),
         )
-    gamma = keras.ops.convert_to_numpy(layer.gamma) if layer.scale else np.ones(len(variance))
-    return np.asarray(np.abs(gamma) / (np.sqrt(variance) + layer.epsilon), dtype=np.float64)
+    if len(shape) == 2 and new_shape[-1]:
+        return replace(paths, channels=paths.channels % new_shape[-1])
+    return None
 
 
-def _adjacency(blocks: list[npt.NDArray[np.float64]]) -> scipy.sparse.csr_array:
-    """Assemble the symmetric, block-tridiagonal adjacency matrix of consecutive layers."""
-    n_layers = len(blocks) + 1
-    grid: list[list[Any]] = [[None] * n_layers for _ in range(n_layers)]
-    for index, block in enumerate(blocks):
-        grid[index][index + 1] = scipy.sparse.csr_array(block)
-        grid[index + 1][index] = scipy.sparse.csr_array(block.T)
-    return scipy.sparse.csr_array(scipy.sparse.block_array(grid, format="csr"))
+def _l1(kernel: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the sum of the absolute values of each kernel slice (section 2 of the paper)."""
+    magnitudes = np.abs(kernel.astype(np.float64))
+    while magnitudes.ndim > 2:
+        magnitudes = magnitudes.sum(axis=0)
+    return np.asarray(magnitudes)
+
+
+def _max_column_sum(kernel: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the largest absolute column sum of each kernel slice, NumPy's matrix 1-norm."""
+    magnitudes = np.abs(kernel.astype(np.float64))
+    while magnitudes.ndim > 3:
+        magnitudes = magnitudes.sum(axis=0)
+    is_column = kernel.ndim == 3
+    reduce = np.sum if is_column else np.max
+    return np.asarray(reduce(magnitudes, axis=0) if magnitudes.ndim == 3 else magnitudes)
+
+
+def _adjacency(
+    blocks: Iterable[tuple[str, str, Any]], names: tuple[str, ...], widths: tuple[int, ...]
+) -> scipy.sparse.csr_array:
+    """Assemble the symmetric adjacency matrix of edges between layers."""
+    starts = dict(zip(names, np.cumsum([0, *widths[:-1]]), strict=True))
+    rows, columns, weights = [], [], []
+    for source, layer, block in blocks:
+        here, there = block.row + starts[source], block.col + starts[layer]
+        rows += [here, there]
+        columns += [there, here]
+        weights += [block.data, block.data]
+    n = sum(widths)
+    if not weights:
+        return scipy.sparse.csr_array((n, n))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    return scipy.sparse.csr_array((np.concatenate(weights), places), shape=(n, n))
 
 
 def _check_choice(argument: str, given: str, accepted: tuple[str, ...]) -> None:

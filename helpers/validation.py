@@ -4,6 +4,7 @@ As scikit-learn's ``check_X_y`` does, everything harmless is cast, and the rest 
 sentence that names the argument, what was given, and what is accepted.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from helpers.backend import keras
 
 def check_x_y(
     model: keras.Model, x: Any, y: Any
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.int64]]:
     """Return images and their classes as `check_images` and `check_classes` do.
 
     Parameters
     ----------
     model : keras.Model
-        A built classifier.
+        A built classifier; one with a single output tells two classes apart.
     x, y
         Images and classes.
 
@@ -30,40 +31,64 @@ def check_x_y(
         As `check_images` and `check_classes`.
     """
     images = check_images(model, x)
-    return images, check_classes(y, len(images), int(model.outputs[0].shape[-1]))
+    n_classes = max(int(model.outputs[0].shape[-1]), 2)
+    return images, check_classes(y, len(images[0]), n_classes)
 
 
-def check_images(model: keras.Model, x: Any) -> npt.NDArray[np.float32]:
+def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
     """Return images as a model takes them.
 
     Parameters
     ----------
     model : keras.Model
-        Built, with one input.
+        Built.
     x : array-like or tensor, shape (n_images, ...)
-        Images of any real type. They are cast, not rescaled: bytes from 0 to 255 stay so.
+        Images of any real type. They are cast, not rescaled: bytes from 0 to 255 stay so. For a
+        model with several inputs a list of them, or a mapping from the inputs' names.
 
     Returns
     -------
-    ndarray of float32
-        The same array if nothing has to be cast.
+    tuple of ndarray
+        One array per input, of the input's type; the same array if nothing has to be cast.
 
     Raises
     ------
     ValueError
-        If the model is not built or has several inputs; if there are no images, their shape is
-        not the model's, or a value is not a finite real number.
+        If the model is not built; if there are no images, their number or shape is not the
+        model's, or a value is not a finite real number.
     """
     inputs = model.inputs if model.built and hasattr(model, "inputs") else []
-    if len(inputs) != 1:
+    if not inputs:
         raise ValueError(
-            f"model: {model.name!r} has {len(inputs)} inputs that are known; accepted is a model "
-            "that is built and has one"
+            f"model: {model.name!r} has no inputs that are known; accepted is a model that is built"
         )
+    if isinstance(x, Mapping):
+        names = [each.name for each in inputs]
+        if set(x) != set(names):
+            raise ValueError(
+                f"x: {', '.join(map(repr, x))} were given; {model.name!r} takes {', '.join(names)}"
+            )
+        x = [x[name] for name in names]
+    several = [x] if len(inputs) == 1 else x
+    if len(several) != len(inputs):
+        raise ValueError(
+            f"x: {len(several)} arrays were given; {model.name!r} has {len(inputs)} inputs"
+        )
+    images = tuple(
+        _check_input(model, symbolic, each) for symbolic, each in zip(inputs, several, strict=True)
+    )
+    sizes = sorted({len(each) for each in images})
+    if len(sizes) > 1:
+        raise ValueError(f"x: inputs of {' and '.join(map(str, sizes))} images were given")
+    return images
+
+
+def _check_input(model: keras.Model, symbolic: Any, x: Any) -> npt.NDArray[Any]:
+    """Return one input's array, cast to its type."""
     given = _array("x", x)
     if not (np.issubdtype(given.dtype, np.number) or given.dtype == bool) or np.iscomplexobj(given):
         raise ValueError(f"x: values of type {given.dtype} were given; accepted are real numbers")
-    expected = tuple(inputs[0].shape[1:])
+    expected = tuple(symbolic.shape[1:])
     fits = len(given.shape) == len(expected) + 1 and all(
         size in (None, there) for size, there in zip(expected, given.shape[1:], strict=True)
     )
@@ -72,7 +97,12 @@ def check_images(model: keras.Model, x: Any) -> npt.NDArray[np.float32]:
             f"x: an array of shape {given.shape} was given; {model.name!r} takes one or more "
             f"inputs of shape {expected}"
         )
-    images = np.asarray(given, dtype=np.float32)
+    is_integer = "int" in symbolic.dtype
+    if is_integer and not np.array_equal(given, np.round(given)):
+        raise ValueError(
+            f"x: numbers that are not whole were given; {symbolic.name!r} takes indices"
+        )
+    images = np.asarray(given, dtype=symbolic.dtype if is_integer else np.float32)
     if not np.isfinite(images).all():
         n_bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).sum())
         raise ValueError(f"x: {n_bad} of {len(images)} inputs have values that are not finite")

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
+from helpers.backend import keras
 from helpers.construction import lucid_bridge as bridge
 
 
@@ -12,14 +13,33 @@ def correct(model, x, y, lesions):
     weights, right = model.get_weights(), []
     for lesion in lesions:
         for name, units in lesion.items():
-            layer = model.get_layer(name)
-            values = layer.get_weights()
-            for array in values:
-                array[..., units] = 0
-            layer.set_weights(values)
-        right.append(np.asarray(model(x, training=False)).argmax(-1) == y)
+            zero_weights_into(layer_called(model, name), np.asarray(units, dtype=int))
+        outputs = np.asarray(keras.ops.cast(model(x, training=False), "float32"))
+        classes = outputs.argmax(-1) if outputs.shape[-1] > 1 else outputs[:, 0] > 0.5
+        right.append(classes == y)
         model.set_weights(weights)
     return np.array(right)
+
+
+def layer_called(model, name):
+    """A layer of a model, or with ``outer/inner`` of a model inside it."""
+    for each in name.split("/"):
+        model = model.get_layer(each)
+    return model
+
+
+def zero_weights_into(layer, units):
+    """Set a layer's weights into some units, and their biases, to zero."""
+    kind, values = type(layer).__name__, layer.get_weights()
+    kernel = values[1] if kind.startswith("Separable") else values[0]
+    if kind.startswith("Depthwise"):
+        kernel = kernel.reshape(*kernel.shape[:-2], -1)
+    elif kind.endswith("Transpose"):
+        kernel = np.moveaxis(kernel, -2, -1)
+    kernel[..., units] = 0
+    if layer.use_bias:
+        values[-1][units] = 0
+    layer.set_weights(values)
 
 
 def union(*lesions):

@@ -1,4 +1,4 @@
-"""Models as stages: composed by hand, they do what the model does."""
+"""Models as steps: called one after the other, they do what the model does."""
 
 import re
 
@@ -8,6 +8,7 @@ import scipy.special
 
 from helpers import forward, networks
 from helpers.backend import keras
+from helpers.forward import rules
 
 L = keras.layers
 
@@ -54,7 +55,7 @@ def functional():
     return keras.Model(image, L.Activation("softmax")(L.Dense(3, name="out")(z)))
 
 
-CHAINS = [
+MODELS = [
     between,
     normalised,
     functional,
@@ -65,88 +66,44 @@ CHAINS = [
 ]
 
 
-@pytest.mark.parametrize("make", CHAINS)
-def test_composing_the_stages_gives_the_models_outputs(make):
+@pytest.mark.parametrize("make", MODELS)
+def test_calling_the_steps_gives_the_models_outputs_to_the_last_bit(make):
     model, x = randomised(make()), noise(20, 6, 6, 2)
-    network = forward.chain(model)
-    z = network.enter(x)
-    for stage in network.stages:
-        z = stage.respond(stage.linear(z) + stage.bias)
-    expected = model.predict(x, verbose=0)
-    np.testing.assert_allclose(scipy.special.softmax(z, axis=-1), expected, rtol=1e-4, atol=1e-6)
+    program = forward.read(model)
+    (found,) = program.values((x,), program.outputs)
+    np.testing.assert_array_equal(found, model(x, training=False))
 
 
-def test_stages_are_the_layers_of_units_in_order():
-    network = forward.chain(normalised())
-    assert [stage.name for stage in network.stages] == ["a", "b", "c", "out"]
-    assert [stage.n_units for stage in network.stages] == [4, 5, 6, 3]
-    assert [stage.is_convolution for stage in network.stages] == [True, True, False, False]
-    assert [network.index(name) for name in ("a", "out")] == [0, 3]
-    assert network.input_name == "image"
+def test_layers_with_units_are_listed_in_order():
+    program = forward.read_classifier(normalised())
+    assert list(program.layers) == ["a", "b", "c", "out"]
+    assert [program.steps[sites[0]].n_units for sites in program.layers.values()] == [4, 5, 6, 3]
+    assert [program.order(name) for name in ("a", "out")] == [0, 3]
+    assert program.input_names == ("image",)
+    assert program.n_classes == 3
 
 
-def test_a_stage_has_its_layers_weights_and_the_first_normalisation_behind_it():
-    model = randomised(normalised())
-    first, second, third, last = forward.chain(model).stages
-    np.testing.assert_array_equal(first.kernel, model.get_layer("a").get_weights()[0])
-    np.testing.assert_array_equal(first.bias, model.get_layer("a").get_weights()[1])
-    np.testing.assert_array_equal(third.bias, np.zeros(6))
-    assert first.batch_norm is model.get_layer("first")
-    assert (second.batch_norm, last.batch_norm) == (None, None)
-    assert last.operations == ()
+def test_a_layers_activation_is_a_step_of_its_own():
+    program = forward.read(between())
+    (site,) = program.sites("a")
+    pre, post = program.steps[site : site + 2]
+    assert (pre.name, post.name, pre.outputs, post.n_units) == ("a", "a", post.inputs, 0)
+    x = noise(5, 6, 6, 2)
+    before, after = program.values((x,), [pre.outputs[0], post.outputs[0]])
+    assert np.min(before) < 0
+    np.testing.assert_array_equal(np.maximum(before, 0), after)
 
 
-def test_a_chain_is_read_once():
-    model = between()
-    stage = forward.chain(model).stages[1]
-    before = stage.kernel.copy()
-    randomised(model)
-    np.testing.assert_array_equal(stage.kernel, before)
-
-
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_the_contributions_of_some_features_and_the_others_add_up(index):
-    network, x = forward.chain(randomised(normalised())), noise(9, 6, 6, 2)
-    z = network.enter(x)
-    for stage in network.stages[:index]:
-        z = stage.respond(stage.linear(z) + stage.bias)
-    z, stage = np.asarray(z), network.stages[index]
-    some, others = np.split(np.random.default_rng(0).permutation(z.shape[-1]), [1])
-    parts = [np.asarray(stage.linear(z[..., each], each)) for each in (some, others)]
-    np.testing.assert_allclose(sum(parts), stage.linear(z), rtol=1e-4, atol=1e-5)
-
-
-def test_a_dense_stage_writes_where_it_is_told():
-    stage, out = forward.chain(networks.mlp((5,), 3, width=4)).stages[0], np.empty((2, 4), "f")
-    assert stage.linear(noise(2, 5), out=out) is out
-    np.testing.assert_array_equal(out, noise(2, 5) @ stage.kernel)
-
-
-def test_the_entry_is_what_happens_before_the_first_stage():
-    model = keras.Sequential(
-        [keras.Input((2, 3, 1)), L.Rescaling(2.0, offset=-1), L.Flatten(), L.Dense(2)]
-    )
-    x = noise(4, 2, 3, 1)
-    np.testing.assert_allclose(forward.chain(model).enter(x), (2 * x - 1).reshape(4, 6), rtol=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(5,), (2, 2, 1)])
-def test_entering_leaves_the_images_as_they_were(shape):
-    model = keras.Sequential(
-        [keras.Input(shape), L.Activation("relu"), L.Flatten(), L.Dense(2, name="out")]
-    )
-    x = noise(4, *shape)
-    forward.chain(model).enter(x)
-    np.testing.assert_array_equal(x, noise(4, *shape))
+def test_scores_are_what_a_final_softmax_takes_in():
+    for make in CLASSIFIERS:
+        program, x = forward.read_classifier(make()), noise(9, 4)
+        scores, outputs = program.values((x,), [program.scores, *program.outputs])
+        assert program.scores not in program.outputs
+        np.testing.assert_allclose(scipy.special.softmax(scores, axis=1), outputs, rtol=1e-5)
 
 
 def dense(*layers):
     return keras.Sequential([keras.Input((4,)), *layers, L.Dense(3, name="out")])
-
-
-def normalised_outputs():
-    norm = L.BatchNormalization(name="odd")
-    return keras.Sequential([keras.Input((4,)), L.Dense(3, name="out"), norm])
 
 
 def branching():
@@ -155,29 +112,48 @@ def branching():
     return keras.Model(image, L.Dense(3, name="out")(L.Add(name="sum")([a, b])))
 
 
-def skipping():
-    image = keras.Input((4,))
-    return keras.Model(image, L.Dense(3)(L.Add(name="sum")([L.Dense(4)(image), image])))
-
-
 def two_outputs():
     image = keras.Input((4,))
     return keras.Model(image, [L.Dense(3)(image), L.Dense(2)(image)], name="two")
 
 
 def shared():
+    """A layer that is used twice, once in a model that is used in a model."""
+    image, layer = keras.Input((4,)), L.Dense(4, activation="relu", name="shared")
+    inside = keras.Sequential([keras.Input((4,)), layer, L.Dense(4, name="own")], name="inside")
+    return keras.Model(image, L.Dense(3, name="out")(inside(layer(image))), name="outside")
+
+
+def test_layers_inside_models_are_known_by_both_names():
+    program = forward.read(shared())
+    assert list(program.layers) == ["shared", "inside/shared", "inside/own", "out"]
+    assert program.layer("own") == program.layer("inside/own") == "inside/own"
+
+
+def test_a_layer_has_a_site_for_each_of_its_uses():
+    program = forward.read(shared())
+    assert program.sites("shared") == program.sites("inside/shared")
+    assert len(program.sites("shared")) == 2
+    assert len(program.sites("own")) == 1
+
+
+def test_a_name_that_several_layers_have_is_refused():
+    image = keras.Input((4,))
+    inside = [
+        keras.Sequential([keras.Input((4,)), L.Dense(4, name="same")], name=name) for name in "ab"
+    ]
+    program = forward.read(keras.Model(image, inside[1](inside[0](image))))
+    with pytest.raises(
+        ValueError, match="'same' may be any of a/same, b/same; accepted are a/same"
+    ):
+        program.sites("same")
+
+
+def test_the_output_of_a_layer_that_is_used_twice_is_refused():
     image, layer = keras.Input((4,)), L.Dense(4, name="shared")
-    return keras.Model(image, L.Dense(3)(layer(layer(image))))
-
-
-def shared_at_the_end():
-    image, layer = keras.Input((4,)), L.Dense(4, name="shared")
-    return keras.Model(image, layer(layer(image)), name="ends")
-
-
-def shared_in_a_row():
-    layer = L.Dense(4, name="shared")
-    return dense(layer, layer)
+    model = keras.Model(image, layer(layer(image)))
+    with pytest.raises(ValueError, match="'shared' is used 2 times, so it has several outputs"):
+        forward.activations(model, noise(2, 4), "shared")
 
 
 class Subclassed(keras.Model):
@@ -198,44 +174,59 @@ def subclassed():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (branching, "layer 'b' does not take in just the output of the layer before it"),
-        (skipping, "layer 'sum' does not take in just the output"),
-        (two_outputs, "'two' must be a Sequential or functional model, built"),
-        (shared, "only chains, in which every layer feeds the next one, are handled"),
-        (shared_at_the_end, "the output of 'ends' is not that of its last layer"),
-        (shared_in_a_row, "'shared'"),
-        (subclassed, "'own' must be a Sequential or functional model, built"),
+        (two_outputs, r"'two' has 2 outputs; choose one of them with keras.Model\(model.inputs"),
+        (subclassed, "'own' .* is not built, or no Sequential or functional model"),
         (
             lambda: keras.Sequential([L.Dense(3)], name="raw"),
-            "'raw' must be a Sequential or functional model, built",
+            "'raw' .* is not built, or no Sequential or functional model",
         ),
         (
-            lambda: dense(L.LayerNormalization(name="odd")),
-            r"'odd' \(LayerNormalization\); accepted",
+            lambda: keras.Sequential([keras.Input((4, 4)), L.Dense(3)], name="many"),
+            r"'many' puts out arrays of shape \(None, 4, 3\); accepted are scores",
         ),
         (
-            lambda: dense(L.Dense(4), L.Softmax(name="odd")),
-            r"cannot handle layer 'odd' \(Softmax\)",
+            lambda: keras.Sequential([keras.Input((4,)), L.Dense(1)], name="single"),
+            "'single' has a single score that is no sigmoid",
         ),
-        (lambda: between(L.DepthwiseConv2D(2, name="odd")), "cannot handle layer 'odd'"),
-        (lambda: between(networks.mlp((4, 4, 4), 9)), r"cannot handle layer 'mlp' \(Sequential\)"),
-        (lambda: dense(L.Dense(4, activation="softmax", name="odd")), "'odd' has the activation"),
-        (lambda: dense(L.Dense(4), L.Activation("softmax", name="odd")), "'softmax', which mixes"),
-        (lambda: dense(L.Dense(4, activation=lambda z: z, name="odd")), "'<lambda>', which mixes"),
-        (lambda: between(L.Conv2D(4, 2, groups=2, name="odd")), "layer 'odd' has groups"),
-        (lambda: between(L.Dense(4, name="odd")), "'odd' does not follow a flattened input"),
-        (lambda: keras.Sequential([keras.Input((4,)), L.ReLU()]), "neither a Dense nor a Conv2D"),
-        (normalised_outputs, "the output layer 'out' is followed by 'odd'"),
     ],
 )
-def test_models_that_are_no_chain_of_known_layers_are_refused(make, message):
+def test_models_that_are_no_classifiers_that_can_be_read_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
-        forward.chain(make())
+        forward.read_classifier(make())
 
 
-def test_a_stage_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="no units in 'image'; accepted are a, out"):
-        forward.chain(between()).index("image")
+def test_a_layer_without_units_is_refused_with_those_that_have_some():
+    program = forward.read(between(L.ReLU(name="odd")))
+    with pytest.raises(
+        ValueError, match=r"no units in 'odd' \(a ReLU has none\); accepted are a, out"
+    ):
+        program.sites("odd")
+    with pytest.raises(ValueError, match="no units in 'none'; accepted are a, out"):
+        program.order("none")
+
+
+def test_contributions_of_some_inputs_and_the_others_add_up():
+    rng = np.random.default_rng(0)
+    layers = [
+        (L.Dense(5), (6,)),
+        (L.Dense(5), (3, 6)),
+        (L.Conv1D(5, 3, strides=2), (9, 6)),
+        (L.Conv2D(5, 3, padding="same", dilation_rate=2), (7, 7, 6)),
+        (L.Conv2D(6, 3, groups=3), (7, 7, 6)),
+        (L.Conv3D(5, 2), (4, 4, 4, 6)),
+        (L.Conv1DTranspose(5, 3, strides=2), (5, 6)),
+        (L.Conv2DTranspose(5, 3, strides=2, padding="same"), (5, 5, 6)),
+        (L.Conv3DTranspose(5, 2), (3, 3, 3, 6)),
+        (L.SeparableConv1D(5, 3, depth_multiplier=2), (9, 6)),
+        (L.SeparableConv2D(5, 3, padding="same"), (7, 7, 6)),
+    ]
+    for layer, shape in layers:
+        x = rng.normal(size=(3, *shape)).astype(np.float32)
+        expected = randomised(keras.Sequential([keras.Input(shape), layer]))(x)
+        rule = rules.rule_of_units(layer)
+        some, others = np.split(rng.permutation(6), [2])
+        parts = [np.asarray(rule.contribution(x[..., each], each)) for each in (some, others)]
+        np.testing.assert_allclose(sum(parts) + rule.bias, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_activations_are_what_the_layers_give_one_after_the_other():

@@ -6,7 +6,7 @@ import pytest
 import brute_force
 from helpers import lesions, networks, zoo
 from helpers.backend import keras
-from helpers.lesions import engine
+from helpers.lesions import engine, propagation
 
 L = keras.layers
 
@@ -158,13 +158,14 @@ def test_a_lesion_that_is_asked_for_again_is_not_made_again(monkeypatch):
     again = [{"conv_1": np.array([2, 1, 2])}, {"dense": [3], "conv_1": [0]}, {"conv_2": (1, 2)}]
     expected = brute_force.correct(model, x, y, [*once, *again])
     made = []
-    logits = engine._logits
+    scores = propagation.Propagation.scores
 
-    def counted(*given):
-        made.append(given)
-        return logits(*given)
+    def counted(self, lesion):
+        made.append(lesion)
+        return scores(self, lesion)
 
-    monkeypatch.setattr(engine, "_logits", counted)
+    monkeypatch.setattr(engine, "_rounding", lambda *given: 1e-5)
+    monkeypatch.setattr(propagation.Propagation, "scores", counted)
     monkeypatch.setattr(engine.settings, "n_cores", lambda: 1)
     np.testing.assert_array_equal(lesions.correct(model, x, y, [*once, *again]), expected)
     assert len(made) == 3

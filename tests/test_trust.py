@@ -9,6 +9,7 @@ from helpers.backend import keras
 
 L = keras.layers
 HALF = {"hidden": np.arange(512)}
+HALF_OF_8 = {"hidden": [0, 2, 3, 7]}
 
 
 def noise(*shape, seed=0):
@@ -58,8 +59,22 @@ def mirrored():
     return Mirrored(image, L.Dense(3)(L.Dense(5, activation="relu")(image)), name="mine")
 
 
+class Sneaky(keras.Model):
+    def __call__(self, inputs, training=False):
+        return -super().__call__(inputs, training=training)
+
+
+def replaced():
+    """A model of a layer whose `call` was replaced, between two others."""
+    odd = L.Dense(8, activation="relu", name="odd")
+    model = classifier(L.Dense(8, activation="relu", name="hidden"), odd)
+    call = odd.call
+    odd.call = lambda inputs, training=None: call(inputs) + 1
+    return model
+
+
 def quantized():
-    model = classifier(L.Dense(8, activation="relu", name="hidden"))
+    model = classifier(L.Dense(8, activation="relu", name="odd"))
     model.quantize("int8")
     return model
 
@@ -72,49 +87,75 @@ def with_weight(value):
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda: classifier(L.Dense(8, name="hidden"), Doubled(8)),
+        lambda: classifier(L.Dense(8, name="hidden"), Reversed("tanh")),
+        lambda: classifier(L.Dense(8, name="hidden"), KeepsHalf(0.5)),
+        lambda: classifier(L.Dense(8, activation=relu, name="hidden")),
+        lambda: classifier(L.Dense(8, activation="relu", name="hidden", dtype="mixed_bfloat16")),
+        lambda: classifier(L.Dense(8, name="hidden"), L.Lambda(lambda z: keras.ops.sign(z))),
+        lambda: classifier(L.Dense(8, name="hidden"), L.Lambda(lambda z: keras.ops.round(3 * z))),
+        replaced,
+    ],
+    ids=[
+        *("own dense", "own activation", "own dropout", "own relu", "bfloat16"),
+        *("sign", "rounding", "replaced call"),
+    ],
+)
+def test_models_that_are_no_plain_chain_are_lesioned_exactly(make):
+    model = make()
+    chosen = [{"hidden": [unit]} for unit in range(8)]
+    chosen += [{}, HALF_OF_8, {"hidden": range(8)}, {"out": [0, 2]}, {"hidden": [3, 4], "out": [1]}]
+    ours, expected = counts(model, chosen)
+    np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: classifier(Doubled(8, name="odd")), r"cannot handle layer 'odd' \(Doubled\)"),
         (
-            lambda: classifier(L.Dense(8), Reversed("tanh", name="odd")),
-            r"cannot handle layer 'odd' \(Reversed\)",
+            lambda: classifier(Doubled(8, name="odd")),
+            r"'odd' \(Doubled, a class of its own, may do",
         ),
-        (
-            lambda: classifier(L.Dense(8), KeepsHalf(0.5, name="odd")),
-            r"cannot handle layer 'odd' \(KeepsHalf\)",
-        ),
-        (mirrored, r"'mine' \(Mirrored\) has a method `call` of its own"),
-        (
-            lambda: classifier(L.Dense(8, activation=relu, name="odd")),
-            "'odd' has the activation 'relu', which mixes units or is not Keras's own",
-        ),
-        (quantized, "layer 'hidden' computes in int8; accepted is float32"),
-        (
-            lambda: classifier(L.Dense(8, name="odd", dtype="mixed_bfloat16")),
-            "layer 'odd' computes in bfloat16; accepted is float32",
-        ),
-        (lambda: with_weight(np.nan), "layer 'hidden' has weights that are not finite"),
-        (lambda: with_weight(np.inf), "layer 'hidden' has weights that are not finite"),
+        (lambda: quantized(), r"'odd' \(its weights are quantized to int8\)"),
+        (lambda: replaced(), r"'odd' \(its method `call` was replaced\)"),
     ],
-    ids=str,
 )
-def test_models_that_look_like_a_chain_and_are_none_are_refused(make, message):
-    model = make()
+def test_units_that_are_not_what_they_look_like_cannot_be_lesioned(make, message):
+    with pytest.raises(ValueError, match=f"layer: no units in {message}"):
+        lesions.correct(make(), noise(5, 4), np.zeros(5, int), [{"odd": [0]}])
+
+
+def test_a_model_with_a_call_of_its_own_is_refused():
     for ask in (
-        lambda: lesions.correct(model, noise(5, 4), np.zeros(5, int), [{}]),
-        lambda: graphs.weight_graph(model),
+        lambda model: lesions.correct(model, noise(5, 4), np.zeros(5, int), [{}]),
+        lambda model: graphs.weight_graph(model),
     ):
-        with pytest.raises(ValueError, match=message):
-            ask()
+        with pytest.raises(ValueError, match=r"'mine' \(Mirrored\) .* a method `call` of its own"):
+            ask(mirrored())
 
 
-def test_a_layer_whose_call_was_replaced_is_found_by_running_it():
-    odd = L.Dense(8, activation="relu", name="odd")
-    model = classifier(odd, L.Dense(7, name="after"))
-    call = odd.call
-    odd.call = lambda inputs, training=None: call(inputs) + 1
-    with pytest.raises(ValueError, match=r"'mine' does something else .* before layer 'after'"):
+def test_a_model_that_does_something_else_than_its_layers_is_found_by_running_it():
+    image = keras.Input((4,))
+    model = Sneaky(image, L.Dense(3)(L.Dense(5, activation="relu")(image)), name="mine")
+    with pytest.raises(ValueError, match="'mine' does something else than its layers do one after"):
         lesions.correct(model, noise(5, 4), np.zeros(5, int), [{}])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_units_whose_weights_are_not_finite_vanish_with_their_lesion(value):
+    model = with_weight(value)
+    chosen = [{"hidden": units} for units in ([3], [0, 3], [0, 1, 2, 3, 4, 5], range(8))]
+    ours, expected = counts(model, chosen)
+    np.testing.assert_array_equal(ours, expected)
+    assert len(np.unique(expected, axis=0)) > 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_have_no_graph(value):
+    with pytest.raises(ValueError, match="layer 'hidden' has weights that are not finite"):
+        graphs.weight_graph(with_weight(value))
 
 
 @pytest.mark.parametrize(

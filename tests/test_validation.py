@@ -61,7 +61,8 @@ def test_classes_may_come_in_any_form_that_says_the_same(cast, mlp):
 
 def test_images_that_need_no_cast_are_not_copied(mlp):
     model, x, _ = mlp
-    assert validation.check_images(model, x) is x
+    (found,) = validation.check_images(model, x)
+    assert found is x
 
 
 @pytest.mark.parametrize(
@@ -120,15 +121,42 @@ def test_an_empty_test_set_is_refused_before_anything_is_ranked(mlp):
         evaluation.lesion_tests(model, x[:0], y[:0], {"dense_1": [0, 0, 1, 1, 1]})
 
 
-def test_a_model_that_is_not_built_or_has_several_inputs_is_refused():
+def test_a_model_that_is_not_built_is_refused():
     unbuilt = keras.Sequential([keras.layers.Dense(3)], name="unbuilt")
-    two = [keras.Input((2,)), keras.Input((2,))]
-    both = keras.Model(two, keras.layers.Concatenate()(two), name="both")
-    for model, n in ((unbuilt, 0), (both, 2)):
-        with pytest.raises(
-            ValueError, match=f"model: '{model.name}' has {n} inputs that are known"
-        ):
-            validation.check_images(model, np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="'unbuilt' has no inputs that are known; accepted is"):
+        validation.check_images(unbuilt, np.zeros((1, 2)))
+
+
+def with_two_inputs():
+    two = [keras.Input((2,), name="left"), keras.Input((3,), name="right", dtype="int32")]
+    floats = keras.layers.Lambda(lambda z: keras.ops.cast(z, "float32"))(two[1])
+    return keras.Model(two, keras.layers.Concatenate()([two[0], floats]), name="both")
+
+
+def test_several_inputs_come_as_a_list_or_by_name():
+    left, right = np.ones((4, 2)), np.arange(12).reshape(4, 3)
+    for given in ([left, right], (left, right), {"right": right, "left": left}):
+        found = validation.check_images(with_two_inputs(), given)
+        assert [each.dtype for each in found] == [np.float32, np.int32]
+        np.testing.assert_array_equal(found[0], left)
+        np.testing.assert_array_equal(found[1], right)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.ones((4, 2)), "4 arrays were given; 'both' has 2 inputs"),
+        ([np.ones((4, 2))], "1 arrays were given; 'both' has 2 inputs"),
+        ({"left": np.ones((4, 2))}, "'left' were given; 'both' takes left, right"),
+        ([np.ones((4, 2)), np.ones((5, 3))], "inputs of 4 and 5 images were given"),
+        ([np.ones((4, 2)), np.ones((4, 2))], r"an array of shape \(4, 2\) was given"),
+        ([np.ones((4, 2)), np.full((4, 3), 0.5)], "not whole were given; 'right' takes indices"),
+        ([np.full((4, 2), np.nan), np.ones((4, 3))], "4 of 4 inputs have values that are not fin"),
+    ],
+)
+def test_several_inputs_that_do_not_fit_are_refused(given, message):
+    with pytest.raises(ValueError, match=f"x: .*{message}|x: {message}"):
+        validation.check_images(with_two_inputs(), given)
 
 
 @pytest.mark.parametrize("seed", [0, 7, np.int64(3), np.uint8(3)])

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from helpers import forward
 from helpers.backend import keras
 
 import tensorflow as tf  # isort: skip  (after Keras, which silences its start)
@@ -115,10 +116,13 @@ def lucid_model(
         With the model's current weights as constants. Lucid's objectives find the layer under
         the name `OUTPUT`, so that its own may be any, even that of the input.
     """
-    probe = keras.Model(model.inputs[0], model.get_layer(layer).output)
+    program = forward.read(model)
+    tensor = program.tensor(layer)
 
     def activations(image: Any) -> Any:
-        return tf.identity(probe(image, training=False), name=OUTPUT)
+        with tf.name_scope("network"):  # In which layers may have any name.
+            (found,) = program.values((image,), [tensor])
+        return tf.identity(found, name=OUTPUT)
 
     specification = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name=INPUT)
     traced = tf.function(activations).get_concrete_function(specification)

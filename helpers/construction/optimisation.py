@@ -227,5 +227,7 @@ def _checked_sets(
 
 
 def _chunk_size(model: keras.Model) -> int:
-    sizes = [math.prod(each.output.shape[1:]) for each in model.layers if each.name != "input"]
+    program = forward.read(model)
+    made = [tensor for step in program.steps for tensor in step.outputs]
+    sizes = [math.prod(size or 1 for size in program.shapes[each][1:]) for each in made]
     return int(max(1, _CHUNK_BYTES // (4 * max(sizes))))

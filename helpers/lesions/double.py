@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ class DoubleLesions:
         second's layer twins are drawn outside the second. The diagonal means nothing: it is -1.
     fingerprint : str
         Of the network's weights, the images and their classes.
+    paths : frozenset of (str, str), optional
+        Pairs of layers with a path through the network from the first to the second.
     """
 
     partition: Partition
@@ -46,6 +49,7 @@ class DoubleLesions:
     joint: npt.NDArray[np.int64]
     random: npt.NDArray[np.int64]
     fingerprint: str
+    paths: frozenset[tuple[str, str]] | None = None
 
 
 def double_lesions(
@@ -83,9 +87,9 @@ def double_lesions(
     partition = as_partition(partition)
     profiles.check(model, partition, n_random)
     rng = np.random.default_rng(validation.check_seed(seed))
-    network = forward.chain(model)
-    chosen = tuple(sorted(partition.subclusters(), key=lambda each: network.index(each.layer)))
-    layers = np.array([network.index(each.layer) for each in chosen], dtype=int)
+    program = forward.read_classifier(model)
+    chosen = tuple(sorted(partition.subclusters(), key=lambda each: program.order(each.layer)))
+    layers = np.array([program.order(each.layer) for each in chosen], dtype=int)
     twins = [partition.random_twins(each, n_random, rng) for each in chosen]
     own = [{each.layer: each.units} for each in chosen]
     later = [np.flatnonzero(layers > layer) for layer in layers]
@@ -108,7 +112,7 @@ def double_lesions(
     for a, first in enumerate(chosen):
         groups += [({first.layer: units}, [own[b] for b in later[a]]) for units in twins[a]]
 
-    counted = iter(engine.correct_counts_given(model, images, classes, groups))
+    counted = iter(engine.correct_counts_given(model, x, classes, groups))
     intact, *single = next(counted).sum(axis=1)
     joint = np.diag(np.asarray(single, dtype=np.int64))
     random = np.full((len(chosen), len(chosen), n_random), -1, dtype=np.int64)
@@ -122,10 +126,15 @@ def double_lesions(
     return DoubleLesions(
         partition=partition,
         subclusters=chosen,
-        n_images=len(images),
+        n_images=len(classes),
         intact=int(intact),
         single=np.asarray(single, np.int64),
         joint=joint,
         random=random,
-        fingerprint=fingerprint(*model.get_weights(), images, classes),
+        fingerprint=fingerprint(*model.get_weights(), *images, classes),
+        paths=frozenset(
+            pair
+            for pair in permutations({each.layer for each in chosen}, 2)
+            if program.leads_to(*pair)
+        ),
     )

@@ -121,7 +121,7 @@ def lesion_profiles(
     for each in subclusters:
         chosen.append({each.layer: each.units})
         chosen += [{each.layer: units} for units in partition.random_twins(each, n_random, rng)]
-    lesioned = partial(engine.correct_counts, model, images, classes)
+    lesioned = partial(engine.correct_counts, model, x, classes)
     intact, *counts = lesioned(chosen)
     n_classes = len(intact)
     by_subcluster = np.reshape(counts, (len(subclusters), n_random + 1, n_classes))
@@ -132,7 +132,7 @@ def lesion_profiles(
         intact=intact,
         true=by_subcluster[:, 0],
         random=by_subcluster[:, 1:],
-        fingerprint=fingerprint(*model.get_weights(), images, classes),
+        fingerprint=fingerprint(*model.get_weights(), *images, classes),
         lesioned=lesioned,
     )
 

@@ -5,7 +5,8 @@ through Y; and if Y is not missed once X is gone, then Y must hear from X alone.
 pairs let us draw some of the edges along which information flows.
 """
 
-from itertools import combinations
+from collections.abc import Collection
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,20 +97,27 @@ def conditional_importance(found: "DoubleLesions", protocol: Protocol = PAPER) -
     )
 
 
-def dependency_table(conditional: pd.DataFrame, kinds: pd.DataFrame) -> pd.DataFrame:
+def dependency_table(
+    conditional: pd.DataFrame,
+    kinds: pd.DataFrame,
+    paths: Collection[tuple[str, str]] | None = None,
+) -> pd.DataFrame:
     """Return what the pairs of important sub-clusters in different layers say (Table 9).
 
     Parameters
     ----------
     conditional : pandas.DataFrame
-        Of `conditional_importance`; its order says which layer is the earlier one.
+        Of `conditional_importance`.
     kinds : pandas.DataFrame
         Of `taxonomy`, for the same partition.
+    paths : collection of (str, str), optional
+        Pairs of layers with a path from the first to the second, see `DoubleLesions.paths`; by
+        default each layer leads to all that come later in the table.
 
     Returns
     -------
     pandas.DataFrame
-        One row per pair of an X and a Y in a later layer, both important by themselves: x_layer,
+        One row per pair of an X and a Y that X leads to, both important by themselves: x_layer,
         x_cluster, y_layer, y_cluster; delta_x, p_x, x_given_y and delta_y, p_y, y_given_x, the
         extra damage of each when the other is gone, its p value, and whether it is important
         then; case, one of `CASES`; edge, whether the rules allow to draw X -> Y, which is in all
@@ -130,9 +138,11 @@ def dependency_table(conditional: pd.DataFrame, kinds: pd.DataFrame) -> pd.DataF
     pair = ["first_layer", "first_cluster", "second_layer", "second_cluster"]
     read = conditional[[*pair, "value", "p", "important"]].itertuples(index=False, name=None)
     outcomes = {row[:4]: row[4:] for row in read}
+    if paths is None:
+        paths = set(combinations(dict.fromkeys(layer for layer, _ in nodes), 2))
     rows = []
-    for x, y in combinations([node for node in nodes if kind_of[node] == "important"], 2):
-        if x[0] == y[0]:
+    for x, y in permutations([node for node in nodes if kind_of[node] == "important"], 2):
+        if (x[0], y[0]) not in paths:
             continue
         delta_x, p_x, x_given_y = outcomes[*x, *y]
         delta_y, p_y, y_given_x = outcomes[*y, *x]

@@ -1,0 +1,542 @@
+"""One rule for each kind of operation: how a change of a few channels travels through it.
+
+An operation gets a rule by its exact type: a subclass that overrides `call` gets none, and neither
+does an instance whose `call` was replaced. What has no rule is simply called. The classes say what
+a kind of operation does to each channel, so that graphs of weights can be read off them, too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.backend import keras
+
+Array = Any
+"""A NumPy array of shape (n, features), or a tensor of Keras's backend; images come first."""
+
+Channels = npt.NDArray[np.intp]
+
+Call = Callable[..., Array]
+
+_LAYERS = keras.layers
+_SMOOTH_ACTIVATIONS = tuple(
+    getattr(keras.activations, name)
+    for name in (
+        *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish"),
+        *("softplus", "softsign", "squareplus", "tanh", "hard_tanh", "sigmoid", "hard_sigmoid"),
+        *("log_sigmoid", "hard_silu", "exponential", "linear"),
+    )
+)
+_SILENT_IN_INFERENCE = (
+    *(_LAYERS.Dropout, _LAYERS.AlphaDropout, _LAYERS.GaussianDropout, _LAYERS.GaussianNoise),
+    *(_LAYERS.SpatialDropout1D, _LAYERS.SpatialDropout2D, _LAYERS.SpatialDropout3D),
+    *(_LAYERS.ActivityRegularization, _LAYERS.Identity),
+)
+_ELEMENTWISE_LAYERS = (_LAYERS.LeakyReLU, _LAYERS.ELU)
+_ELEMENTWISE_FUNCTIONS = {
+    *("Relu", "Relu6", "Sigmoid", "Softplus", "Softsign", "Silu", "LogSigmoid", "LeakyRelu"),
+    *("HardSigmoid", "HardSilu", "Elu", "Selu", "Gelu", "Celu", "SquarePlus", "HardTanh", "Mish"),
+    *("Absolute", "Exp", "Negative", "Square", "Tanh", "Sin", "Cos"),
+}
+_ARITHMETIC = {"Add", "Subtract", "Multiply", "Maximum", "Minimum"}
+_SPATIAL_LAYERS = tuple(
+    getattr(_LAYERS, f"{kind}{rank}D")
+    for kind in ("MaxPooling", "AveragePooling", "ZeroPadding", "Cropping", "UpSampling")
+    for rank in (1, 2, 3)
+)
+_GLOBAL_POOLINGS = tuple(
+    getattr(_LAYERS, f"Global{kind}Pooling{rank}D") for kind in ("Max", "Average") for rank in "123"
+)
+_MAXIMA = (_LAYERS.MaxPooling1D, _LAYERS.MaxPooling2D, _LAYERS.MaxPooling3D)
+_MERGING_LAYERS = (
+    *(_LAYERS.Add, _LAYERS.Subtract, _LAYERS.Multiply),
+    *(_LAYERS.Average, _LAYERS.Maximum, _LAYERS.Minimum),
+)
+_CONVOLUTIONS = (_LAYERS.Conv1D, _LAYERS.Conv2D, _LAYERS.Conv3D)
+_TRANSPOSES = (_LAYERS.Conv1DTranspose, _LAYERS.Conv2DTranspose, _LAYERS.Conv3DTranspose)
+_SEPARABLES = (_LAYERS.SeparableConv1D, _LAYERS.SeparableConv2D)
+_DEPTHWISE = (_LAYERS.DepthwiseConv1D, _LAYERS.DepthwiseConv2D)
+_WITH_UNITS = (_LAYERS.Dense, *_CONVOLUTIONS, *_TRANSPOSES, *_SEPARABLES, *_DEPTHWISE)
+_SMOOTH_LAYERS = (
+    *(_LAYERS.Softmax, _LAYERS.Activation, _LAYERS.PReLU, _LAYERS.Flatten),
+    *(_LAYERS.LayerNormalization, _LAYERS.GroupNormalization, _LAYERS.Rescaling),
+    *(_LAYERS.RMSNormalization, _LAYERS.UnitNormalization, _LAYERS.Normalization),
+    *(_LAYERS.Permute, _LAYERS.RepeatVector, _LAYERS.EinsumDense, _LAYERS.Dot),
+    *(_LAYERS.MultiHeadAttention, _LAYERS.GroupQueryAttention, _LAYERS.Attention),
+    *(_LAYERS.AdditiveAttention, _LAYERS.LSTM, _LAYERS.GRU, _LAYERS.SimpleRNN),
+    *(_LAYERS.ConvLSTM1D, _LAYERS.ConvLSTM2D, _LAYERS.ConvLSTM3D),
+)
+_SMOOTH_FUNCTIONS = {
+    *("Softmax", "LogSoftmax", "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Reshape", "Transpose"),
+    *("Concatenate", "Stack", "Split", "GetItem", "ExpandDims", "Squeeze", "Moveaxis", "Swapaxes"),
+    *(
+        "Matmul",
+        "Einsum",
+        "Dot",
+        "Pad",
+        "Take",
+        "Flip",
+        "Roll",
+        "Repeat",
+        "Tile",
+        "Conv",
+        "Logsumexp",
+    ),
+    *("BroadcastTo", "Normalize", "AveragePool", "MaxPool", "DepthwiseConv", "Clip"),
+}
+
+
+@dataclass(frozen=True)
+class Few:
+    """Some channels of a tensor and their new values; the others are those of the intact network.
+
+    Attributes
+    ----------
+    axis : int
+        Which axis the channels lie on, not negative.
+    channels : ndarray of int, shape (k,)
+        Ascending, without repeats.
+    values : array, shape (n or 1, ..., k, ...)
+        With length 1 on the first axis where they are the same for all images.
+    """
+
+    axis: int
+    channels: Channels
+    values: Array
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """Each value by itself: activation functions, dropout in inference, sums with a number."""
+
+    call: Call
+    is_relu: bool = False
+
+    def few(self, given: Few) -> Few:
+        """Return what comes out where few channels went in."""
+        return Few(given.axis, given.channels, like(given.values, self.call(given.values)))
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """Each channel by itself, over all positions: pooling, padding, cropping, up-sampling.
+
+    Attributes
+    ----------
+    call : callable
+        Does it, to any number of channels.
+    axis : int
+        Where the channels lie, -1 or 1.
+    is_global : bool
+        Whether no positions are left, and the channels lie on axis 1.
+    """
+
+    call: Call
+    axis: int
+    is_global: bool = False
+
+    def few(self, given: Few) -> Few | None:
+        """Return what comes out where few channels went in; None if they are no channels here."""
+        if given.axis != self.axis % given.values.ndim:
+            return None
+        return Few(1 if self.is_global else given.axis, given.channels, self.call(given.values))
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Each channel scaled and shifted by numbers of its own."""
+
+    layer: keras.layers.BatchNormalization
+
+    @cached_property
+    def _numbers(self) -> tuple[npt.NDArray[np.float32] | None, ...]:
+        layer = self.layer
+        return tuple(
+            None if each is None else keras.ops.convert_to_numpy(each)
+            for each in (
+                *(layer.moving_mean, layer.moving_variance),
+                *(layer.beta if layer.center else None, layer.gamma if layer.scale else None),
+            )
+        )
+
+    @property
+    def factors(self) -> npt.NDArray[np.float64]:
+        """Absolute gamma / (sigma + epsilon) of each channel (section 2 of the paper)."""
+        _, variance, _, gamma = self._numbers
+        assert variance is not None
+        sigma = np.sqrt(variance.astype(np.float64))
+        size = np.ones_like(sigma) if gamma is None else np.abs(gamma.astype(np.float64))
+        return np.asarray(size / (sigma + self.layer.epsilon))
+
+    def few(self, given: Few) -> Few | None:
+        """Return what comes out where few channels went in; None if they are no channels here."""
+        if given.axis != self.layer.axis % given.values.ndim:
+            return None
+        mean, variance, offset, scale = (
+            None if each is None else each[given.channels] for each in self._numbers
+        )
+        values = keras.ops.batch_normalization(
+            given.values, mean, variance, given.axis, offset, scale, self.layer.epsilon
+        )
+        return Few(given.axis, given.channels, like(given.values, values))
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """Each channel convolved by itself."""
+
+    layer: keras.layers.Layer
+
+    @cached_property
+    def kernel(self) -> npt.NDArray[np.float32]:
+        """The kernel, shape (..., inputs, multiplier)."""
+        return np.asarray(keras.ops.convert_to_numpy(self.layer.kernel))
+
+    @property
+    def n_units(self) -> int:
+        """Number of feature maps."""
+        return int(np.prod(self.kernel.shape[-2:]))
+
+    def few(self, given: Few) -> Few | None:
+        """Return what comes out where few channels went in; None if they are no channels here."""
+        layer = self.layer
+        if given.axis != channel_axis(layer) % given.values.ndim:
+            return None
+        channels = spread_out(given.channels, self.kernel.shape[-1])
+        values = keras.ops.depthwise_conv(
+            given.values,
+            self.kernel[..., given.channels, :],
+            layer.strides,
+            layer.padding,
+            layer.data_format,
+            layer.dilation_rate,
+        )
+        if layer.use_bias:
+            bias = keras.ops.convert_to_numpy(layer.bias)[channels]
+            values = values + along(bias, given.axis, values.ndim)
+        return Few(given.axis, channels, values)
+
+    def magnitudes(self, norm: Call) -> npt.NDArray[np.float64]:
+        """Return the norm of each feature map's kernel, shape (units,), see `Linear.magnitudes`."""
+        return np.asarray(norm(self.kernel)).ravel()
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Sums, products and the like of several tensors, value by value."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """Several tensors side by side on one axis, counted as Keras does."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Other axes, the same values in the same order; channels stay apart where they come last."""
+
+    call: Call
+
+    def few(self, given: Few, shape: tuple[int, ...]) -> Few | None:
+        """Return what comes out where few channels went in; None if they do not stay apart.
+
+        Parameters
+        ----------
+        given : Few
+            What goes in.
+        shape : tuple of int
+            Shape of the tensor that goes in.
+        """
+        width, new_shape = shape[given.axis], self.call(np.empty((1, *shape[1:]), "f")).shape
+        n, k = given.values.shape[0], len(given.channels)
+        if given.axis == len(shape) - 1 and new_shape[-1] == width:
+            values = keras.ops.reshape(given.values, (n, *new_shape[1:-1], k))
+            return Few(len(new_shape) - 1, given.channels, like(given.values, values))
+        if len(new_shape) != 2:
+            return None
+        features = np.moveaxis(np.arange(np.prod(shape[1:])).reshape(shape[1:]), given.axis - 1, 0)
+        chosen = np.moveaxis(features[given.channels], 0, given.axis - 1).ravel()
+        return Few(1, chosen, in_numpy(given.values).reshape(n, -1))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A layer of units, each of which weighs all inputs.
+
+    Attributes
+    ----------
+    layer : keras.layers.Layer
+        Dense, or a convolution, transposed, separable or grouped ones included. Its weights are
+        read once.
+    """
+
+    layer: keras.layers.Layer
+
+    @cached_property
+    def kernels(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """The kernel, shape (..., inputs, units); before a separable's, (..., inputs, multiplier).
+
+        Of a grouped convolution with zeros for the other groups.
+        """
+        layer = self.layer
+        if type(layer) in _SEPARABLES:
+            both = (layer.depthwise_kernel, layer.pointwise_kernel)
+            return tuple(keras.ops.convert_to_numpy(each) for each in both)
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        if type(layer) in _TRANSPOSES:
+            return (np.swapaxes(kernel, -1, -2),)
+        groups = getattr(layer, "groups", 1)
+        return (_ungrouped(kernel, groups) if groups > 1 else kernel,)
+
+    @cached_property
+    def bias(self) -> npt.NDArray[np.float32] | None:
+        """The bias of each unit, shape (units,); None if there is none."""
+        return keras.ops.convert_to_numpy(self.layer.bias) if self.layer.use_bias else None
+
+    @property
+    def n_units(self) -> int:
+        """Number of neurons or feature maps."""
+        return int(self.kernels[-1].shape[-1])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of neurons or feature maps that are weighed."""
+        return int(self.kernels[0].shape[-2])
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether a unit is a feature map."""
+        return type(self.layer) is not _LAYERS.Dense
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether `contribution` can be asked for: not with padding that only `call` knows."""
+        return getattr(self.layer, "padding", "") != "causal"
+
+    def contribution(
+        self, values: Array, channels: Channels, out: npt.NDArray[np.float32] | None = None
+    ) -> Array:
+        """Return what some inputs add to the units' pre-activations, without bias.
+
+        Parameters
+        ----------
+        values : array, shape (n, ..., k)
+            These inputs only; NumPy's of rank 2 in front of a dense layer are multiplied there.
+        channels : ndarray of int, shape (k,)
+            Which of the inputs they are.
+        out : ndarray, shape (n, units), optional
+            Where the product of NumPy arrays is written.
+        """
+        layer = self.layer
+        if not self.is_convolution:
+            kernel = self.kernels[0][channels]
+            if isinstance(values, np.ndarray):
+                return np.matmul(values, kernel, out=out)
+            return keras.ops.matmul(values, kernel)
+        options = {
+            "strides": layer.strides,
+            "padding": layer.padding,
+            "data_format": layer.data_format,
+            "dilation_rate": layer.dilation_rate,
+        }
+        chosen = self.kernels[0][..., channels, :]
+        if type(layer) in _TRANSPOSES:
+            options["output_padding"] = layer.output_padding
+            return keras.ops.conv_transpose(values, np.swapaxes(chosen, -1, -2), **options)
+        if type(layer) in _SEPARABLES:
+            pointwise = self.kernels[1][..., spread_out(channels, layer.depth_multiplier), :]
+            return keras.ops.separable_conv(values, chosen, pointwise, **options)
+        return keras.ops.conv(values, chosen, **options)
+
+    def magnitudes(self, norm: Call) -> npt.NDArray[np.float64]:
+        """Return how strongly each input is weighed by each unit, shape (inputs, units).
+
+        Parameters
+        ----------
+        norm : callable
+            Turns a kernel of shape (..., inputs, units) into an array of shape (inputs, units).
+            Of a separable convolution, paths through its maps in between add up.
+        """
+        first, *second = (np.asarray(norm(each)) for each in self.kernels)
+        for pointwise in second:
+            first = np.einsum("im,imu->iu", first, pointwise.reshape(*first.shape, -1))
+        return np.asarray(first)
+
+
+Rule = Elementwise | Spatial | BatchNorm | Depthwise | Merge | Concatenate | Reshape | Linear
+
+
+def has_units(operation: keras.Operation) -> bool:
+    """Whether a layer has units whose pre-activations can be set: exactly one of Keras's."""
+    return (
+        type(operation) in _WITH_UNITS
+        and "call" not in vars(operation)
+        and not operation.quantization_mode
+    )
+
+
+def why_without_units(operation: keras.Operation) -> str:
+    """Say why a layer has no units that can be lesioned."""
+    if getattr(operation, "quantization_mode", None):
+        return f"its weights are quantized to {operation.quantization_mode}"
+    if "call" in vars(operation):
+        return "its method `call` was replaced"
+    kind = type(operation)
+    if isinstance(operation, _WITH_UNITS) and kind not in _WITH_UNITS:
+        return f"{kind.__name__}, a class of its own, may do anything"
+    return f"a {kind.__name__} has none"
+
+
+def rule_of_units(layer: keras.layers.Layer) -> Rule:
+    """Return the rule of a layer of units, without its activation."""
+    return Depthwise(layer) if type(layer) in _DEPTHWISE else Linear(layer)
+
+
+def rule_of_activation(activation: Any) -> Rule | None:
+    """Return the rule of a layer's activation function, or None if it mixes units or is unknown.
+
+    A user's function may be called like one of Keras's, so functions themselves are compared.
+    """
+    if not any(activation is each for each in _SMOOTH_ACTIVATIONS):
+        return None
+    return Elementwise(activation, is_relu=activation is keras.activations.relu)
+
+
+def rule_of(
+    operation: keras.Operation, call: Call, n_tensors: int, others: list[Any]
+) -> Rule | None:
+    """Return the rule of an operation without units, or None if it is to be called.
+
+    Parameters
+    ----------
+    operation : keras.Operation
+        A layer, or a function of `keras.ops` in a functional model.
+    call : callable
+        Calls it on tensors, in inference.
+    n_tensors : int
+        How many tensors it takes.
+    others : list
+        What else it takes, which must be numbers where a rule is to hold for some channels only.
+    """
+    kind = type(operation)
+    if "call" in vars(operation):
+        return None
+    if kind.__module__.startswith("keras.src.ops."):
+        return _rule_of_function(kind.__name__, operation, call, n_tensors, others)
+    if kind is _LAYERS.Activation:
+        return rule_of_activation(operation.activation)
+    if is_silent(operation) or kind in _ELEMENTWISE_LAYERS or _is_plain_relu(operation):
+        return Elementwise(call)
+    if kind is _LAYERS.Rescaling and np.ndim(operation.scale) == np.ndim(operation.offset) == 0:
+        return Elementwise(call)
+    if kind in _SPATIAL_LAYERS:
+        return Spatial(call, channel_axis(operation))
+    if kind in _GLOBAL_POOLINGS:
+        return Spatial(call, channel_axis(operation), is_global=not operation.keepdims)
+    if kind is _LAYERS.BatchNormalization:
+        return BatchNorm(operation)
+    if kind in _MERGING_LAYERS:
+        return Merge(call)
+    if kind is _LAYERS.Concatenate:
+        return Concatenate(operation.axis)
+    if kind is _LAYERS.Reshape or (kind is _LAYERS.Flatten and channel_axis(operation) == -1):
+        return Reshape(call)
+    return None
+
+
+def is_smooth(operation: keras.Operation) -> bool:
+    """Whether an operation without a rule is known to be continuous.
+
+    A threshold, a rounding or a mask that is found by comparison would make a step of a rounding
+    error. What is not known might.
+    """
+    kind = type(operation)
+    if "call" in vars(operation):
+        return False
+    if kind.__module__.startswith("keras.src.ops."):
+        return kind.__name__ in _SMOOTH_FUNCTIONS | _ARITHMETIC
+    if kind is _LAYERS.Bidirectional:
+        return is_smooth(operation.forward_layer) and is_smooth(operation.backward_layer)
+    if kind is _LAYERS.TimeDistributed:
+        return is_smooth(operation.layer) or has_units(operation.layer)
+    activations = [
+        getattr(operation, name, None) for name in ("activation", "recurrent_activation")
+    ]
+    known = (None, keras.activations.softmax, *_SMOOTH_ACTIVATIONS)
+    return (
+        kind in _SMOOTH_LAYERS or kind.__module__.startswith("keras.src.applications.")
+    ) and all(any(each is one for one in known) for each in activations)
+
+
+def is_silent(operation: keras.Operation) -> bool:
+    """Whether a layer does nothing in inference."""
+    return type(operation) in _SILENT_IN_INFERENCE and "call" not in vars(operation)
+
+
+def takes_maxima(operation: keras.Operation) -> bool:
+    """Whether a layer puts out maxima over positions of each channel."""
+    return type(operation) in _MAXIMA and "call" not in vars(operation)
+
+
+def channel_axis(layer: keras.layers.Layer) -> int:
+    """Return the axis of a layer's channels: -1, or 1 where they come first."""
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
+
+
+def spread_out(channels: Channels, multiplier: int) -> Channels:
+    """Return the outputs of a depthwise convolution that come from some of its inputs."""
+    return np.asarray((channels[:, np.newaxis] * multiplier + np.arange(multiplier)).ravel())
+
+
+def along(vector: npt.NDArray[Any], axis: int, rank: int) -> npt.NDArray[Any]:
+    """Return a vector that broadcasts along one axis of a tensor of some rank."""
+    shape = [1] * rank
+    shape[axis] = len(vector)
+    return vector.reshape(shape)
+
+
+def in_numpy(array: Array) -> npt.NDArray[Any]:
+    """Return an array of NumPy's, on a processor without a copy: it may not be written to."""
+    return np.asarray(array)
+
+
+def like(given: Array, result: Array) -> Array:
+    """Return a result as the kind of array that went in."""
+    return in_numpy(result) if isinstance(given, np.ndarray) else result
+
+
+def _rule_of_function(
+    name: str, operation: keras.Operation, call: Call, n_tensors: int, others: list[Any]
+) -> Rule | None:
+    numbers_only = all(isinstance(each, int | float | str | None) for each in others)
+    if n_tensors == 1 and numbers_only and (name in _ELEMENTWISE_FUNCTIONS or name in _ARITHMETIC):
+        return Elementwise(call)
+    if n_tensors == 2 and name in _ARITHMETIC:
+        return Merge(call)
+    if name == "Concatenate":
+        return Concatenate(operation.axis)
+    return Reshape(call) if name == "Reshape" else None
+
+
+def _is_plain_relu(operation: keras.Operation) -> bool:
+    """Whether a layer rectifies without a step, which a threshold makes."""
+    return type(operation) is _LAYERS.ReLU and not operation.threshold
+
+
+def _ungrouped(kernel: npt.NDArray[np.float32], groups: int) -> npt.NDArray[np.float32]:
+    """Return the kernel of a grouped convolution as that of one whose other weights are zero."""
+    per_group, n_units = kernel.shape[-2:]
+    whole = np.zeros((*kernel.shape[:-2], groups * per_group, n_units), kernel.dtype)
+    units = n_units // groups
+    for group in range(groups):
+        mine = slice(group * units, (group + 1) * units)
+        whole[..., group * per_group : (group + 1) * per_group, mine] = kernel[..., mine]
+    return whole

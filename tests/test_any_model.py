@@ -1,0 +1,299 @@
+"""Models made up at random out of all kinds of layers: lesions equal zeroing the weights."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import brute_force
+from helpers import forward, lesions
+from helpers.lesions import engine
+from helpers.lesions.propagation import Propagation, Trace
+
+L = keras.layers
+N_IMAGES = 40
+
+
+def scale_by_position(z):
+    return z * keras.ops.arange(1, z.shape[-1] + 1, dtype="float32")
+
+
+def squeeze_and_excite(z, width):
+    gate = L.GlobalAveragePooling2D(keepdims=True)(z)
+    gate = L.Conv2D(2, 1, activation="silu")(gate)
+    return L.Multiply()([z, L.Conv2D(z.shape[-1], 1, activation="sigmoid")(gate)])
+
+
+def residual(z, width):
+    return L.Add()([z, L.Conv2D(z.shape[-1], 3, padding="same")(L.ReLU()(z))])
+
+
+def dense_block(z, width):
+    new = L.Conv2D(width, 3, padding="same")(L.Activation("relu")(L.BatchNormalization()(z)))
+    return L.Concatenate()([z, new])
+
+
+def operations(z, width):
+    half = keras.ops.multiply(z, 0.5)
+    return keras.ops.maximum(keras.ops.add(z, half), keras.ops.negative(z))
+
+
+def inside(z, width):
+    """A model in the model, used twice."""
+    shape = z.shape[1:]
+    convolution = L.Conv2D(shape[-1], 3, padding="same", activation="tanh")
+    model = keras.Sequential([keras.Input(shape), convolution, L.BatchNormalization()])
+    return model(model(z))
+
+
+def shared(z, width):
+    layer = L.Conv2D(z.shape[-1], 3, padding="same", activation="relu")
+    return L.Average()([layer(z), layer(layer(z))])
+
+
+def as_sequence(z, width):
+    return L.Reshape((z.shape[1] * z.shape[2], z.shape[3]))(z)
+
+
+IMAGES = {
+    "convolution": lambda z, n: L.Conv2D(n, 3, padding="same", activation="relu")(z),
+    "strides": lambda z, n: L.Conv2D(n, 2, strides=2, activation="elu")(z),
+    "dilation": lambda z, n: L.Conv2D(n, 2, dilation_rate=2, padding="same", use_bias=False)(z),
+    "groups": lambda z, n: L.Conv2D(2 * n, 3, groups=2, padding="same")(L.Conv2D(2 * n, 1)(z)),
+    "transpose": lambda z, n: L.Conv2DTranspose(n, 2, strides=1, activation="gelu")(z),
+    "separable": lambda z, n: L.SeparableConv2D(n, 3, padding="same", depth_multiplier=2)(z),
+    "depthwise": lambda z, n: L.DepthwiseConv2D(3, activation="relu")(L.BatchNormalization()(z)),
+    "depthwise, twice": lambda z, n: L.DepthwiseConv2D(2, depth_multiplier=2)(z),
+    "pointwise": lambda z, n: L.Dense(n, activation="gelu")(z),
+    "batch norm": lambda z, n: L.BatchNormalization()(z),
+    "plain batch norm": lambda z, n: L.BatchNormalization(scale=False, center=False)(z),
+    "relu": lambda z, n: L.ReLU(max_value=6.0)(z),
+    "leaky relu": lambda z, n: L.LeakyReLU()(z),
+    "prelu": lambda z, n: L.PReLU(shared_axes=[1, 2])(z),
+    "maxima": lambda z, n: L.MaxPooling2D(2, padding="same")(L.ReLU()(z)),
+    "means": lambda z, n: L.AveragePooling2D(2, strides=1)(z),
+    "padding": lambda z, n: L.ZeroPadding2D(1)(z),
+    "cropping": lambda z, n: L.Cropping2D(((1, 0), (0, 1)))(z),
+    "up-sampling": lambda z, n: L.UpSampling2D((1, 2))(z),
+    "dropout": lambda z, n: L.Dropout(0.5)(L.SpatialDropout2D(0.5)(z)),
+    "rescaling": lambda z, n: L.Rescaling(0.5, offset=0.1)(z),
+    "layer norm": lambda z, n: L.LayerNormalization()(z),
+    "group norm": lambda z, n: L.GroupNormalization(1)(z),
+    "softmax": lambda z, n: L.Conv2D(n, 1, activation="softmax")(z),
+    "permute": lambda z, n: L.Permute((2, 1, 3))(z),
+    "residual": residual,
+    "dense block": dense_block,
+    "gate": squeeze_and_excite,
+    "operations": operations,
+    "inside": inside,
+    "shared": shared,
+    "lambda": lambda z, n: L.Lambda(scale_by_position, output_shape=z.shape[1:])(z),
+    "threshold": lambda z, n: L.ReLU(threshold=0.1)(z),
+    "flip": lambda z, n: L.RandomFlip()(z),
+}
+SEQUENCES = {
+    "convolution": lambda z, n: L.Conv1D(n, 2, activation="relu")(z),
+    "causal": lambda z, n: L.Conv1D(n, 2, padding="causal", activation="swish")(z),
+    "transpose": lambda z, n: L.Conv1DTranspose(n, 2)(z),
+    "separable": lambda z, n: L.SeparableConv1D(n, 2)(z),
+    "depthwise": lambda z, n: L.DepthwiseConv1D(2)(z),
+    "dense": lambda z, n: L.Dense(n, activation="relu")(z),
+    "attention": lambda z, n: L.MultiHeadAttention(2, 3)(z, z),
+    "recurrence": lambda z, n: L.GRU(n, return_sequences=True)(z),
+    "both ways": lambda z, n: L.Bidirectional(L.LSTM(3, return_sequences=True))(z),
+    "each time": lambda z, n: L.TimeDistributed(L.Dense(n, activation="relu"))(z),
+    "maxima": lambda z, n: L.MaxPooling1D(2, padding="same")(z),
+    "normalisation": lambda z, n: L.BatchNormalization()(z),
+    "skip": lambda z, n: L.Add()([z, L.Dense(z.shape[-1])(z)]),
+}
+VECTORS = {
+    "dense": lambda z, n: L.Dense(3 * n, activation="relu")(z),
+    "without bias": lambda z, n: L.Dense(2 * n, use_bias=False, activation="tanh")(z),
+    "softmax": lambda z, n: L.Dense(2 * n, activation="softmax")(z),
+    "batch norm": lambda z, n: L.BatchNormalization()(z),
+    "skip": lambda z, n: L.Add()([z, L.Dense(z.shape[-1], activation="selu")(z)]),
+    "concatenation": lambda z, n: L.Concatenate()([z, L.Dense(n, activation="relu")(z)]),
+    "product": lambda z, n: L.Multiply()([z, L.Dense(z.shape[-1], activation="sigmoid")(z)]),
+    "layer norm": lambda z, n: L.LayerNormalization()(z),
+    "dropout": lambda z, n: L.GaussianNoise(0.5)(z),
+    "own activation": lambda z, n: L.Dense(2 * n, activation=scale_by_position)(z),
+    "twice": lambda z, n: (lambda layer: layer(layer(z)))(L.Dense(z.shape[-1], activation="relu")),
+}
+ENDINGS = {
+    "softmax": lambda z: L.Dense(3, activation="softmax")(z),
+    "logits": lambda z: L.Dense(3)(z),
+    "softmax layer": lambda z: L.Softmax()(L.Dense(3)(z)),
+    "sigmoids": lambda z: L.Dense(3, activation="sigmoid")(z),
+    "one sigmoid": lambda z: L.Dense(1, activation="sigmoid")(z),
+    "reversed": lambda z: keras.ops.negative(L.Dense(3)(z)),
+    "own": lambda z: L.Dense(3, activation=keras.ops.sin)(z),
+}
+TO_VECTORS = {
+    "flatten": lambda z: L.Flatten()(z),
+    "reshape": lambda z: L.Reshape((-1,))(z),
+    "means": lambda z: (
+        L.GlobalAveragePooling2D if len(z.shape) == 4 else L.GlobalAveragePooling1D
+    )()(z),
+    "maxima": lambda z: (L.GlobalMaxPooling2D if len(z.shape) == 4 else L.GlobalMaxPooling1D)()(z),
+}
+
+
+def some_of(kinds, most):
+    return st.lists(st.sampled_from(sorted(kinds)), max_size=most)
+
+
+@st.composite
+def recipes(draw):
+    images = draw(some_of(IMAGES, 3))
+    return {
+        "images": ["convolution", *images],
+        "sequences": draw(some_of(SEQUENCES, 2)) if draw(st.booleans()) else None,
+        "to_vectors": draw(st.sampled_from(sorted(TO_VECTORS))),
+        "vectors": draw(some_of(VECTORS, 3)),
+        "ending": draw(st.sampled_from(sorted(ENDINGS))),
+        "width": draw(st.integers(2, 5)),
+        "seed": draw(st.integers(0, 10)),
+    }
+
+
+def made(recipe):
+    """The model of a recipe, with random numbers for everything, normalisation included."""
+    image, width = keras.Input((6, 6, 2)), recipe["width"]
+    z = image
+    for kind in recipe["images"]:
+        z = IMAGES[kind](z, width)
+    if recipe["sequences"] is not None:
+        z = as_sequence(z, width)
+        for kind in recipe["sequences"]:
+            z = SEQUENCES[kind](z, width)
+    z = TO_VECTORS[recipe["to_vectors"]](z)
+    for kind in recipe["vectors"]:
+        z = VECTORS[kind](z, width)
+    return randomised(keras.Model(image, ENDINGS[recipe["ending"]](z)), recipe["seed"])
+
+
+def randomised(model, seed):
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if not variable.dtype.startswith("float"):
+            continue
+        spread = 1 / np.sqrt(max(np.prod(variable.shape[:-1]), 1))
+        is_positive = any(each in variable.path for each in ("variance", "gamma"))
+        drawn = (
+            rng.uniform(0.5, 1.5, variable.shape)
+            if is_positive
+            else rng.normal(scale=1.5 * spread, size=variable.shape)
+        )
+        variable.assign(drawn)
+    return model
+
+
+def some_lesions(model, rng):
+    """Of each layer few, most and all units; and of several layers at once."""
+    program = forward.read(model)
+    sizes = {name: program.steps[sites[0]].n_units for name, sites in program.layers.items()}
+    chosen = [{}]
+    for name, n in sizes.items():
+        for size in {1, max(n // 3, 1), n - n // 4, n}:
+            chosen.append({name: rng.choice(n, size, replace=False)})
+    names = list(sizes)
+    for _ in range(4):
+        several = rng.choice(names, min(2, len(names)), replace=False)
+        chosen.append({name: rng.choice(sizes[name], 1 + sizes[name] // 2) for name in several})
+    return chosen
+
+
+def images(model, n, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, *model.inputs[0].shape[1:])).astype(np.float32)
+
+
+def classes(model, x, rng):
+    """What the model says of half the images, and anything of the others."""
+    outputs = np.asarray(model(x, training=False), np.float32)
+    said = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+    return np.where(
+        rng.random(len(x)) < 0.5, said, rng.integers(0, max(outputs.shape[-1], 2), len(x))
+    )
+
+
+def check(model, seed=0):
+    rng = np.random.default_rng(seed)
+    x = images(model, N_IMAGES, seed)
+    y = classes(model, x, rng)
+    chosen = some_lesions(model, rng)
+    expected = brute_force.correct(model, x, y, chosen)
+    np.testing.assert_array_equal(lesions.correct(model, x, y, chosen), expected)
+    check_scores(model, x, chosen)
+
+
+def check_scores(model, x, chosen):
+    """What travels is right by itself: the engine would repair it with the model's own layers."""
+    program = forward.read_classifier(model)
+    trace = Trace(program, (x,))
+    intact = np.asarray(trace[program.scores])
+    for lesion in chosen:
+        by_steps = engine.checked(program, lesion)
+        found = intact.copy()
+        rows, scores = Propagation(trace, {}).scores(by_steps)
+        if scores is not None:
+            found[rows] = scores
+        (expected,) = program.values((x,), [program.scores], by_steps)
+        tolerance = 1e-4 * max(np.abs(intact).max(), np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=tolerance)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+)
+@given(recipes())
+@example(  # Images that a lesion leaves alone are left out only where nothing else changed.
+    {
+        "images": ["convolution"],
+        "sequences": None,
+        "to_vectors": "flatten",
+        "vectors": ["product", "concatenation"],
+        "ending": "logits",
+        "width": 2,
+        "seed": 0,
+    }
+)
+def test_lesions_of_models_made_up_at_random_equal_zeroing_weights(recipe):
+    check(made(recipe), recipe["seed"])
+
+
+def alone(kind, table):
+    recipe = {"images": ["convolution"], "sequences": None, "to_vectors": "flatten"}
+    recipe |= {"vectors": ["dense"], "ending": "softmax", "width": 4, "seed": 1}
+    if table is ENDINGS:
+        return recipe | {"ending": kind}
+    if table is TO_VECTORS:
+        return recipe | {"to_vectors": kind}
+    if table is VECTORS:
+        return recipe | {"vectors": ["dense", kind, "dense"]}
+    if table is SEQUENCES:
+        return recipe | {"sequences": [kind, "dense"]}
+    return recipe | {"images": ["convolution", kind, "convolution"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        pytest.param(kind, table, id=f"{name}: {kind}")
+        for name, table in {
+            "images": IMAGES,
+            "sequences": SEQUENCES,
+            "vectors": VECTORS,
+            "to vectors": TO_VECTORS,
+            "endings": ENDINGS,
+        }.items()
+        for kind in table
+    ],
+)
+def test_a_lesion_travels_through_every_kind_of_layer(kind, table):
+    check(made(alone(kind, table)))
