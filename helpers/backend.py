@@ -6,7 +6,8 @@ Every room that needs Keras imports it from here, so that TensorFlow is loaded i
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -40,10 +41,54 @@ def _is_on_processor() -> bool:
     return not tensorflow.config.list_physical_devices("GPU")
 
 
+def compiled(function: Callable[..., Any], example: Any) -> Callable[..., Any] | None:
+    """Return a function of tensors that runs as one graph, or None if the backend has none.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors.
+    example : tuple
+        Its arguments, nested as they will be; their first axis may be of another length. JAX
+        would compile anew for each length, so its operations are dispatched one by one.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow
+
+    def specified(array: Any) -> Any:
+        return tensorflow.TensorSpec((None, *array.shape[1:]), array.dtype)
+
+    signature = tensorflow.nest.map_structure(specified, example)
+    graph: Callable[..., Any] = tensorflow.function(
+        function, autograph=False, input_signature=signature
+    ).get_concrete_function()
+    return graph
+
+
+def is_tracing() -> bool:
+    """Whether operations are being written down for a graph, so that tensors have no values."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow
+
+    return not tensorflow.executing_eagerly()
+
+
+def values_of(variable: Any) -> Any:
+    """Return a variable's values as an array of NumPy's, even while a graph is written down."""
+    if not is_tracing():
+        return keras.ops.convert_to_numpy(variable)
+    import tensorflow
+
+    with tensorflow.init_scope():
+        return keras.ops.convert_to_numpy(variable)
+
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _without_stderr():
     import keras
 
     ON_PROCESSOR = _is_on_processor()
 
-__all__ = ["ON_PROCESSOR", "keras"]
+__all__ = ["ON_PROCESSOR", "compiled", "is_tracing", "keras", "values_of"]

@@ -35,7 +35,7 @@ def partition_of(
     Parameters
     ----------
     model : keras.Model
-        A chain of layers, see `forward.chain`.
+        A classifier, see `forward.read_classifier`.
     n_clusters, seed
         As for `partitions.spectral`.
     protocol : Protocol

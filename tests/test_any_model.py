@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import brute_force
 from helpers import forward, lesions
-from helpers.lesions import engine
+from helpers.lesions import compiled, engine
 from helpers.lesions.propagation import Propagation, Trace
 
 L = keras.layers
@@ -92,6 +92,9 @@ IMAGES = {
     "threshold": lambda z, n: L.ReLU(threshold=0.1)(z),
     "flip": lambda z, n: L.RandomFlip()(z),
 }
+WITHOUT_GRAPHS = {"dilation", "groups"}
+"""Keras wants to know how many channels there are."""
+
 SEQUENCES = {
     "convolution": lambda z, n: L.Conv1D(n, 2, activation="relu")(z),
     "causal": lambda z, n: L.Conv1D(n, 2, padding="causal", activation="swish")(z),
@@ -213,25 +216,26 @@ def classes(model, x, rng):
     """What the model says of half the images, and anything of the others."""
     outputs = np.asarray(model(x, training=False), np.float32)
     said = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[:, 0] > 0.5).astype(int)
-    return np.where(
-        rng.random(len(x)) < 0.5, said, rng.integers(0, max(outputs.shape[-1], 2), len(x))
-    )
+    n_classes = max(outputs.shape[-1], 2)
+    return np.where(rng.random(len(said)) < 0.5, said, rng.integers(0, n_classes, len(said)))
 
 
-def check(model, seed=0):
+def check(model, seed=0, x=None, batch_size=None):
     rng = np.random.default_rng(seed)
-    x = images(model, N_IMAGES, seed)
+    x = images(model, N_IMAGES, seed) if x is None else x
     y = classes(model, x, rng)
     chosen = some_lesions(model, rng)
     expected = brute_force.correct(model, x, y, chosen)
-    np.testing.assert_array_equal(lesions.correct(model, x, y, chosen), expected)
+    found = lesions.correct(model, x, y, chosen, batch_size=batch_size)
+    np.testing.assert_array_equal(found, expected)
     check_scores(model, x, chosen)
 
 
 def check_scores(model, x, chosen):
     """What travels is right by itself: the engine would repair it with the model's own layers."""
     program = forward.read_classifier(model)
-    trace = Trace(program, (x,))
+    x = tuple(x) if isinstance(x, list) else (x,)
+    trace = Trace(program, x)
     intact = np.asarray(trace[program.scores])
     for lesion in chosen:
         by_steps = engine.checked(program, lesion)
@@ -239,7 +243,7 @@ def check_scores(model, x, chosen):
         rows, scores = Propagation(trace, {}).scores(by_steps)
         if scores is not None:
             found[rows] = scores
-        (expected,) = program.values((x,), [program.scores], by_steps)
+        (expected,) = program.values(x, [program.scores], by_steps)
         tolerance = 1e-4 * max(np.abs(intact).max(), np.abs(expected).max())
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=tolerance)
 
@@ -265,6 +269,64 @@ def check_scores(model, x, chosen):
 )
 def test_lesions_of_models_made_up_at_random_equal_zeroing_weights(recipe):
     check(made(recipe), recipe["seed"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", IMAGES)
+def test_graphs_that_are_written_down_give_the_scores_of_steps_one_by_one(kind, monkeypatch):
+    model = made(alone(kind, IMAGES))
+    program = forward.read_classifier(model)
+    x, rng = images(model, N_IMAGES), np.random.default_rng(0)
+    trace, graphs = Trace(program, (x,)), compiled.Graphs(program)
+    chosen = [engine.checked(program, each) for each in some_lesions(model, rng)]
+    graphs.expect(chosen, 100)
+    n_written = 0
+    for lesion in chosen:
+        found = graphs.scores(trace, lesion)
+        if found is not None:
+            n_written += 1
+            (expected,) = program.values((x,), [program.scores], lesion)
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert n_written > 0 or program.is_rough or kind in WITHOUT_GRAPHS
+
+
+APPLICATIONS = {
+    "ResNet50V2": 32,
+    "DenseNet121": 32,
+    "MobileNetV2": 32,
+    "EfficientNetB0": 32,
+    "VGG16": 32,
+    "ConvNeXtTiny": 32,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), APPLICATIONS.items())
+def test_lesions_of_the_architectures_of_keras_applications_equal_zeroing_weights(name, size):
+    keras.utils.set_random_seed(0)
+    make = getattr(keras.applications, name)
+    model = make(weights=None, input_shape=(size, size, 3), classes=10)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if type(layer) is L.BatchNormalization:
+            layer.moving_mean.assign(rng.normal(scale=0.1, size=layer.moving_mean.shape))
+            layer.moving_variance.assign(rng.uniform(0.5, 1.5, layer.moving_variance.shape))
+    x = rng.random((24, size, size, 3)).astype(np.float32)
+    program = forward.read_classifier(model)
+    (scores,) = program.values((x,), [program.scores])
+    last = program.steps[program.producers[program.scores]].operation
+    spread = np.std(scores, axis=0)  # Tiny without training: all images were of one class.
+    last.bias.assign(-np.mean(scores, axis=0) / spread)
+    last.kernel.assign(last.kernel / spread)
+    y = classes(model, x, rng)
+    names = list(program.layers)
+    chosen = [{}]
+    for layer in [*names[:: len(names) // 6], names[-1]]:
+        n = program.steps[program.sites(layer)[0]].n_units
+        chosen += [{layer: rng.choice(n, size, replace=False)} for size in (n // 8, 3 * n // 4)]
+    expected = brute_force.correct(model, x, y, chosen)
+    np.testing.assert_array_equal(lesions.correct(model, x, y, chosen), expected)
+    assert len(np.unique(expected, axis=0)) > 3
 
 
 def alone(kind, table):
@@ -297,3 +359,94 @@ def alone(kind, table):
 )
 def test_a_lesion_travels_through_every_kind_of_layer(kind, table):
     check(made(alone(kind, table)))
+
+
+def two_inputs():
+    left, right = keras.Input((6, 6, 1), name="left"), keras.Input((4,), name="right")
+    z = L.Flatten()(L.Conv2D(3, 3, activation="relu", name="conv")(left))
+    z = L.Concatenate()([z, L.Dense(5, activation="relu", name="beside")(right)])
+    return keras.Model([left, right], L.Dense(3, activation="softmax")(L.Dense(6)(z)))
+
+
+def masked():
+    """Words of which some are padding, which masks tell all layers to leave out."""
+    words = keras.Input((7,), dtype="int32")
+    z = L.Embedding(9, 6, mask_zero=True)(words)
+    z = L.Dense(8, activation="relu", name="each")(z)
+    z = L.LSTM(5)(L.MultiHeadAttention(2, 3)(z, z))
+    return keras.Model(words, L.Dense(3, activation="softmax")(L.Dense(6, activation="relu")(z)))
+
+
+def masking():
+    """What is all zero is left out: a lesion may decide what that is."""
+    words = keras.Input((5, 4))
+    z = L.Dense(3, activation="relu", use_bias=False, name="each")(words)
+    z = L.GRU(4)(L.Masking()(z))
+    return keras.Model(words, L.Dense(3)(z))
+
+
+def channels_first():
+    image = keras.Input((2, 6, 6))
+    options = {"data_format": "channels_first", "padding": "same"}
+    z = L.Conv2D(4, 3, activation="relu", name="a", **options)(image)
+    z = L.BatchNormalization(axis=1)(z)
+    z = L.Add()([z, L.Conv2D(4, 3, name="b", **options)(z)])
+    z = L.MaxPooling2D(2, data_format="channels_first")(L.ReLU()(z))
+    z = L.Concatenate(axis=1)([z, L.Conv2D(2, 1, name="c", data_format="channels_first")(z)])
+    return keras.Model(image, L.Dense(3)(L.Flatten()(z)))
+
+
+def in_three_dimensions():
+    block = keras.Input((4, 4, 4, 1))
+    z = L.Conv3D(3, 2, activation="relu", name="a")(block)
+    z = L.MaxPooling3D(2, padding="same")(L.BatchNormalization()(z))
+    z = L.Conv3DTranspose(2, 2, name="b")(z)
+    return keras.Model(block, L.Dense(3, activation="softmax")(L.GlobalAveragePooling3D()(z)))
+
+
+def in_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        return made(alone("residual", IMAGES))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_lesions_of_models_with_several_inputs():
+    model, rng = randomised(two_inputs(), 0), np.random.default_rng(0)
+    sizes = ((N_IMAGES, 6, 6, 1), (N_IMAGES, 4))
+    check(model, x=[rng.normal(size=size).astype(np.float32) for size in sizes])
+
+
+def test_lesions_where_masks_leave_positions_out():
+    x = np.random.default_rng(0).integers(0, 9, (N_IMAGES, 7))
+    x[:, 4:] *= np.random.default_rng(1).integers(0, 2, (N_IMAGES, 3))
+    check(randomised(masked(), 0), x=x)
+
+
+@pytest.mark.parametrize("make", [masking, channels_first, in_three_dimensions])
+def test_lesions_of_other_layouts(make):
+    check(randomised(make(), 0))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_lesions_in_other_precisions(policy):
+    model = in_mixed_precision(policy)
+    assert forward.read(model).is_rough
+    check(model, batch_size=N_IMAGES)  # Their rounding depends on how many are run at once.
+
+
+def test_contributions_that_cancel_are_added_up_for_all_images():
+    image = keras.Input((6,))
+    a = L.Dense(6, activation="relu", name="a")(image)
+    both = L.Add()([layer(a) for layer in (L.Dense(6, activation="relu"), L.Dense(6))])
+    check(randomised(keras.Model(image, L.Dense(3, use_bias=False)(both)), 0))
+
+
+def test_one_of_several_outputs_is_lesioned_by_a_model_of_it():
+    image = keras.Input((6,))
+    z = L.Dense(8, activation="relu", name="a")(image)
+    both = keras.Model(image, [L.Dense(3, name="b")(z), L.Dense(2, name="c")(z)])
+    with pytest.raises(ValueError, match="has 2 outputs; choose one"):
+        lesions.correct(both, np.ones((2, 6)), [0, 1], [{}])
+    check(randomised(keras.Model(both.inputs, both.outputs[1]), 0))

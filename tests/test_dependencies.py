@@ -8,6 +8,7 @@ import pytest
 
 import brute_force
 from helpers import lesions, measures, networks
+from helpers.backend import keras
 from helpers.lesions import DoubleLesions, engine
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, RELEASED
@@ -484,3 +485,20 @@ def test_double_lesions_find_out_who_hears_whom(passes_x, passes_y, case, cluste
     only_x, only_y = set(passes_x) - set(passes_y), set(passes_y) - set(passes_x)
     assert row["delta_x"] == pytest.approx(sum(CLASS_SIZES[c] for c in only_x) / 100)
     assert row["delta_y"] == pytest.approx(sum(CLASS_SIZES[c] for c in only_y) / 100)
+
+
+def test_layers_that_lie_beside_one_another_depend_on_nothing_of_the_other():
+    image = keras.Input((6,))
+    layers = {name: keras.layers.Dense(6, activation="relu", name=name) for name in "abc"}
+    a = layers["a"](image)
+    both = keras.layers.Add()([layers["b"](a), layers["c"](a)])
+    model = keras.Model(image, keras.layers.Dense(3)(both))
+    x = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    labels = {name: [0, 0, 0, 1, 1, 1] for name in "abc"}
+    found = lesions.double_lesions(model, x, np.arange(30) % 3, labels, n_random=2)
+    assert found.paths == {("a", "b"), ("a", "c")}
+    nodes = [(name, cluster) for name in "abc" for cluster in (0, 1)]
+    table = measures.dependency_table(
+        measures.conditional_importance(found), kinds_table(nodes, nodes), found.paths
+    )
+    assert set(zip(table["x_layer"], table["y_layer"], strict=True)) == found.paths

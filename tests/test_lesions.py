@@ -266,3 +266,10 @@ def test_units_that_do_not_exist_are_refused(lesion, message):
         lesions.correct_counts_given(model, x, y, [(lesion, [])])
     with pytest.raises(ValueError, match=message):
         lesions.correct_counts_given(model, x, y, [({"dense_2": [0]}, [lesion])])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_batches_without_images_are_refused(batch_size):
+    model, x, y = small_mlp()
+    with pytest.raises(ValueError, match=f"batch_size: {batch_size} was given; accepted are int"):
+        lesions.correct(model, x, y, [{}], batch_size=batch_size)

@@ -397,17 +397,19 @@ def read_classifier(model: keras.Model) -> Classifier:
         n_classes=max(shape[1], 2),
     )
     if program.is_rough:
-        # A rounding error may make another class: no arithmetic but the model's own.
-        return replace(classifier, steps=tuple(replace(step, rule=None) for step in program.steps))
-    return replace(classifier, steps=_pooled_first(program))
+        # A rounding error may make another class: no arithmetic but the model's own, and its
+        # outputs, which tie where low precision leaves no difference.
+        steps = tuple(replace(step, rule=None) for step in program.steps)
+        return replace(classifier, steps=steps, scores=output)
+    return _pooled_first(classifier)
 
 
-def _pooled_first(program: Program) -> tuple[Step, ...]:
-    """Return the steps with maxima over positions taken before they are rectified.
+def _pooled_first(program: Classifier) -> Classifier:
+    """Return a program that takes maxima over positions before they are rectified.
 
     The two commute exactly, and pooled maps are a quarter of the size.
     """
-    steps = list(program.steps)
+    steps, shapes = list(program.steps), list(program.shapes)
     readers: dict[int, list[int]] = {}
     for index, step in enumerate(steps):
         for each in step.inputs:
@@ -420,7 +422,8 @@ def _pooled_first(program: Program) -> tuple[Step, ...]:
             if rules.takes_maxima(pool.operation):
                 steps[index] = replace(pool, inputs=step.inputs, outputs=step.outputs)
                 steps[behind[0]] = replace(step, inputs=pool.inputs, outputs=pool.outputs)
-    return tuple(steps)
+                shapes[step.outputs[0]] = shapes[pool.outputs[0]]
+    return replace(program, steps=tuple(steps), shapes=tuple(shapes))
 
 
 def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> None:
@@ -449,11 +452,15 @@ def is_close(ours: Array, theirs: Array) -> bool:
     return bool(np.allclose(ours, theirs, _TOLERANCE, tolerance, equal_nan=True))
 
 
-def silenced(preactivations: Array, units: npt.NDArray[np.intp], axis: int) -> Array:
+def silenced(preactivations: Array, units: rules.Channels, axis: int) -> Array:
     """Return pre-activations with those of some units set to zero, whatever they were."""
-    alive = np.ones(preactivations.shape[axis], dtype=bool)
-    alive[units] = False
-    alive = rules.along(alive, axis, preactivations.ndim)
+    width, rank = preactivations.shape[axis], len(preactivations.shape)
+    if isinstance(units, np.ndarray):
+        alive = np.ones(width, dtype=bool)
+        alive[units] = False
+    else:
+        alive = keras.ops.max(rules.one_hot(units, width), axis=0) < 0.5
+    alive = rules.along(alive, axis, rank)
     if isinstance(preactivations, np.ndarray):
         return np.where(alive, preactivations, preactivations.dtype.type(0))
     zero = keras.ops.zeros((), preactivations.dtype)

@@ -5,20 +5,22 @@ does an instance whose `call` was replaced. What has no rule is simply called. T
 a kind of operation does to each channel, so that graphs of weights can be read off them, too.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers.backend import keras
+from helpers.backend import ON_PROCESSOR, is_tracing, keras, values_of
 
 Array = Any
 """A NumPy array of shape (n, features), or a tensor of Keras's backend; images come first."""
 
-Channels = npt.NDArray[np.intp]
+Channels = Any
+"""Indices of channels: a NumPy array, or a tensor while a graph is written down."""
 
 Call = Callable[..., Array]
 
@@ -60,6 +62,7 @@ _CONVOLUTIONS = (_LAYERS.Conv1D, _LAYERS.Conv2D, _LAYERS.Conv3D)
 _TRANSPOSES = (_LAYERS.Conv1DTranspose, _LAYERS.Conv2DTranspose, _LAYERS.Conv3DTranspose)
 _SEPARABLES = (_LAYERS.SeparableConv1D, _LAYERS.SeparableConv2D)
 _DEPTHWISE = (_LAYERS.DepthwiseConv1D, _LAYERS.DepthwiseConv2D)
+_PLAIN = (_LAYERS.Dense, *_CONVOLUTIONS)
 _WITH_UNITS = (_LAYERS.Dense, *_CONVOLUTIONS, *_TRANSPOSES, *_SEPARABLES, *_DEPTHWISE)
 _SMOOTH_LAYERS = (
     *(_LAYERS.Softmax, _LAYERS.Activation, _LAYERS.PReLU, _LAYERS.Flatten),
@@ -98,15 +101,18 @@ class Few:
     ----------
     axis : int
         Which axis the channels lie on, not negative.
-    channels : ndarray of int, shape (k,)
-        Ascending, without repeats.
+    channels : ndarray or tensor of int, shape (k,)
+        Without repeats.
     values : array, shape (n or 1, ..., k, ...)
         With length 1 on the first axis where they are the same for all images.
+    size : int
+        How many they are; or at most are, where a graph is written down for any number.
     """
 
     axis: int
     channels: Channels
     values: Array
+    size: int
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Elementwise:
 
     def few(self, given: Few) -> Few:
         """Return what comes out where few channels went in."""
-        return Few(given.axis, given.channels, like(given.values, self.call(given.values)))
+        return replace(given, values=like(given.values, self.call(given.values)))
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,8 @@ class Spatial:
         """Return what comes out where few channels went in; None if they are no channels here."""
         if given.axis != self.axis % given.values.ndim:
             return None
-        return Few(1 if self.is_global else given.axis, given.channels, self.call(given.values))
+        axis = 1 if self.is_global else given.axis
+        return replace(given, axis=axis, values=self.call(given.values))
 
 
 @dataclass(frozen=True)
@@ -156,12 +163,22 @@ class BatchNorm:
     def _numbers(self) -> tuple[npt.NDArray[np.float32] | None, ...]:
         layer = self.layer
         return tuple(
-            None if each is None else keras.ops.convert_to_numpy(each)
+            None if each is None else values_of(each)
             for each in (
                 *(layer.moving_mean, layer.moving_variance),
                 *(layer.beta if layer.center else None, layer.gamma if layer.scale else None),
             )
         )
+
+    @cached_property
+    def _line(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """What each channel is multiplied by, and what is added then."""
+        mean, variance, offset, scale = self._numbers
+        assert mean is not None
+        assert variance is not None
+        factor = 1 / np.sqrt(variance + np.float32(self.layer.epsilon))
+        factor = factor if scale is None else factor * scale
+        return factor, -mean * factor if offset is None else offset - mean * factor
 
     @property
     def factors(self) -> npt.NDArray[np.float64]:
@@ -176,13 +193,11 @@ class BatchNorm:
         """Return what comes out where few channels went in; None if they are no channels here."""
         if given.axis != self.layer.axis % given.values.ndim:
             return None
-        mean, variance, offset, scale = (
-            None if each is None else each[given.channels] for each in self._numbers
+        rank = len(given.values.shape)
+        factor, shift = (
+            along(taken(each, given.channels, 0), given.axis, rank) for each in self._line
         )
-        values = keras.ops.batch_normalization(
-            given.values, mean, variance, given.axis, offset, scale, self.layer.epsilon
-        )
-        return Few(given.axis, given.channels, like(given.values, values))
+        return replace(given, values=given.values * factor + shift)
 
 
 @dataclass(frozen=True)
@@ -194,7 +209,7 @@ class Depthwise:
     @cached_property
     def kernel(self) -> npt.NDArray[np.float32]:
         """The kernel, shape (..., inputs, multiplier)."""
-        return np.asarray(keras.ops.convert_to_numpy(self.layer.kernel))
+        return np.asarray(values_of(self.layer.kernel))
 
     @property
     def n_units(self) -> int:
@@ -206,19 +221,20 @@ class Depthwise:
         layer = self.layer
         if given.axis != channel_axis(layer) % given.values.ndim:
             return None
-        channels = spread_out(given.channels, self.kernel.shape[-1])
+        multiplier = self.kernel.shape[-1]
+        channels = spread_out(given.channels, multiplier)
         values = keras.ops.depthwise_conv(
             given.values,
-            self.kernel[..., given.channels, :],
+            taken(self.kernel, given.channels, -2),
             layer.strides,
             layer.padding,
             layer.data_format,
             layer.dilation_rate,
         )
         if layer.use_bias:
-            bias = keras.ops.convert_to_numpy(layer.bias)[channels]
-            values = values + along(bias, given.axis, values.ndim)
-        return Few(given.axis, channels, values)
+            bias = taken(values_of(layer.bias), channels, 0)
+            values = values + along(bias, given.axis, len(values.shape))
+        return Few(given.axis, channels, values, multiplier * given.size)
 
     def magnitudes(self, norm: Call) -> npt.NDArray[np.float64]:
         """Return the norm of each feature map's kernel, shape (units,), see `Linear.magnitudes`."""
@@ -256,15 +272,16 @@ class Reshape:
             Shape of the tensor that goes in.
         """
         width, new_shape = shape[given.axis], self.call(np.empty((1, *shape[1:]), "f")).shape
-        n, k = given.values.shape[0], len(given.channels)
         if given.axis == len(shape) - 1 and new_shape[-1] == width:
+            n, *_, k = keras.ops.shape(given.values)
             values = keras.ops.reshape(given.values, (n, *new_shape[1:-1], k))
-            return Few(len(new_shape) - 1, given.channels, like(given.values, values))
+            return replace(given, axis=len(new_shape) - 1, values=like(given.values, values))
         if len(new_shape) != 2:
             return None
-        features = np.moveaxis(np.arange(np.prod(shape[1:])).reshape(shape[1:]), given.axis - 1, 0)
-        chosen = np.moveaxis(features[given.channels], 0, given.axis - 1).ravel()
-        return Few(1, chosen, in_numpy(given.values).reshape(n, -1))
+        features = np.arange(math.prod(shape[1:])).reshape(shape[1:])
+        chosen = flat(taken(features, given.channels, given.axis - 1))
+        values = keras.ops.reshape(given.values, (keras.ops.shape(given.values)[0], -1))
+        return Few(1, chosen, values, features.size // width * given.size)
 
 
 @dataclass(frozen=True)
@@ -289,8 +306,8 @@ class Linear:
         layer = self.layer
         if type(layer) in _SEPARABLES:
             both = (layer.depthwise_kernel, layer.pointwise_kernel)
-            return tuple(keras.ops.convert_to_numpy(each) for each in both)
-        kernel = keras.ops.convert_to_numpy(layer.kernel)
+            return tuple(values_of(each) for each in both)
+        kernel = values_of(layer.kernel)
         if type(layer) in _TRANSPOSES:
             return (np.swapaxes(kernel, -1, -2),)
         groups = getattr(layer, "groups", 1)
@@ -299,7 +316,7 @@ class Linear:
     @cached_property
     def bias(self) -> npt.NDArray[np.float32] | None:
         """The bias of each unit, shape (units,); None if there is none."""
-        return keras.ops.convert_to_numpy(self.layer.bias) if self.layer.use_bias else None
+        return values_of(self.layer.bias) if self.layer.use_bias else None
 
     @property
     def n_units(self) -> int:
@@ -336,8 +353,12 @@ class Linear:
             Where the product of NumPy arrays is written.
         """
         layer = self.layer
+        # While a graph is written down by reference, because many graphs share the kernel.
+        is_shared = type(layer) in _PLAIN and getattr(layer, "groups", 1) == 1
+        is_known = isinstance(channels, np.ndarray) or not is_shared
+        kernel = self.kernels[0] if is_known else keras.ops.convert_to_tensor(layer.kernel)
         if not self.is_convolution:
-            kernel = self.kernels[0][channels]
+            kernel = taken(kernel, channels, 0)
             if isinstance(values, np.ndarray):
                 return np.matmul(values, kernel, out=out)
             return keras.ops.matmul(values, kernel)
@@ -347,12 +368,13 @@ class Linear:
             "data_format": layer.data_format,
             "dilation_rate": layer.dilation_rate,
         }
-        chosen = self.kernels[0][..., channels, :]
+        chosen = taken(kernel, channels, -2)
         if type(layer) in _TRANSPOSES:
             options["output_padding"] = layer.output_padding
-            return keras.ops.conv_transpose(values, np.swapaxes(chosen, -1, -2), **options)
+            return keras.ops.conv_transpose(values, keras.ops.swapaxes(chosen, -1, -2), **options)
         if type(layer) in _SEPARABLES:
-            pointwise = self.kernels[1][..., spread_out(channels, layer.depth_multiplier), :]
+            spread = spread_out(channels, layer.depth_multiplier)
+            pointwise = taken(self.kernels[1], spread, -2)
             return keras.ops.separable_conv(values, chosen, pointwise, **options)
         return keras.ops.conv(values, chosen, **options)
 
@@ -493,14 +515,51 @@ def channel_axis(layer: keras.layers.Layer) -> int:
 
 def spread_out(channels: Channels, multiplier: int) -> Channels:
     """Return the outputs of a depthwise convolution that come from some of its inputs."""
-    return np.asarray((channels[:, np.newaxis] * multiplier + np.arange(multiplier)).ravel())
+    return flat(channels[:, np.newaxis] * multiplier + np.arange(multiplier, dtype=np.int32))
 
 
-def along(vector: npt.NDArray[Any], axis: int, rank: int) -> npt.NDArray[Any]:
+def flat(array: Array) -> Array:
+    """Return all of an array's values in a row."""
+    return array.ravel() if isinstance(array, np.ndarray) else keras.ops.reshape(array, (-1,))
+
+
+def along(vector: Array, axis: int, rank: int) -> Array:
     """Return a vector that broadcasts along one axis of a tensor of some rank."""
     shape = [1] * rank
-    shape[axis] = len(vector)
-    return vector.reshape(shape)
+    shape[axis] = -1
+    is_ours = isinstance(vector, np.ndarray)
+    return vector.reshape(shape) if is_ours else keras.ops.reshape(vector, shape)
+
+
+def taken(array: Array, channels: Channels, axis: int) -> Array:
+    """Return some channels of an array, in the fastest way that there is."""
+    if isinstance(array, np.ndarray) and isinstance(channels, np.ndarray):
+        return np.take(array, channels, axis)
+    if isinstance(channels, np.ndarray):
+        # NumPy is several times as fast as what TensorFlow does on a processor.
+        if ON_PROCESSOR and not is_tracing():
+            return keras.ops.convert_to_tensor(np.take(in_numpy(array), channels, axis))
+        return _sliced(array, channels, axis)
+    if not isinstance(array, np.ndarray) and axis % len(array.shape) == len(array.shape) - 1 > 1:
+        # So is a product with ones and zeros.
+        return keras.ops.matmul(array, keras.ops.transpose(one_hot(channels, array.shape[-1])))
+    return keras.ops.take(array, channels, axis)
+
+
+def _sliced(array: Array, channels: npt.NDArray[np.intp], axis: int) -> Array:
+    """Return known channels of a tensor, which lie together where layers were concatenated."""
+    starts = np.flatnonzero(np.diff(channels, prepend=-2) != 1)
+    if len(starts) > 4:
+        return keras.ops.take(array, channels, axis)
+    before = (slice(None),) * (axis % len(array.shape))
+    runs = np.split(channels, starts[1:])
+    parts = [array[(*before, slice(int(run[0]), int(run[-1]) + 1))] for run in runs]
+    return parts[0] if len(parts) == 1 else keras.ops.concatenate(parts, axis)
+
+
+def one_hot(channels: Channels, width: int) -> Array:
+    """Return a row for each of some channels with a one where it is, shape (k, width)."""
+    return keras.ops.one_hot(channels, width, dtype="float32")
 
 
 def in_numpy(array: Array) -> npt.NDArray[Any]:

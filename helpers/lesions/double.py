@@ -1,6 +1,7 @@
 """Lesions of pairs of sub-clusters (appendix A.10)."""
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -59,12 +60,13 @@ def double_lesions(
     partition: Partition | Mapping[str, npt.ArrayLike],
     n_random: int = 50,
     seed: int = 0,
+    executor: Executor | None = None,
 ) -> DoubleLesions:
     """Lesion all pairs of sub-clusters, and all pairs of a sub-cluster and a twin of another.
 
     Parameters
     ----------
-    model, x, y, partition
+    model, x, y, partition, executor
         As for `lesion_profiles`.
     n_random : int
         Random twins that replace the first sub-cluster of a pair, at least 1 (the paper uses
@@ -112,7 +114,7 @@ def double_lesions(
     for a, first in enumerate(chosen):
         groups += [({first.layer: units}, [own[b] for b in later[a]]) for units in twins[a]]
 
-    counted = iter(engine.correct_counts_given(model, x, classes, groups))
+    counted = iter(engine.correct_counts_given(model, x, classes, groups, executor))
     intact, *single = next(counted).sum(axis=1)
     joint = np.diag(np.asarray(single, dtype=np.int64))
     random = np.full((len(chosen), len(chosen), n_random), -1, dtype=np.int64)

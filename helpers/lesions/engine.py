@@ -11,11 +11,14 @@ more if a trial says so, the model's own layers are called. The trial compares, 
 lesion of each kind on the first images, propagated scores with those of the model's own layers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +28,12 @@ from tqdm import tqdm
 from helpers import settings
 from helpers.backend import keras
 from helpers.forward import rules
-from helpers.forward.program import Classifier, Inputs, check_intact, read_classifier
+from helpers.forward.program import Classifier, Inputs, Step, check_intact, read_classifier
 from helpers.forward.program import Lesion as BySteps
+from helpers.lesions import elsewhere
+from helpers.lesions.compiled import Graphs
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
-from helpers.validation import check_x_y
+from helpers.validation import check_x_y, n_classes_of
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 """Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
@@ -36,7 +41,7 @@ Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 Group = tuple[Lesion, Sequence[Lesion]]
 """A lesion that is given, and lesions that come on top of it."""
 
-_TRACE_BYTES = 2**27
+_TRACE_BYTES = 2**28
 _CACHED_IMAGES = 1000
 _GUARDED = slice(8)
 _TIED = 5e-6
@@ -48,6 +53,8 @@ def correct(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     lesions: Sequence[Lesion],
+    executor: Executor | None = None,
+    batch_size: int | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Say which images are classified correctly under each lesion.
 
@@ -62,6 +69,12 @@ def correct(
     lesions : sequence of mapping of str to int array
         Layer name to indices of the units that are lesioned there; ``{}`` lesions nothing. A
         layer that is used several times is lesioned at every use.
+    executor : concurrent.futures.Executor, optional
+        Where batches of images are worked on, see `lesions.elsewhere`; by default a thread for
+        each core. Results do not depend on it.
+    batch_size : int, optional
+        Images that are worked on at once; by default as many as bound the memory. Only in low
+        precision do results depend on it, as those of the model itself do.
 
     Returns
     -------
@@ -73,11 +86,10 @@ def correct(
         If the model cannot be read, see `forward.read`, if a layer or a unit does not exist, or as
         `validation.check_x_y`.
     """
-    program, images, classes = _read(model, x, y)
-    right = np.empty((len(lesions), len(classes)), dtype=bool)
-    for batch, judged in _correct_in_batches(program, images, classes, [({}, lesions)]):
-        right[:, batch] = judged
-    return right
+    right = np.empty((len(lesions), 0), dtype=bool)
+    batches = _judged(model, x, y, [({}, lesions)], executor, batch_size)
+    judged = [batch for _, batch in batches]
+    return np.concatenate([right, *judged], axis=1)
 
 
 def correct_counts(
@@ -85,12 +97,14 @@ def correct_counts(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     lesions: Sequence[Lesion],
+    executor: Executor | None = None,
+    batch_size: int | None = None,
 ) -> npt.NDArray[np.int64]:
     """Count the images of each class that are classified correctly under each lesion.
 
     Parameters
     ----------
-    model, x, y, lesions
+    model, x, y, lesions, executor, batch_size
         As in `correct`.
 
     Returns
@@ -102,7 +116,7 @@ def correct_counts(
     ValueError
         As in `correct`.
     """
-    return correct_counts_given(model, x, y, [({}, lesions)])[0]
+    return correct_counts_given(model, x, y, [({}, lesions)], executor, batch_size)[0]
 
 
 def correct_counts_given(
@@ -110,12 +124,14 @@ def correct_counts_given(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     groups: Sequence[Group],
+    executor: Executor | None = None,
+    batch_size: int | None = None,
 ) -> list[npt.NDArray[np.int64]]:
     """Count the images of each class that are classified correctly under two lesions at once.
 
     Parameters
     ----------
-    model, x, y
+    model, x, y, executor, batch_size
         As in `correct`.
     groups : sequence of (mapping, sequence of mapping)
         A lesion that is given, and lesions that come on top of it. The less the latter leave to
@@ -131,61 +147,141 @@ def correct_counts_given(
     ValueError
         As in `correct`.
     """
-    program, images, classes = _read(model, x, y)
     sizes = [len(lesions) for _, lesions in groups]
-    counts = np.zeros((sum(sizes), program.n_classes), dtype=np.int64)
-    for batch, judged in _correct_in_batches(program, images, classes, groups):
-        one_hot = np.eye(program.n_classes, dtype=np.float32)[classes[batch]]
+    n_classes = n_classes_of(model)
+    counts = np.zeros((sum(sizes), n_classes), dtype=np.int64)
+    for classes, judged in _judged(model, x, y, groups, executor, batch_size):
+        one_hot = np.eye(n_classes, dtype=np.float32)[classes]
         counts += (judged.astype(np.float32) @ one_hot).astype(np.int64)
     ends = np.cumsum(sizes, dtype=int)
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
+_KNOWN: "WeakKeyDictionary[keras.Model, tuple[int, Classifier, Graphs]]" = WeakKeyDictionary()
+"""Models that were lesioned lately, each with a checksum of its weights."""
+
+
 def _read(
     model: keras.Model, x: npt.ArrayLike, y: npt.ArrayLike
-) -> tuple[Classifier, Inputs, npt.NDArray[np.int64]]:
+) -> tuple[Classifier, Graphs, Inputs, npt.NDArray[np.int64]]:
     """Return a model as a program that does what the model does, with images and classes."""
     program = read_classifier(model)
     images, classes = check_x_y(model, x, y)
     check_intact(model, program, _rows(images, _GUARDED))
-    return program, images, classes
+    checksum = 0
+    for each in model.weights:
+        checksum = zlib.crc32(rules.in_numpy(each).tobytes(), checksum)
+    known = _KNOWN.get(model)
+    if known is None or known[0] != checksum or not _is_same(known[1], program):
+        known = _KNOWN[model] = (checksum, program, Graphs(program))
+    return *known[1:], images, classes
 
 
-def _correct_in_batches(
-    program: Classifier,
-    images: Inputs,
-    y: npt.NDArray[np.integer[Any]],
+def _is_same(known: Classifier, program: Classifier) -> bool:
+    """Whether a model still has the layers and the functions that it had."""
+    return [_marks(step) for step in known.steps] == [_marks(step) for step in program.steps]
+
+
+def _marks(step: Step) -> tuple[Any, ...]:
+    operation = step.operation
+    return (id(operation), type(step.rule), id(getattr(operation, "activation", None)), step.inputs)
+
+
+def _judged(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
     groups: Sequence[Group],
-) -> Iterator[tuple[slice, npt.NDArray[np.bool_]]]:
-    """Yield batches of images with what is right of them, shape (lesions of all groups, batch).
-
-    Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
-    use one core only, and would otherwise leave the others idle.
-    """
+    executor: Executor | None,
+    batch_size: int | None,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+    """Yield batches: their classes, and what is right, shape (lesions of all groups, batch)."""
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size} was given; accepted are integers from 1")
+    program, graphs, images, classes = _read(model, x, y)
     by_steps = [
         (checked(program, given), [checked(program, lesion) for lesion in lesions])
         for given, lesions in groups
     ]
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
         rounding = _rounding(program, _rows(images, _GUARDED), by_steps)
-        size = _batch_size(program, images)
-    judge = _Judge(program, by_steps, rounding)
-    batches = [slice(start, start + size) for start in range(0, len(y), size)]
+    if executor is None or isinstance(executor, ThreadPoolExecutor):
+        yield from in_batches(
+            program, graphs, images, classes, by_steps, rounding, executor, batch_size
+        )
+        return
+    size = batch_size or _batch_size(program, images)
+    batches = [slice(start, start + size) for start in range(0, len(classes), size)]
+    with elsewhere.sent(executor, model) as (key, source):
+        arguments = (
+            (key, source, by_steps, rounding, len(batches), _rows(images, batch), classes[batch])
+            for batch in batches
+        )
+        results = elsewhere.in_order(executor, _judged_elsewhere, arguments)
+        yield from zip(
+            (classes[batch] for batch in batches), _shown(results, len(batches)), strict=True
+        )
+
+
+def _judged_elsewhere(
+    key: str,
+    source: Any,
+    groups: list[tuple[BySteps, list[BySteps]]],
+    rounding: float,
+    n_batches: int,
+    images: Inputs,
+    classes: npt.NDArray[np.int64],
+) -> npt.NDArray[np.bool_]:
+    """Return what is right of a batch of images, at a worker."""
+
+    def prepare(model: keras.Model) -> tuple[keras.Model, Classifier, Graphs]:
+        program = read_classifier(model)
+        return model, program, Graphs(program)
+
+    _, program, graphs = elsewhere.loaded(key, source, prepare)
+    graphs.expect(_alone(groups), 1)
+    with threadpool_limits(1, user_api="blas"):
+        return _Judge(program, groups, rounding, graphs)(images, classes)
+
+
+def in_batches(
+    program: Classifier,
+    graphs: Graphs,
+    images: Inputs,
+    classes: npt.NDArray[np.int64],
+    groups: list[tuple[BySteps, list[BySteps]]],
+    rounding: float,
+    executor: ThreadPoolExecutor | None = None,
+    batch_size: int | None = None,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+    """Yield classes of batches of images, and what is right under lesions by steps.
+
+    Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
+    use one core only, and would otherwise leave the others idle.
+    """
+    size = batch_size or _batch_size(program, images)
+    batches = [slice(start, start + size) for start in range(0, len(classes), size)]
+    graphs.expect(_alone(groups), len(batches))
+    judge = _Judge(program, groups, rounding, graphs)
 
     def judged(batch: slice) -> npt.NDArray[np.bool_]:
-        return judge(_rows(images, batch), y[batch])
+        return judge(_rows(images, batch), classes[batch])
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(settings.n_cores()) as executor:
-        done = tqdm(
-            executor.map(judged, batches),
-            "lesions",
-            len(batches),
-            unit="batch",
-            leave=False,
-            delay=2,
-            disable=None,
-        )
-        yield from zip(batches, done, strict=True)
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        threads = executor or stack.enter_context(ThreadPoolExecutor(settings.n_cores()))
+        results = _shown(threads.map(judged, batches), len(batches))
+        yield from zip((classes[batch] for batch in batches), results, strict=True)
+
+
+def _alone(groups: list[tuple[BySteps, list[BySteps]]]) -> Iterator[BySteps]:
+    """Yield the lesions that do not come on top of a given one."""
+    return (lesion for given, lesions in groups if not given for lesion in lesions)
+
+
+def _shown(results: Iterable[Any], n: int) -> Iterator[Any]:
+    """Show how far a long computation is, where someone sits at a terminal."""
+    return iter(tqdm(results, "lesions", n, unit="batch", leave=False, delay=2, disable=None))
 
 
 @dataclass(frozen=True)
@@ -195,6 +291,7 @@ class _Judge:
     program: Classifier
     groups: list[tuple[BySteps, list[BySteps]]]
     rounding: float
+    graphs: Graphs
 
     def __call__(
         self, images: Inputs, classes: npt.NDArray[np.integer[Any]]
@@ -243,7 +340,10 @@ class _Judge:
             key = tuple((index, units.tobytes()) for index, units in sorted(lesion.items()))
             result[:] = done.get(key, under_given)
             if lesion and key not in done:
-                rows, lesioned = propagation.scores(lesion)
+                rows: Rows = slice(None)
+                lesioned = self.graphs.scores(trace, lesion)
+                if lesioned is None:
+                    rows, lesioned = propagation.scores(lesion)
                 if lesioned is not None:
                     result[rows] = right(rows, lesioned, lesion)
             done[key] = result
@@ -308,7 +408,8 @@ def _batch_size(program: Classifier, images: Inputs) -> int:
     Few enough for what lesions start from to fit into `_TRACE_BYTES`, for one dense layer's
     activations to stay in a core's cache, and for every core to have some.
     """
-    n_values = Trace(program, _rows(images, slice(1))).n_values
+    with np.errstate(over="ignore", invalid="ignore"):
+        n_values = Trace(program, _rows(images, slice(1))).n_values
     share = -(-len(images[0]) // settings.n_cores())
     return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _CACHED_IMAGES)))
 

@@ -18,6 +18,8 @@ from helpers.fingerprints import fingerprint
 from helpers.partitions import Partition, SubCluster, as_partition
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from helpers.backend import keras
     from helpers.lesions.engine import Lesion
 
@@ -83,12 +85,13 @@ def lesion_profiles(
     partition: Partition | Mapping[str, npt.ArrayLike],
     n_random: int = 20,
     seed: int = 0,
+    executor: "Executor | None" = None,
 ) -> LesionProfiles:
     """Lesion every sub-cluster of a partition, and random twins of each.
 
     Parameters
     ----------
-    model, x, y
+    model, x, y, executor
         As for `lesions.correct`.
     partition : Partition or mapping
         Labels of the units of (some of) the model's layers; a mapping as for
@@ -122,6 +125,8 @@ def lesion_profiles(
         chosen.append({each.layer: each.units})
         chosen += [{each.layer: units} for units in partition.random_twins(each, n_random, rng)]
     lesioned = partial(engine.correct_counts, model, x, classes)
+    if executor is not None:
+        lesioned = partial(lesioned, executor=executor)
     intact, *counts = lesioned(chosen)
     n_classes = len(intact)
     by_subcluster = np.reshape(counts, (len(subclusters), n_random + 1, n_classes))

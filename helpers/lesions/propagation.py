@@ -14,14 +14,14 @@ pre-activations, the contributions of the others are added up instead, which sub
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers import backend
-from helpers.backend import keras
+from helpers.backend import is_tracing, keras
 from helpers.forward import rules
 from helpers.forward.program import (
     Classifier,
@@ -77,9 +77,10 @@ class Trace:
     def __init__(self, program: Classifier, images: Inputs) -> None:
         self.program = program
         self.given: Lesion = {}
-        self.shapes: dict[int, tuple[int, ...]] = {}
+        self.shapes: dict[int, Any] = {}
         self.masked: set[int] = set()
         self._kept: dict[int, Array] = {}
+        self._given_to_graphs: tuple[dict[str, Array], dict[str, Array]] | None
         self._forget()
         self._run(dict(zip(program.inputs, images, strict=True)))
 
@@ -96,6 +97,32 @@ class Trace:
             outputs = self._outputs(index, [self[each] for each in step.inputs])
             self._kept.update(zip(step.outputs, outputs, strict=True))
         return self._kept[tensor]
+
+    def for_graphs(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return tensors, and the norms of pre-activations, that graphs take in, by name."""
+        if self._given_to_graphs is None:
+            tensors = {
+                str(each): keras.ops.convert_to_tensor(self[each])
+                for each in sorted(self.program.kept.intersection(self.shapes))
+            }
+            layers = (step for step in map(self.program.steps.__getitem__, self.program.path))
+            outs = [step.outputs[0] for step in layers if isinstance(step.rule, Linear)]
+            norms = {str(each): keras.ops.convert_to_tensor(self.norms(each)) for each in outs}
+            self._given_to_graphs = tensors, norms
+        return self._given_to_graphs
+
+    @classmethod
+    def of_tensors(
+        cls, program: Classifier, tensors: dict[str, Array], norms: dict[str, Array]
+    ) -> "Trace":
+        """Return a trace of what `for_graphs` gave, while a graph is written down."""
+        trace = cls.__new__(cls)
+        trace.program, trace.given, trace.masked = program, {}, set()
+        trace._forget()
+        trace._kept = {int(name): tensor for name, tensor in tensors.items()}
+        trace._norms = {int(name): each for name, each in norms.items()}
+        trace.shapes = dict(enumerate(program.shapes))
+        return trace
 
     def under(self, given: Lesion) -> "Trace":
         """Return the trace under a lesion, run again from where it departs from this one."""
@@ -122,6 +149,7 @@ class Trace:
     def _forget(self) -> None:
         self._norms: dict[int, npt.NDArray[np.float32]] = {}
         self._transposed: dict[int, npt.NDArray[np.float32]] = {}
+        self._given_to_graphs = None
 
     def _run(self, new: dict[int, Array]) -> None:
         """Run all steps that take in something new, or whose units are lesioned."""
@@ -172,10 +200,24 @@ class Propagation:
         self._workspace = workspace
         self._rows: Rows = _ALL
         self._changed: dict[int, Signal] = {}
+        self._are_exact: list[Array] = []
 
     def scores(self, lesion: Lesion) -> tuple[Rows, npt.NDArray[np.float32] | None]:
         """Return which images a lesion affects, and their scores; None if it affects none."""
-        self._rows, self._changed, to_come = _ALL, {}, set(lesion)
+        self._send(lesion)
+        if self._n_rows == 0 or self.program.scores not in self._changed:
+            return np.empty(0, np.intp), None
+        return self._rows, rules.in_numpy(self._value(self.program.scores))
+
+    def written_down(self, lesion: Mapping[int, Channels]) -> tuple[Array, Array]:
+        """Return scores under a lesion, and whether nothing cancels, while a graph is written."""
+        self._send(lesion)
+        are_exact = [keras.ops.convert_to_tensor(True), *self._are_exact]
+        return self._value(self.program.scores), keras.ops.all(keras.ops.stack(are_exact))
+
+    def _send(self, lesion: Mapping[int, Channels]) -> None:
+        """Send a lesion from step to step, as far as the scores."""
+        self._rows, self._changed, self._are_exact, to_come = _ALL, {}, [], set(lesion)
         for index in self.program.path:
             step = self.program.steps[index]
             signals = [self._changed.get(each) for each in step.inputs]
@@ -184,7 +226,7 @@ class Propagation:
             outputs = self._hand_on(step, signals, is_alone=not to_come)
             to_come.discard(index)
             if self._n_rows == 0:
-                return self._rows, None
+                return
             if index in lesion or (index in self.trace.given and outputs[0] is not None):
                 outputs[0] = self._silenced(step, outputs[0], lesion.get(index, _NONE), index)
             self._changed.update(
@@ -195,10 +237,6 @@ class Propagation:
             for each in step.inputs:
                 if self.program.last_use[each] == index:
                     self._changed.pop(each, None)
-        scores = self._changed.get(self.program.scores)
-        if scores is None:
-            return np.empty(0, np.intp), None
-        return self._rows, rules.in_numpy(self._value(self.program.scores))
 
     @property
     def _n_rows(self) -> int | None:
@@ -252,7 +290,7 @@ class Propagation:
             result = np.maximum(array, 0, out=array if is_ours and array.flags.writeable else None)
         else:
             result = rules.like(array, rule.call(array))
-        return Few(signal.axis, signal.channels, result) if isinstance(signal, Few) else result
+        return replace(signal, values=result) if isinstance(signal, Few) else result
 
     def _merged(self, step: Step, rule: Merge, signals: Sequence[Signal]) -> Few | None:
         """Merge the channels that changed in any of several tensors; None if one changed whole."""
@@ -264,42 +302,53 @@ class Propagation:
         alike = {(len(shape), *shape[axis : axis + 1]) for shape in shapes}
         if len(alike) > 1 or any(each.axis != axis for each in few):
             return None
-        channels = np.unique(np.concatenate([each.channels for each in few]))
+        channels = few[0].channels
+        if any(each.channels is not channels for each in few):
+            if is_tracing():
+                return None
+            channels = np.unique(np.concatenate([each.channels for each in few]))
         values = [
             self._at(tensor, signal, axis, channels)
             for tensor, signal in zip(step.inputs, signals, strict=True)
         ]
-        return Few(axis, channels, rules.like(values[0], rule.call(*values)))
+        size = min(sum(each.size for each in few), shapes[0][axis])
+        return Few(axis, channels, rules.like(values[0], rule.call(*values)), size)
 
     def _at(self, tensor: int, few: Few | None, axis: int, channels: Channels) -> Array:
         """Return some channels of a tensor of which a few, all among them, changed."""
         if few is None:
-            return _taken(self._intact(tensor), channels, axis)
-        if len(few.channels) == len(channels):
+            return rules.taken(self._intact(tensor), channels, axis)
+        if few.channels is channels or len(few.channels) == len(channels):
             return few.values
         here = np.searchsorted(channels, few.channels)
-        intact = _taken(self._intact(tensor), channels, axis)
-        return _filled_in(intact, Few(axis, here, few.values))
+        intact = rules.taken(self._intact(tensor), channels, axis)
+        return _filled_in(intact, replace(few, channels=here))
 
     def _side_by_side(self, step: Step, rule: Concatenate, signals: Sequence[Signal]) -> Few | None:
         """Concatenate what changed; None if it lies on another axis."""
-        start, channels, values = 0, [], []
+        start, size, channels, values = 0, 0, [], []
         for tensor, signal in zip(step.inputs, signals, strict=True):
             shape = self.trace.shapes[tensor]
             axis = rule.axis % len(shape)
+            if isinstance(signal, Few) and is_tracing() and not _are_known(signal.channels):
+                signal = self._value(tensor)  # More channels, but which is known.
             if isinstance(signal, Few):
                 if signal.axis != axis:
                     return None
                 channels.append(start + signal.channels)
                 values.append(signal.values)
+                size += signal.size
             elif signal is not None:
                 channels.append(start + np.arange(shape[axis]))
                 values.append(signal)
+                size += shape[axis]
             start += shape[axis]
-        n = max(each.shape[0] for each in values)
-        alike = [each if each.shape[0] == n else keras.ops.repeat(each, n, 0) for each in values]
-        changed = alike[0] if len(alike) == 1 else keras.ops.concatenate(alike, axis)
-        return Few(axis, np.concatenate(channels), changed)
+        if len(values) == 1:
+            return Few(axis, channels[0], values[0], size)
+        if any(each.shape[0] != 1 for each in values):
+            n = keras.ops.shape(self._intact(step.inputs[0]))[0]
+            values = [_for_all(each, n) for each in values]
+        return Few(axis, np.concatenate(channels), keras.ops.concatenate(values, axis), size)
 
     def _weighed(self, step: Step, rule: Linear, is_alone: bool) -> Array:
         """Return the pre-activations of a layer of units that takes in a change."""
@@ -308,14 +357,13 @@ class Propagation:
         axis = rules.channel_axis(step.operation) % len(self.trace.shapes[tensor])
         if not isinstance(signal, Few) or signal.axis != axis or not rule.adds_up:
             return _in_full(step, [self._value(tensor)], self._space(out))[0]
-        if not rule.is_convolution and axis == 1:
-            signal = Few(axis, signal.channels, rules.in_numpy(signal.values))
-        is_few = 2 * len(signal.channels) <= rule.n_inputs
-        if is_few:
+        if not rule.is_convolution and axis == 1 and not is_tracing():
+            signal = replace(signal, values=rules.in_numpy(signal.values))
+        if 2 * signal.size <= rule.n_inputs:
             corrected = self._corrected(rule, tensor, out, signal, is_alone)
             if corrected is not None:
                 return corrected
-        elif len(signal.values) > 1:
+        elif is_tracing() or len(signal.values) > 1:
             return _in_full(step, [self._value(tensor)], self._space(out))[0]
         return self._added_up(rule, tensor, out, signal)
 
@@ -323,7 +371,7 @@ class Propagation:
         self, rule: Linear, tensor: int, out: int, signal: Few, is_alone: bool
     ) -> Array | None:
         """Return intact pre-activations less what few inputs no longer add; None if they cancel."""
-        old = self._features(tensor, signal)
+        rows, old = self._rows, self._features(tensor, signal)
         gone = old if _is_nothing(signal.values) else old - signal.values
         is_alone = is_alone and set(self._changed) == {tensor} and not self.trace.masked
         is_alone = is_alone and self.program.n_uses[tensor] == 1
@@ -338,9 +386,16 @@ class Propagation:
             corrected = np.subtract(intact, contribution, out=contribution)
         else:
             corrected = intact - contribution
+        if is_tracing():
+            before = self.trace.norms(out)
+            self._are_exact.append(keras.ops.all(_norms(corrected) >= _CANCELLED * before))
+            return corrected
         before = self.trace.norms(out)[self._rows]
         is_exact = norms(corrected) >= _CANCELLED * before
-        return corrected if (is_exact & np.isfinite(before)).all() else None
+        if (is_exact & np.isfinite(before)).all():
+            return corrected
+        self._rows = rows
+        return None
 
     def _added_up(self, rule: Linear, tensor: int, out: int, signal: Few) -> Array:
         """Return pre-activations, added up of what the other inputs and the few now add."""
@@ -348,7 +403,7 @@ class Propagation:
         intact = self._intact(out)
         total = rule.contribution(signal.values, signal.channels)
         if others.size:
-            rest = self._features(tensor, Few(signal.axis, others, signal.values))
+            rest = self._features(tensor, replace(signal, channels=others))
             rest = rule.contribution(rest, others, self._space(out))
             total = rest if _is_nothing(signal.values) else rest + total
         total = _biased(rule, total)
@@ -360,7 +415,7 @@ class Propagation:
         """Return the intact values of a signal's channels."""
         if isinstance(signal.values, np.ndarray):
             return self.trace.features(tensor, signal.channels).T[self._rows]
-        return _taken(self._intact(tensor), signal.channels, signal.axis)
+        return rules.taken(self._intact(tensor), signal.channels, signal.axis)
 
     def _space(self, tensor: int) -> npt.NDArray[np.float32] | None:
         """Return where the pre-activations of a dense layer are written; None for others."""
@@ -375,22 +430,25 @@ class Propagation:
     def _silenced(self, step: Step, signal: Signal, lesioned: Channels, index: int) -> Signal:
         """Return pre-activations with those of lesioned units set to zero."""
         given = self.trace.given.get(index, _NONE)
-        intact = self._intact(step.outputs[0])
-        axis = step.unit_axis % intact.ndim
-        if signal is not None and not isinstance(signal, Few):
-            return silenced(signal, np.union1d(lesioned, given), axis)
+        shape = self.trace.shapes[step.outputs[0]]
+        axis = step.unit_axis % len(shape)
+        dead = np.union1d(lesioned, given) if len(given) else lesioned
         if signal is None:
-            shape = list(intact.shape)
-            shape[0], shape[axis] = 1, len(lesioned)
-            in_numpy = isinstance(intact, np.ndarray)
-            zeros = (
-                np.zeros(shape, np.float32) if in_numpy else keras.ops.zeros(shape, intact.dtype)
-            )
-            return Few(axis, lesioned, zeros)
-        dead = np.union1d(lesioned, given)
+            intact = self._intact(step.outputs[0])
+            nothing = np.zeros((1, *shape[1:]), np.float32)
+            zeros = rules.taken(nothing, lesioned, axis)
+            if not isinstance(intact, np.ndarray):
+                zeros = keras.ops.cast(keras.ops.convert_to_tensor(zeros), intact.dtype)
+            return Few(axis, lesioned, zeros, _size(lesioned, shape[axis]))
+        if is_tracing() or not isinstance(signal, Few):
+            whole = signal
+            if isinstance(signal, Few):
+                whole = _filled_in(self._intact(step.outputs[0]), signal)
+            return silenced(whole, dead, axis)
         channels = np.union1d(signal.channels, dead)
         values = self._at(step.outputs[0], signal, axis, channels)
-        return Few(axis, channels, silenced(values, np.searchsorted(channels, dead), axis))
+        values = silenced(values, np.searchsorted(channels, dead), axis)
+        return Few(axis, channels, values, len(channels))
 
 
 def norms(array: Array) -> npt.NDArray[np.float32]:
@@ -407,7 +465,7 @@ def _in_full(
     rule = step.rule
     if not isinstance(rule, Linear) or mask_of(values[0]) is not None:
         return list(step.call(values))
-    if not rule.is_convolution and values[0].ndim == 2:
+    if not rule.is_convolution and len(values[0].shape) == 2 and not is_tracing():
         product = np.matmul(rules.in_numpy(values[0]), rule.kernels[0], out=out)
         if rule.bias is not None:
             product += rule.bias
@@ -421,7 +479,7 @@ def _biased(rule: Linear, preactivations: Array) -> Array:
     """Return pre-activations with the bias added."""
     if rule.bias is None:
         return preactivations
-    rank = preactivations.ndim
+    rank = len(preactivations.shape)
     return preactivations + rules.along(rule.bias, rules.channel_axis(rule.layer) % rank, rank)
 
 
@@ -434,6 +492,8 @@ def _filled_in(intact: Array, few: Few) -> Array:
         )
         return filled
     width = intact.shape[few.axis]
+    if not isinstance(few.channels, np.ndarray):
+        return _filled_in_graph(intact, few)
     is_new, source = np.zeros(width, bool), np.zeros(width, np.intp)
     is_new[few.channels], source[few.channels] = True, np.arange(len(few.channels))
     new = keras.ops.take(few.values, source, few.axis)
@@ -441,15 +501,37 @@ def _filled_in(intact: Array, few: Few) -> Array:
     return with_mask_of(intact, keras.ops.where(is_new, new, intact))
 
 
-def _taken(array: Array, channels: Channels, axis: int) -> Array:
-    """Return some channels of a tensor; NumPy is several times as fast as what TensorFlow does."""
-    if isinstance(array, np.ndarray):
-        return np.take(array, channels, axis)
-    if backend.ON_PROCESSOR:
-        return keras.ops.convert_to_tensor(np.take(rules.in_numpy(array), channels, axis))
-    return keras.ops.take(array, channels, axis)
+def _filled_in_graph(intact: Array, few: Few) -> Array:
+    """Return the same where channels have no values yet."""
+    places = rules.one_hot(few.channels, intact.shape[few.axis])
+    is_new = rules.along(keras.ops.max(places, axis=0) > 0.5, few.axis, len(intact.shape))
+    new = keras.ops.matmul(keras.ops.moveaxis(few.values, few.axis, -1), places)
+    return keras.ops.where(is_new, keras.ops.moveaxis(new, -1, few.axis), intact)
+
+
+def _for_all(values: Array, n_images: Any) -> Array:
+    """Return values that are the same for all images once for each."""
+    if values.shape[0] != 1:
+        return values
+    return keras.ops.broadcast_to(values, (n_images, *keras.ops.shape(values)[1:]))
+
+
+def _are_known(channels: Channels) -> bool:
+    return isinstance(channels, np.ndarray)
+
+
+def _size(channels: Channels, width: int) -> int:
+    """Return how many channels there are, at most half of them where that is not known."""
+    return len(channels) if isinstance(channels, np.ndarray) else width // 2
+
+
+def _norms(array: Array) -> Array:
+    """Return what `norms` does, of a tensor without values."""
+    flat = keras.ops.reshape(array, (-1, math.prod(array.shape[1:])))
+    squares = keras.ops.matmul(flat[:, None, :], flat[:, :, None])
+    return keras.ops.sqrt(squares[:, 0, 0])
 
 
 def _is_nothing(values: Array) -> bool:
     """Whether values are zero for all images, and so add nothing."""
-    return len(values) == 1 and not rules.in_numpy(values).any()
+    return not is_tracing() and len(values) == 1 and not rules.in_numpy(values).any()

@@ -1,0 +1,174 @@
+"""Lesions of deep networks against ``set_weights`` + ``predict``: ``python benchmarks/deep.py``.
+
+For each network, with random weights: seconds per lesion of an eighth of a layer, the mean over all
+layers, of `helpers.lesions.correct_counts` and of the baseline (the weights into the units set to
+zero, the whole network run by a warmed-up Keras ``predict`` at the best of several batch sizes);
+their ratio; and the limit of the ratio that the multiply-adds set which a lesion leaves to do. Both
+must count the same correct predictions. The rounds alternate, and the best time of each counts,
+because other work on the machine can only slow things down.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from helpers import lesions, networks
+from helpers.backend import keras
+from helpers.forward import Classifier, read_classifier, rules
+from helpers.forward.program import Step
+from helpers.lesions import engine
+from helpers.lesions.compiled import Graphs
+from helpers.lesions.propagation import Trace
+
+BATCH_SIZES = (32, 64, 128, 256)
+APPLICATIONS = keras.applications
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
+    "vgg 32x32": (lambda: networks.vgg((32, 32, 3), 10), 512),
+    "resnet18 32x32": (lambda: networks.imagenet("resnet18", None, (32, 32, 3), 10), 512),
+    "resnet50v2 64x64": (lambda: _application("ResNet50V2", 64), 128),
+    "densenet121 32x32": (lambda: _application("DenseNet121", 32), 256),
+}
+
+
+def _application(name: str, size: int) -> keras.Model:
+    make = getattr(APPLICATIONS, name)
+    return make(weights=None, input_shape=(size, size, 3), classes=10)
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def multiply_adds(step: Step, shape: tuple[int, ...], fraction: float = 1) -> float:
+    """Multiply-adds of a layer of units for one image, if it takes in a fraction of its inputs."""
+    rule = step.rule
+    if isinstance(rule, rules.Linear):
+        return float(np.prod(shape[1:-1])) * sum(kernel.size for kernel in rule.kernels) * fraction
+    if isinstance(rule, rules.Depthwise):
+        return float(np.prod(shape[1:-1])) * rule.kernel.size * fraction
+    return 0.0
+
+
+def remaining(program: Classifier, trace: Trace, lesion: dict[int, Any]) -> float:
+    """Multiply-adds of one image that a lesion leaves to do: corrections, and all behind them."""
+    done = 0.0
+    share: dict[int, float] = {}
+    for index in program.path:
+        step = program.steps[index]
+        shares = [share.get(each, 0.0) for each in step.inputs]
+        shape, rule = trace.shapes[step.outputs[0]], step.rule
+        out = max(shares)
+        if isinstance(rule, rules.Linear) and out:
+            done += multiply_adds(step, shape, min(out, 1 - out) if out < 1 else 1)
+            out = 1.0
+        elif isinstance(rule, rules.Concatenate) and out:
+            widths = [trace.shapes[each][-1] for each in step.inputs]
+            out = float(np.dot(shares, widths) / sum(widths))
+        elif isinstance(rule, rules.Depthwise):
+            done += multiply_adds(step, shape, out)
+        if index in lesion:
+            out = max(out, len(lesion[index]) / step.n_units)
+        share |= dict.fromkeys(step.outputs, out)
+    return done
+
+
+def baseline(model: keras.Model, x: Any, y: Any, lesion: dict[str, Any], batch_size: int) -> Any:
+    """Correct predictions per class, the plain way; the weights are put back."""
+    ((name, units),) = lesion.items()
+    program = read_classifier(model)
+    layer = program.steps[program.sites(name)[0]].operation
+    values = layer.get_weights()
+    zeroed = [each.copy() for each in values]
+    is_depthwise = type(layer) is keras.layers.DepthwiseConv2D
+    for each in zeroed:
+        (each.reshape(*each.shape[:-2], -1) if is_depthwise and each.ndim > 1 else each)[
+            ..., units
+        ] = 0
+    layer.set_weights(zeroed)
+    right = model.predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1) == y
+    layer.set_weights(values)
+    return np.bincount(y[right], minlength=model.outputs[0].shape[-1])
+
+
+def compare(name: str, n_rounds: int, max_layers: int) -> None:
+    keras.utils.set_random_seed(0)
+    make, n_images = NETWORKS[name]
+    model = make()
+    rng = np.random.default_rng(0)
+    x = rng.random((n_images, *model.input_shape[1:]), dtype=np.float32)
+    y = rng.integers(0, 10, n_images)
+    program = read_classifier(model)
+    trace = Trace(program, (x[:1],))
+    whole = sum(
+        multiply_adds(program.steps[index], trace.shapes[program.steps[index].outputs[0]])
+        for index in program.path
+    )
+    hidden = [layer for layer in program.layers if program.order(layer) < len(program.layers) - 1]
+    chosen, left = [], []
+    for layer in hidden:
+        n_units = program.steps[program.sites(layer)[0]].n_units
+        units = np.sort(rng.choice(n_units, n_units // 8, replace=False))
+        chosen.append({layer: units})
+        left.append(remaining(program, trace, engine.checked(program, chosen[-1])))
+    print(f"\n{name}: {len(hidden)} layers, {n_images} images, {2e-9 * whole:.2f} GFLOP an image")
+    print(f"  limit   : {whole / np.mean(left):6.2f} x by the multiply-adds that remain")
+
+    plain = chosen[:: max(1, len(chosen) // 3)]
+    found = lesions.correct_counts(model, x, y, plain)
+    for lesion, counts in zip(plain, found, strict=True):
+        assert np.array_equal(counts, baseline(model, x, y, lesion, n_images)), lesion
+    for size in BATCH_SIZES:
+        model.predict(x[: max(size, 1)], batch_size=size, verbose=0)
+    groups = np.array_split(np.arange(len(chosen)), min(max_layers, len(chosen)))
+    ours, intact = np.full(len(groups), np.inf), np.inf
+    theirs = dict.fromkeys(BATCH_SIZES, np.inf)
+    graphs = Graphs(program)
+    for _ in range(8):
+        graphs.expect([engine.checked(program, each) for each in chosen], 1)
+    for group in groups:
+        judge(program, graphs, x, y, [engine.checked(program, chosen[each]) for each in group])
+    for _ in range(n_rounds):
+        for size in BATCH_SIZES:
+            run = partial(baseline, model, x, y, chosen[0], size)
+            theirs[size] = min(theirs[size], seconds(run))
+        intact = min(intact, seconds(partial(judge, program, graphs, x, y, [{}])))
+        for i, group in enumerate(groups):
+            some = [engine.checked(program, chosen[each]) for each in group]
+            ours[i] = min(ours[i], seconds(partial(judge, program, graphs, x, y, some)))
+    best = min(theirs, key=lambda size: theirs[size])
+    alone = np.maximum(ours - intact, 0)
+    mean = alone.sum() / len(chosen)
+    print(f"  baseline: {1e3 * theirs[best]:8.1f} ms a lesion at batch {best}, the best")
+    for i, group in enumerate(groups):
+        rate = 2e-9 * n_images * sum(left[each] for each in group) / alone[i]
+        first, last = hidden[group[0]], hidden[group[-1]]
+        each = 1e3 * alone[i] / len(group)
+        print(f"  {each:8.1f} ms, {rate:4.0f} GFLOP/s, {first} to {last}")
+    rate = 2e-9 * n_images * whole / theirs[best]
+    print(f"  ours    : {1e3 * mean:8.1f} ms a lesion; the baseline runs at {rate:.0f} GFLOP/s")
+    print(f"  ratio   : {theirs[best] / mean:6.2f} x, of {whole / np.mean(left):.2f}")
+
+
+def judge(program: Classifier, graphs: Graphs, x: Any, y: Any, chosen: list[Any]) -> Any:
+    """Return what is right under lesions by step, without the trial that calls begin with."""
+    return list(engine.in_batches(program, graphs, (x,), y, [({}, chosen)], 1e-5))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=", ".join(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=3, help="the best of so many rounds counts")
+    parser.add_argument("--groups", type=int, default=8, help="groups of layers to time")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        compare(name, arguments.rounds, arguments.groups)
+
+
+if __name__ == "__main__":
+    main()

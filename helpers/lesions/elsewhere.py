@@ -1,0 +1,66 @@
+"""Lesions on other processes and machines: batches of images are independent.
+
+Any `concurrent.futures.Executor` will do: a pool of processes here, or on a cluster
+``dask.distributed.Client(...).get_executor()``. The model travels once to each worker (to processes
+on this machine through a file), each batch of images once.
+"""
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from helpers.backend import keras
+
+_AHEAD = 16
+"""Batches that are under way at a time, which bounds the memory that their images take up."""
+
+_LOADED: dict[str, Any] = {}
+"""What a worker made of the last model that it received."""
+
+
+@contextmanager
+def sent(executor: Executor, model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Send a model to all workers of an executor; yield its key, and what workers load it from.
+
+    The model is saved and loaded with Keras, so classes of its own must be registered there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        content = path.read_bytes()
+        client = getattr(executor, "_client", None)
+        source = str(path) if client is None else client.scatter(content, broadcast=True)
+        yield sha256(content).hexdigest(), source
+
+
+def loaded(key: str, source: str | bytes, prepare: Callable[[keras.Model], Any]) -> Any:
+    """Return what is made of a model that was sent, at a worker; made once for each model."""
+    if key not in _LOADED:
+        _LOADED.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            if isinstance(source, bytes):
+                path.write_bytes(source)
+            else:
+                path = Path(source)
+            # Not from a stranger: the process that asks has just written it.
+            _LOADED[key] = prepare(keras.models.load_model(path, compile=False, safe_mode=False))
+    return _LOADED[key]
+
+
+def in_order(
+    executor: Executor, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Yield results in the order of arguments, which are made a few calls ahead."""
+    waiting: deque[Future[Any]] = deque()
+    for each in arguments:
+        waiting.append(executor.submit(function, *each))
+        if len(waiting) == _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

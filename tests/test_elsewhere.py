@@ -1,0 +1,88 @@
+"""Lesions on other workers: the same results, and a worker may die."""
+
+import os
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from helpers import lesions, networks
+from helpers.backend import keras
+from helpers.lesions import engine
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """A network, images and classes, and lesions of it."""
+    keras.utils.set_random_seed(0)
+    model = networks.cnn((8, 8, 1), 3, channels=6, dense_width=5)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((60, 8, 8, 1)).astype(np.float32), rng.integers(0, 3, 60)
+    return (
+        model,
+        x,
+        y,
+        [{}, {"conv_1": [0, 3]}, {"conv_2": range(4)}, {"conv_3": [5], "dense": [0]}],
+    )
+
+
+@pytest.fixture
+def in_small_batches(monkeypatch):
+    monkeypatch.setattr(engine, "_CACHED_IMAGES", 4)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two:
+        yield two
+
+
+def test_threads_of_ones_own_give_the_same(asked, in_small_batches):
+    with ThreadPoolExecutor(3) as threads:
+        found = lesions.correct(*asked, executor=threads)
+        np.testing.assert_array_equal(found, lesions.correct(*asked))
+        threads.submit(int).result()  # It is left open.
+
+
+@pytest.mark.slow
+def test_processes_give_the_same(asked, in_small_batches):
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        found = lesions.correct(*asked, executor=processes)
+    np.testing.assert_array_equal(found, lesions.correct(*asked))
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_of_everything_that_lesions(asked, in_small_batches, cluster):
+    model, x, y, _ = asked
+    labels = {"conv_1": [0, 0, 0, 1, 1, 1], "conv_2": [0, 1, 0, 1, 0, 1]}
+    with Client(cluster) as client:
+        executor = client.get_executor()
+        found = lesions.correct(*asked, executor=executor)
+        profiles = lesions.lesion_profiles(model, x, y, labels, 2, executor=executor)
+        pairs = lesions.double_lesions(model, x, y, labels, 2, executor=executor)
+    np.testing.assert_array_equal(found, lesions.correct(*asked))
+    here = lesions.lesion_profiles(model, x, y, labels, 2)
+    np.testing.assert_array_equal(profiles.random, here.random)
+    np.testing.assert_array_equal(pairs.joint, lesions.double_lesions(model, x, y, labels, 2).joint)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_takes_nothing_along(asked, monkeypatch):
+    monkeypatch.setattr(engine, "_CACHED_IMAGES", 1)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
+        Client(two) as client,
+    ):
+        executor = client.get_executor()
+        with ThreadPoolExecutor(1) as thread:
+            future = thread.submit(lesions.correct, *asked, executor=executor)
+            while not any(client.call_stack().values()) and not future.done():
+                time.sleep(0.05)
+            victim = next(iter(two.workers.values())).pid
+            os.kill(victim, signal.SIGKILL)
+            found = future.result()
+    np.testing.assert_array_equal(found, lesions.correct(*asked))
