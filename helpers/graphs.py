@@ -2,7 +2,7 @@
 
 import builtins
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -194,7 +194,7 @@ class _Edges:
         self._has_inputs = not _are_maps(program)
         self.inputs: list[str] = []
         self.widths: dict[str, int] = {}
-        self._blocks: dict[tuple[str, str], Any] = {}
+        self._blocks: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
         self._factors: dict[str, list[Any]] = defaultdict(list)
         self._known: dict[int, _Provenance] = {each: _Provenance() for each in program.inputs}
         for tensor, name in zip(program.inputs, program.input_names, strict=True):
@@ -202,14 +202,15 @@ class _Edges:
         for step in program.steps:
             self._follow(step)
 
-    def blocks(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield pairs of layers with the edges between their units, batch norm included."""
+    def blocks(self) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
+        """Return the edges between the units of pairs of layers, batch norm included."""
         for (source, layer), block in self._blocks.items():
-            factors = self._factors[layer]
-            scaled = block * np.mean(factors, axis=0) if factors else block
-            if not np.isfinite(scaled.sum()):
+            if self._factors[layer]:
+                block = block * np.mean(self._factors[layer], axis=0)
+            if not np.isfinite(block.sum()):
                 raise ValueError(f"model: layer {layer!r} has weights that are not finite")
-            yield source, layer, scipy.sparse.coo_array(scaled)
+            self._blocks[source, layer] = block
+        return self._blocks
 
     def _follow(self, step: Step) -> None:
         """Say where what a step puts out comes from, and add the edges that it makes."""
@@ -258,8 +259,8 @@ class _Edges:
         for paths in given.paths:
             shape = (self.widths[paths.layer], rule.n_inputs)
             ways = scipy.sparse.csr_array((paths.weights, (paths.units, paths.channels)), shape)
-            block = self._blocks.get((paths.layer, name), 0)
-            self._blocks[paths.layer, name] = block + ways @ magnitudes
+            block, known = ways @ magnitudes, self._blocks.get((paths.layer, name))
+            self._blocks[paths.layer, name] = block if known is None else known + block
         return _all_of(name, rule.n_units)
 
     def _observe(self, given: _Provenance) -> None:
@@ -426,21 +427,46 @@ def _max_column_sum(kernel: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _adjacency(
-    blocks: Iterable[tuple[str, str, Any]], names: tuple[str, ...], widths: tuple[int, ...]
+    blocks: dict[tuple[str, str], npt.NDArray[np.float64]],
+    names: tuple[str, ...],
+    widths: tuple[int, ...],
 ) -> scipy.sparse.csr_array:
-    """Assemble the symmetric adjacency matrix of edges between layers."""
+    """Assemble the symmetric adjacency matrix of edges between layers, layer by layer.
+
+    Deep networks have a hundred million edges: each is written where it stays.
+    """
+    n, n_edges = sum(widths), 2 * sum(map(np.count_nonzero, blocks.values()))
     starts = dict(zip(names, np.cumsum([0, *widths[:-1]]), strict=True))
-    rows, columns, weights = [], [], []
-    for source, layer, block in blocks:
-        here, there = block.row + starts[source], block.col + starts[layer]
-        rows += [here, there]
-        columns += [there, here]
-        weights += [block.data, block.data]
-    n = sum(widths)
-    if not weights:
-        return scipy.sparse.csr_array((n, n))
-    places = (np.concatenate(rows), np.concatenate(columns))
-    return scipy.sparse.csr_array((np.concatenate(weights), places), shape=(n, n))
+    weights, columns = np.empty(n_edges), np.empty(n_edges, np.int32)
+    ends = np.zeros(n + 1, np.int32 if n_edges < 2**31 else np.int64)
+    done = 0
+    for name, width in zip(names, widths, strict=True):
+        pieces = {other: _between(blocks, name, other) for other in names}
+        there = {other: piece for other, piece in pieces.items() if piece is not None}
+        if there:
+            rows = np.hstack(list(there.values()))
+            places = np.concatenate(
+                [starts[other] + np.arange(piece.shape[1]) for other, piece in there.items()]
+            )
+            is_edge = rows != 0
+            counts = is_edge.sum(axis=1)
+            here = slice(done, done + int(counts.sum()))
+            weights[here] = rows[is_edge]
+            columns[here] = np.broadcast_to(places.astype(np.int32), rows.shape)[is_edge]
+            ends[starts[name] + 1 : starts[name] + 1 + width] = counts
+            done = here.stop
+    parts = (weights[:done], columns[:done], np.cumsum(ends, dtype=ends.dtype))
+    return scipy.sparse.csr_array(parts, shape=(n, n))
+
+
+def _between(
+    blocks: dict[tuple[str, str], npt.NDArray[np.float64]], first: str, second: str
+) -> npt.NDArray[np.float64] | None:
+    """Return the edges between two layers, in either direction; None if there are none."""
+    there, back = blocks.get((first, second)), blocks.get((second, first))
+    if there is None or back is None:
+        return there if back is None else back.T
+    return there + back.T
 
 
 def _check_choice(argument: str, given: str, accepted: tuple[str, ...]) -> None:

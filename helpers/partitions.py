@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
-from sklearn.cluster import SpectralClustering
+from scipy.sparse.linalg import eigsh
+from sklearn.cluster import SpectralClustering, k_means
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ ISOLATED = -1
 """Label of a unit without any connection, which belongs to no cluster."""
 
 Pool = Literal["live", "all"]
+
+_FACTORISED = 10_000
+"""Vertices up to which scikit-learn's factorisation of the Laplacian fits into memory."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,9 @@ def spectral(graph: "WeightGraph", n_clusters: int, seed: int = 0) -> Partition:
             "the number of units that are connected to any other"
         )
     labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
-    labels[connected] = _cluster(adjacency[connected][:, connected], n_clusters, seed)
+    if len(connected) < len(labels):
+        adjacency = adjacency[connected][:, connected]
+    labels[connected] = _cluster(adjacency, n_clusters, seed)
     return Partition(
         {layer: labels[graph.slice(layer)] for layer in graph.layers}, hidden=graph.hidden
     )
@@ -298,12 +304,22 @@ def _cluster(adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int) -> A
         return np.zeros(n_vertices, dtype=np.intp)
     if n_clusters == n_vertices:
         return np.arange(n_vertices)
+    n_init = 25 if n_vertices <= 2000 else 100
+    if n_vertices > _FACTORISED:
+        with threadpool_limits(1):
+            _, labels, _ = k_means(
+                _embedding(adjacency, n_clusters, seed),
+                n_clusters,
+                n_init=n_init,
+                random_state=seed,
+            )
+        return labels
     clustering = SpectralClustering(
         n_clusters,
         affinity="precomputed",
         eigen_solver="arpack",
         assign_labels="kmeans",
-        n_init=25 if n_vertices <= 2000 else 100,
+        n_init=n_init,
         random_state=seed,
     )
     # One thread: sums in the same order on every machine, and no slower at this size.
@@ -314,12 +330,35 @@ def _cluster(adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int) -> A
         return clustering.fit_predict(scipy.sparse.csr_matrix(adjacency))
 
 
+def _embedding(
+    adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return what scikit-learn clusters, without the factorisation that large graphs do not allow.
+
+    The leading eigenvectors of the normalised adjacency are those of the normalised Laplacian's
+    smallest eigenvalues, which scikit-learn finds by inverting it.
+    """
+    n_vertices = adjacency.shape[0]
+    roots = np.sqrt(adjacency.sum(axis=1))
+    sizes = np.diff(adjacency.indptr)
+    weights = adjacency.data / np.repeat(roots, sizes)
+    weights /= roots[adjacency.indices]
+    scaled = scipy.sparse.csr_array((weights, adjacency.indices, adjacency.indptr))
+    start = np.random.default_rng(seed).uniform(-1, 1, n_vertices)
+    n_vectors = min(max(4 * n_clusters, 40), n_vertices)
+    _, vectors = eigsh(scaled, n_clusters, which="LA", v0=start, ncv=n_vectors, tol=1e-9)
+    return np.asarray(vectors[:, ::-1] / roots[:, np.newaxis])
+
+
 def _check_adjacency(adjacency: scipy.sparse.csr_array) -> None:
     if not np.isfinite(adjacency.data).all():
         raise ValueError("graph: the adjacency has edges that are NaN or infinite")
     if (adjacency.data < 0).any():
         raise ValueError("graph: the adjacency has negative edges")
-    if abs(adjacency - adjacency.T).max() > 0:
+    # A product with a random vector tells, and needs no second matrix of a hundred million edges.
+    probe = np.random.default_rng(0).uniform(0.5, 1, adjacency.shape[0])
+    there, back = adjacency @ probe, adjacency.T @ probe
+    if not np.allclose(there, back, rtol=1e-9, atol=0):
         raise ValueError("graph: the adjacency is not symmetric")
 
 

@@ -299,3 +299,134 @@ def test_shuffling_moves_absent_edges_too_and_is_determined_by_its_generator(mlp
     edges = block(first, "dense_1", "dense_2")
     assert np.count_nonzero(edges) == 5
     assert np.count_nonzero(np.diag(edges)) < 5
+
+
+def residual(**options):
+    """Two convolutions into a sum that two others read, and a depthwise one behind one of them."""
+    image = keras.Input((8, 8, 1))
+    a = L.Conv2D(3, 3, padding="same", name="a", use_bias=False)(image)
+    z = L.ReLU()(L.BatchNormalization(name="norm_a")(a))
+    b = L.BatchNormalization(name="norm_b")(L.Conv2D(3, 3, padding="same", name="b")(z))
+    total = L.Add(name="sum")([z, b])
+    c = L.Conv2D(4, 1, name="c")(total)
+    d = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="d")(L.ReLU()(c))
+    d = L.BatchNormalization(name="norm_d")(d)
+    e = L.Conv2D(2, 1, name="e")(d)
+    f = L.Conv2D(5, 3, padding="same", name="f")(L.Concatenate(name="both")([total, e]))
+    model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(f)))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if type(layer) is L.BatchNormalization:
+            randomise(layer)
+            layer.gamma.assign(rng.normal(size=layer.gamma.shape))
+    return model
+
+
+@pytest.mark.parametrize("edge_norm", graphs.EDGE_NORMS)
+def test_units_are_connected_through_sums_concatenations_and_depthwise_convolutions(edge_norm):
+    model = residual()
+    graph = graphs.weight_graph(model, edge_norm, "none")
+    norm = l1 if edge_norm == "l1" else max_column_sum
+    kernels = {name: model.get_layer(name).kernel.numpy() for name in "abcdef"}
+
+    def weights(name, inputs=slice(None)):
+        kernel = kernels[name][:, :, inputs]
+        return [
+            [norm(kernel[:, :, i, j]) for j in range(kernel.shape[3])]
+            for i in range(kernel.shape[2])
+        ]
+
+    assert graph.layers == graph.hidden == ("a", "b", "c", "e", "f")
+    for first, second in (("a", "b"), ("a", "c"), ("b", "c")):
+        np.testing.assert_allclose(block(graph, first, second), weights(second))
+    for first in ("a", "b"):  # The first three channels that `f` reads are the sum.
+        np.testing.assert_allclose(block(graph, first, "f"), weights("f", slice(3)))
+    np.testing.assert_allclose(block(graph, "e", "f"), weights("f", slice(3, 5)))
+    through = np.zeros((4, 2))
+    for i, j, k in np.ndindex(4, 2, 2):
+        through[i, k] += norm(kernels["d"][:, :, i, j]) * norm(kernels["e"][:, :, 2 * i + j, k])
+    np.testing.assert_allclose(block(graph, "c", "e"), through)
+    for first, second in (("a", "e"), ("b", "e"), ("c", "f")):
+        assert not block(graph, first, second).any()
+    assert (graph.adjacency != graph.adjacency.T).nnz == 0
+
+
+def test_batch_normalisation_is_folded_along_the_paths_that_units_are_read_through():
+    model = residual()
+    plain, folded = (graphs.weight_graph(model, "l1", each) for each in ("none", "outgoing"))
+    factor_b = scale(model.get_layer("norm_b"))
+    for first, second, factors in (
+        ("a", "b", factor_b),
+        ("a", "c", 1),
+        ("b", "c", 1),
+        ("e", "f", 1),
+    ):
+        expected = block(plain, first, second) * factors
+        np.testing.assert_allclose(block(folded, first, second), expected)
+    kernels = {name: abs(model.get_layer(name).kernel.numpy()) for name in "de"}
+    through = np.zeros((4, 2))
+    for i, j, k in np.ndindex(4, 2, 2):
+        way = kernels["d"][:, :, i, j].sum() * scale(model.get_layer("norm_d"))[2 * i + j]
+        through[i, k] += way * kernels["e"][0, 0, 2 * i + j, k]
+    np.testing.assert_allclose(block(folded, "c", "e"), through, rtol=1e-6)
+
+
+def test_a_unit_that_is_read_through_several_normalisations_has_their_mean_factor():
+    image = keras.Input((4, 4, 1))
+    a = L.Conv2D(2, 1, name="a")(image)
+    b = L.Conv2D(3, 1, name="b")(a)
+    norms = [L.BatchNormalization(name=name) for name in ("one", "other")]
+    c, d = (L.Conv2D(2, 1, name=name)(norm(b)) for name, norm in zip("cd", norms, strict=True))
+    model = keras.Model(image, L.Dense(2)(L.GlobalMaxPooling2D()(L.Add()([c, d]))))
+    for seed, norm in enumerate(norms):
+        norm.gamma.assign(np.random.default_rng(seed).normal(size=3))
+    plain, folded = (graphs.weight_graph(model, "l1", each) for each in ("none", "outgoing"))
+    expected = block(plain, "a", "b") * (scale(norms[0]) + scale(norms[1])) / 2
+    np.testing.assert_allclose(block(folded, "a", "b"), expected)
+
+
+def test_neurons_are_connected_through_sums_and_the_inputs_they_read():
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    a = L.Dense(4, name="a", activation="relu")(left)
+    b = L.Dense(4, name="b")(L.Concatenate()([a, right]))
+    out = L.Dense(2, name="out", activation="softmax")(L.Add()([a, b]))
+    graph = graphs.weight_graph(keras.Model([left, right], out))
+    model = keras.Model([left, right], out)
+    kernels = dict(zip(("a", "b", "out"), kernels_of(model, "a", "b", "out"), strict=True))
+    assert graph.layers == ("left", "right", "a", "b", "out")
+    assert graph.hidden == ("a", "b")
+    for first, second, weights in (
+        *(("left", "a", kernels["a"]), ("a", "b", kernels["b"][:4])),
+        *(
+            ("right", "b", kernels["b"][4:]),
+            ("a", "out", kernels["out"]),
+            ("b", "out", kernels["out"]),
+        ),
+    ):
+        np.testing.assert_array_equal(block(graph, first, second), abs(weights))
+    assert not block(graph, "right", "a").any()
+
+
+def test_layers_inside_models_and_layers_used_twice_are_vertices_once():
+    image = keras.Input((6, 6, 2))
+    twice = L.Conv2D(2, 1, name="twice")
+    inside = keras.Sequential(
+        [keras.Input((6, 6, 2)), L.ReLU(), L.Conv2D(2, 3, name="in")], name="m"
+    )
+    z = inside(twice(twice(image)))
+    model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(z)))
+    graph = graphs.weight_graph(model)
+    assert graph.layers == ("twice", "m/in")
+    kernel = abs(twice.kernel.numpy()[0, 0])
+    np.testing.assert_allclose(block(graph, "twice", "twice"), kernel + kernel.T, rtol=1e-6)
+
+
+def test_attention_ends_a_graph_and_is_named():
+    words = keras.Input((5, 4))
+    z = L.Dense(6, name="before")(words)
+    z = L.MultiHeadAttention(2, 3, name="attention")(z, z)
+    model = keras.Model(words, L.Dense(2)(L.Flatten()(L.Dense(3, name="after")(z))))
+    with pytest.raises(
+        ValueError, match=r"'after' reads what attention made of units, .*from_labels"
+    ):
+        graphs.weight_graph(model)

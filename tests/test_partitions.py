@@ -5,7 +5,9 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 import scipy.stats
+from sklearn.metrics import adjusted_rand_score
 
+from helpers import graphs, partitions, zoo
 from helpers.graphs import WeightGraph
 from helpers.partitions import Partition, SubCluster, normalized_cut, spectral
 
@@ -409,3 +411,26 @@ def test_permuting_keeps_sizes_and_isolated_units_and_moves_all_else_freely():
     np.testing.assert_allclose(shares, np.repeat([[0.6], [0.2], [0.2]], 5, axis=1), atol=0.05)
     np.testing.assert_array_equal(partition.permuted(rng).labels["b"], labels["b"])
     np.testing.assert_array_equal(partition.labels["a"], labels["a"])
+
+
+def test_large_graphs_are_clustered_as_small_ones_are(monkeypatch):
+    rng = np.random.default_rng(0)
+    planted = np.repeat(np.arange(6), 30)
+    weights = rng.random((180, 180)) * np.where(planted[:, None] == planted, 1, 0.05)
+    weights = np.triu(weights, 1) + np.triu(weights, 1).T
+    graph = WeightGraph(scipy.sparse.csr_array(weights), ("only",), (180,), ("only",))
+    assert adjusted_rand_score(planted, spectral(graph, 6).labels["only"]) == 1
+    monkeypatch.setattr(partitions, "_FACTORISED", 0)
+    assert adjusted_rand_score(planted, spectral(graph, 6).labels["only"]) == 1
+
+
+def test_large_networks_are_cut_as_well_as_small_ones(monkeypatch):
+    graph = graphs.weight_graph(zoo.trained("digits-cnn").model)
+
+    def cut():
+        labels = spectral(graph, 12).labels
+        return normalized_cut(graph.adjacency, np.concatenate(list(labels.values())))
+
+    expected = cut()
+    monkeypatch.setattr(partitions, "_FACTORISED", 0)
+    assert cut() == pytest.approx(expected, rel=0.02)
