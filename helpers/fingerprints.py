@@ -5,8 +5,10 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from helpers.imagenet import ImageFiles
 
-def fingerprint(*parts: npt.ArrayLike) -> str:
+
+def fingerprint(*parts: npt.ArrayLike | ImageFiles) -> str:
     """Return a name that depends on every bit of some arrays, their shapes and types.
 
     Parameters
@@ -21,7 +23,7 @@ def fingerprint(*parts: npt.ArrayLike) -> str:
     """
     digest = hashlib.sha256()
     for part in parts:
-        array = np.ascontiguousarray(part)
+        array = np.ascontiguousarray(part.identity if isinstance(part, ImageFiles) else part)
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(array.data)
     return digest.hexdigest()[:16]

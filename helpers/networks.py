@@ -1,8 +1,16 @@
 """The architectures of the paper (appendix A.2), as Keras models."""
 
+from pathlib import Path
+from typing import Literal, get_args
+
 import numpy as np
 
 from helpers.backend import keras
+
+ImageNetName = Literal["vgg16", "vgg19", "resnet18", "resnet50"]
+
+_CAFFE_MEANS = (103.939, 116.779, 123.68)
+"""Of blue, green and red over ImageNet's images, from 0 to 255 (Simonyan and Zisserman, 2014)."""
 
 
 def mlp(
@@ -186,3 +194,68 @@ def modular_sum(n_classes: int) -> keras.Model:
     detectors = np.hstack([one_hot[first], one_hot[second]]).T
     model.set_weights([detectors, -np.ones(n_classes**2), one_hot[(first + second) % n_classes]])
     return model
+
+
+def imagenet(
+    name: ImageNetName,
+    weights: str | Path | None = "imagenet",
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    n_classes: int = 1000,
+) -> keras.Model:
+    """Build one of the paper's ImageNet networks, with the weights that the authors used.
+
+    The VGGs are those of `keras.applications`, the ResNets those of the package image-classifiers,
+    as in the released code.
+
+    Parameters
+    ----------
+    name : {"vgg16", "vgg19", "resnet18", "resnet50"}
+        Which network.
+    weights : {"imagenet"}, path or None
+        Trained on ImageNet, downloaded once into Keras's cache (up to 575 MB); a local file of
+        them (``.h5`` or ``.weights.h5``); or None, random ones.
+    input_shape : tuple of int
+        Height, width and channels of one image.
+    n_classes : int
+        Number of softmax outputs; 1,000 with trained weights.
+
+    Returns
+    -------
+    keras.Model
+        Takes images in [0, 1], red first, and prepares them as the network expects. The network's
+        layers keep their names, such as ``block1_conv1`` or ``stage1_unit1_conv1``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, a weights file does not exist, or trained weights are asked for
+        with another number of classes.
+    """
+    if name not in get_args(ImageNetName):
+        accepted = ", ".join(get_args(ImageNetName))
+        raise ValueError(f"name: {name!r} was given; accepted are {accepted}")
+    if weights == "imagenet" and n_classes != 1000:
+        raise ValueError(f"n_classes: {n_classes} was given; weights of ImageNet have 1000")
+    is_file = weights is not None and weights != "imagenet"
+    if is_file and not Path(str(weights)).is_file():
+        raise ValueError(
+            f"weights: no file {str(weights)!r}; accepted are a file, imagenet and None"
+        )
+    source = "imagenet" if weights == "imagenet" else None
+    image = keras.Input(input_shape, name="image")
+    prepared = keras.layers.Rescaling(255.0, name="to_bytes")(image)
+    if name.startswith("vgg"):
+        make = getattr(keras.applications, name.upper())
+        network = make(weights=source, input_shape=input_shape, classes=n_classes)
+        prepared = keras.ops.flip(prepared, axis=-1)
+        means = keras.layers.Normalization(mean=_CAFFE_MEANS, variance=3 * (1.0,), name="centred")
+        prepared = means(prepared)
+    else:
+        # Loaded here: few need it.
+        from classification_models.keras import Classifiers
+
+        make, _ = Classifiers.get(name)
+        network = make(input_shape, weights=source, classes=n_classes)
+    if is_file:
+        network.load_weights(weights)
+    return keras.Model(image, network(prepared), name=name)

@@ -33,6 +33,12 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("modularity")
 
 
+def imagenet_folder() -> Path | None:
+    """Return the folder of ImageNet's validation images that ``$IMAGENET_DIR`` names, if any."""
+    chosen = os.environ.get("IMAGENET_DIR")
+    return Path(chosen).expanduser() if chosen else None
+
+
 def data_folder() -> Path | None:
     """Return the folder of local data sets that ``$MODULARITY_DATA`` names, or None."""
     chosen = os.environ.get("MODULARITY_DATA")

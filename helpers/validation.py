@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.backend import keras
+from helpers.imagenet import ImageFiles
 
 
 def check_x_y(
@@ -31,8 +32,12 @@ def check_x_y(
         As `check_images` and `check_classes`.
     """
     images = check_images(model, x)
-    n_classes = max(int(model.outputs[0].shape[-1]), 2)
-    return images, check_classes(y, len(images[0]), n_classes)
+    return images, check_classes(y, len(images[0]), n_classes_of(model))
+
+
+def n_classes_of(model: keras.Model) -> int:
+    """Return how many classes a classifier tells apart: as many as outputs, two by a single one."""
+    return max(int(model.outputs[0].shape[-1]), 2)
 
 
 def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
@@ -50,6 +55,7 @@ def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
     -------
     tuple of ndarray
         One array per input, of the input's type; the same array if nothing has to be cast.
+        `imagenet.ImageFiles` stay what they are, and are read batch by batch.
 
     Raises
     ------
@@ -85,18 +91,13 @@ def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
 
 def _check_input(model: keras.Model, symbolic: Any, x: Any) -> npt.NDArray[Any]:
     """Return one input's array, cast to its type."""
+    if isinstance(x, ImageFiles):  # Read when needed: never all at once.
+        _check_shape(model, symbolic, x.shape)
+        return x  # type: ignore[return-value]
     given = _array("x", x)
     if not (np.issubdtype(given.dtype, np.number) or given.dtype == bool) or np.iscomplexobj(given):
         raise ValueError(f"x: values of type {given.dtype} were given; accepted are real numbers")
-    expected = tuple(symbolic.shape[1:])
-    fits = len(given.shape) == len(expected) + 1 and all(
-        size in (None, there) for size, there in zip(expected, given.shape[1:], strict=True)
-    )
-    if not fits or not len(given):
-        raise ValueError(
-            f"x: an array of shape {given.shape} was given; {model.name!r} takes one or more "
-            f"inputs of shape {expected}"
-        )
+    _check_shape(model, symbolic, given.shape)
     is_integer = "int" in symbolic.dtype
     if is_integer and not np.array_equal(given, np.round(given)):
         raise ValueError(
@@ -107,6 +108,18 @@ def _check_input(model: keras.Model, symbolic: Any, x: Any) -> npt.NDArray[Any]:
         n_bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).sum())
         raise ValueError(f"x: {n_bad} of {len(images)} inputs have values that are not finite")
     return images
+
+
+def _check_shape(model: keras.Model, symbolic: Any, shape: tuple[int, ...]) -> None:
+    expected = tuple(symbolic.shape[1:])
+    fits = len(shape) == len(expected) + 1 and all(
+        size in (None, there) for size, there in zip(expected, shape[1:], strict=True)
+    )
+    if not fits or not shape[0]:
+        raise ValueError(
+            f"x: an array of shape {shape} was given; {model.name!r} takes one or more "
+            f"inputs of shape {expected}"
+        )
 
 
 def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,148 @@
+"""ImageNet's networks and images: the whole path, on random weights and made-up photographs."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import forward, graphs, imagenet, lesions, networks, partitions
+from helpers.backend import keras
+
+SYNSETS = "n01440764", "n01443537", "n02084071"
+
+
+def write_photograph(path, colour, size=(500, 375)):
+    """A photograph of one colour with a white frame, which cropping removes."""
+    image = Image.new("RGB", size, "white")
+    image.paste(colour, (40, 20, size[0] - 40, size[1] - 20))
+    image.save(path, quality=95)
+
+
+@pytest.fixture
+def by_synset(tmp_path):
+    for i, synset in enumerate(SYNSETS):
+        (tmp_path / synset).mkdir()
+        for j in range(4):
+            write_photograph(tmp_path / synset / f"{j}.JPEG", (80 * i, 10 * j, 0))
+    return tmp_path
+
+
+@pytest.fixture
+def with_labels(tmp_path):
+    lines = []
+    for i in range(12):
+        write_photograph(tmp_path / f"val_{i:02d}.jpeg", (80 * (i % 3), 10 * (i // 3), 0))
+        lines.append(f"val_{i:02d}.jpeg {i % 3}")
+    (tmp_path / "val.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.mark.parametrize("layout", ["by_synset", "with_labels"])
+def test_as_many_images_of_each_class_are_chosen_as_are_asked_for(layout, request):
+    images, classes = imagenet.validation_images(request.getfixturevalue(layout), 2, size=32)
+    assert images.shape == (6, 32, 32, 3)
+    assert classes.tolist() == [0, 0, 1, 1, 2, 2]
+    red = np.round(255 * images[:][..., 0].mean(axis=(1, 2)) / 80).astype(int)
+    assert red.tolist() == classes.tolist()
+
+
+def test_the_seed_decides_which(by_synset):
+    chosen = {imagenet.validation_images(by_synset, 2, seed)[0].paths for seed in range(8)}
+    assert len(chosen) > 1
+    again = imagenet.validation_images(by_synset, 2, 0)[0]
+    assert again == imagenet.validation_images(by_synset, 2, 0)[0]
+
+
+def test_the_folder_may_come_from_the_environment(by_synset, monkeypatch):
+    monkeypatch.setenv("IMAGENET_DIR", str(by_synset))
+    assert len(imagenet.validation_images(per_class=1)[0]) == 3
+
+
+def test_images_are_the_middle_of_photographs_and_in_slices_like_an_array(by_synset):
+    images, _ = imagenet.validation_images(by_synset, 2, size=48)
+    whole = images[:]
+    assert (whole.dtype, whole.shape) == (np.float32, images.shape)
+    assert whole.min() >= 0
+    assert whole[..., 2].max() < 0.1  # No white of the frames is left.
+    np.testing.assert_array_equal(images[1:3], whole[1:3])
+    np.testing.assert_array_equal(images[np.array([4, 0])], whole[[4, 0]])
+    np.testing.assert_array_equal(images[2], whole[2])
+
+
+def test_a_missing_folder_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("IMAGENET_DIR", raising=False)
+    with pytest.raises(
+        FileNotFoundError, match=r"IMAGENET_DIR is not set\. ImageNet's validation im"
+    ):
+        imagenet.validation_images()
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist.*set IMAGENET_DIR to"):
+        imagenet.validation_images(tmp_path / "nowhere")
+
+
+def test_folders_that_do_not_hold_what_is_asked_for_are_refused(by_synset, tmp_path_factory):
+    with pytest.raises(
+        ValueError, match=r"4 images of class 'n01440764' are in .*, but 5 are asked"
+    ):
+        imagenet.validation_images(by_synset, 5)
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(ValueError, match="neither folders of classes nor one file of labels"):
+        imagenet.validation_images(empty)
+    (empty / "class").mkdir()
+    with pytest.raises(ValueError, match="holds no images"):
+        imagenet.validation_images(empty)
+
+
+def test_a_damaged_photograph_is_named(by_synset):
+    (by_synset / SYNSETS[0] / "0.JPEG").write_bytes(b"nothing")
+    images, _ = imagenet.validation_images(by_synset, 4)
+    with pytest.raises(ValueError, match=r"0\.JPEG is damaged"):
+        images[:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vgg11",), "name: 'vgg11' was given; accepted are vgg16, vgg19, resnet18, resnet50"),
+        (("vgg16", "nowhere.h5"), "weights: no file 'nowhere.h5'"),
+        (("vgg16", "imagenet", (32, 32, 3), 10), "n_classes: 10 was given; weights of ImageNet"),
+    ],
+)
+def test_networks_that_do_not_exist_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        networks.imagenet(*arguments)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet18"])
+def test_weights_come_from_a_local_file(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    first = networks.imagenet(name, None, (32, 32, 3), 4)
+    first.layers[-1].save_weights(tmp_path / "mine.weights.h5")
+    second = networks.imagenet(name, tmp_path / "mine.weights.h5", (32, 32, 3), 4)
+    x = np.random.default_rng(0).random((3, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(first(x), second(x))
+
+
+def test_vggs_see_blue_first_and_centred():
+    image = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    program = forward.read(networks.imagenet("vgg16", None, (32, 32, 3), 4))
+    first = program.steps[program.sites("block1_conv1")[0]].inputs
+    (found,) = program.values((image,), first)
+    expected = keras.applications.vgg16.preprocess_input(255 * image.copy())
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_the_whole_path_runs_at_full_size(name, by_synset):
+    keras.utils.set_random_seed(0)
+    model = networks.imagenet(name, None, n_classes=3)
+    images, classes = imagenet.validation_images(by_synset, 2)
+    graph = graphs.weight_graph(model)
+    assert len(graph.layers) == {"vgg16": 13, "resnet50": 53}[name]
+    partition = partitions.spectral(graph, 4)
+    chosen = partition.subclusters()[::12]
+    lesion = [{each.layer: each.units} for each in chosen]
+    counts = lesions.correct_counts(model, images, classes, [{}, *lesion])
+    plain = lesions.correct_counts(model, images[:], classes, [{}, *lesion])
+    np.testing.assert_array_equal(counts, plain)
+    profiles = lesions.lesion_profiles(model, images, classes, {chosen[0].layer: [0, *[1] * 63]}, 1)
+    assert profiles.class_sizes.tolist() == [2, 2, 2]
