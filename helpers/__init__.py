@@ -7,12 +7,18 @@ named here is loaded when it is first used, so that `import helpers` costs nothi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from helpers.checking import check
     from helpers.partitions import Partition
     from helpers.protocols import PAPER, RELEASED
 
-_ROOMS = {"PAPER": "protocols", "RELEASED": "protocols", "Partition": "partitions"}
+_ROOMS = {
+    "PAPER": "protocols",
+    "RELEASED": "protocols",
+    "Partition": "partitions",
+    "check": "checking",
+}
 
-__all__ = ["PAPER", "RELEASED", "Partition"]
+__all__ = ["PAPER", "RELEASED", "Partition", "check"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,76 @@
+"""What can be done with a network, layer by layer, before anything is computed."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from helpers import forward, graphs
+from helpers.backend import keras
+from helpers.forward import rules
+
+_COLUMNS = ["layer", "kind", "units", "lesions", "graph"]
+
+
+def check(model: keras.Model) -> pd.DataFrame:
+    """Say which layers of a network can be lesioned and are in its graph of weights, or why not.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any model. Only its layers are read; nothing is computed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per layer in the order of computation: layer, its full name; kind, its class;
+        units, how many neurons or feature maps can be lesioned in it, 0 if none; lesions, "yes",
+        "yes, slowly" or why not; graph, "yes" or why not. Empty if the model cannot be read. Its
+        ``attrs`` hold a sentence each on what holds for the whole model: ``lesions``, ``graph``.
+    """
+    try:
+        program = forward.read(model)
+    except ValueError as error:
+        return _table([], str(error), str(error))
+    of_lesions, of_graph = (
+        _problem(forward.read_classifier, model),
+        _problem(graphs.weight_graph, model),
+    )
+    vertices = set() if of_graph else set(graphs.weight_graph(model).layers)
+    speed = "yes, slowly" if program.is_rough else "yes"
+    rows, seen = [], set()
+    for step in program.steps:
+        if step.name in seen:
+            continue
+        seen.add(step.name)
+        layer = step.operation
+        why = "" if step.n_units else rules.why_without_units(layer)
+        in_graph = "yes" if step.name in vertices else of_graph or _why_not_in(step.n_units)
+        can_be = why or of_lesions or speed
+        rows.append((step.name, type(layer).__name__, step.n_units, can_be, in_graph))
+    lesions = of_lesions or (
+        "exact, by calling the model's own layers: one of them may make a step of a rounding error"
+        if program.is_rough
+        else "exact and fast"
+    )
+    return _table(rows, lesions, of_graph or "complete")
+
+
+def _table(rows: list[tuple[str, str, int, str, str]], lesions: str, graph: str) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    table.attrs |= {"lesions": lesions, "graph": graph}
+    return table
+
+
+def _problem(make: Callable[[keras.Model], object], model: keras.Model) -> str:
+    """Return the message of what goes wrong, "" if nothing does."""
+    try:
+        make(model)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _why_not_in(n_units: int) -> str:
+    if not n_units:
+        return "no units"
+    return "a layer of neurons in a graph of feature maps, or a depthwise convolution"

@@ -1,0 +1,74 @@
+"""What can be done with a network, and why not."""
+
+import keras
+import numpy as np
+import pytest
+
+import helpers
+
+L = keras.layers
+
+
+def transfer(own_head=False):
+    """A convolutional model inside a model, and a head."""
+    base = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            *(L.Conv2D(3, 3, name="one"), L.DepthwiseConv2D(3, name="deep")),
+            *(L.Conv2D(4, 1, name="two"), L.ReLU(name="rectified")),
+        ],
+        name="base",
+    )
+    image = keras.Input((8, 8, 1))
+    z = L.GlobalAveragePooling2D(name="pool")(base(image))
+    if own_head:
+        z = L.Lambda(lambda z: z, name="own")(z)
+    return keras.Model(image, L.Dense(2, activation="softmax", name="head")(z), name="outer")
+
+
+def test_each_layer_says_whether_it_can_be_lesioned_and_is_in_the_graph():
+    table = helpers.check(transfer()).set_index("layer")
+    assert list(table.index) == [
+        *("base/one", "base/deep", "base/two", "base/rectified", "pool", "head")
+    ]
+    assert table["units"].tolist() == [3, 3, 4, 0, 0, 2]
+    assert table.loc[["base/one", "base/deep", "base/two", "head"], "lesions"].eq("yes").all()
+    assert table.loc["base/rectified", "lesions"] == "a ReLU has none"
+    assert table.query("graph == 'yes'").index.tolist() == ["base/one", "base/two"]
+    assert table.attrs == {"lesions": "exact and fast", "graph": "complete"}
+
+
+def test_what_makes_lesions_slow_is_said():
+    table = helpers.check(transfer(own_head=True))
+    assert "own layers" in table.attrs["lesions"]
+    assert table.set_index("layer").loc["base/one", "lesions"] == "yes, slowly"
+
+
+def test_what_ends_a_graph_is_said():
+    words = keras.Input((5, 4))
+    z = L.LSTM(6, name="memory")(L.Dense(6, name="before")(words))
+    model = keras.Model(words, L.Dense(2, name="out", activation="softmax")(z))
+    table = helpers.check(model).set_index("layer")
+    assert "reads what memory made" in table.attrs["graph"]
+    assert table.loc["out", "lesions"] == "yes"
+    assert "reads what memory made" in table.loc["out", "graph"]
+
+
+class Own(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("make", [lambda: Own(name="own"), lambda: keras.Sequential(name="own")])
+def test_a_model_that_cannot_be_read_says_so(make):
+    table = helpers.check(make())
+    assert table.empty
+    assert "'own'" in table.attrs["lesions"]
+
+
+def test_quantized_layers_say_so():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(8, name="a"), L.Dense(2, name="b")])
+    model.quantize("int8")
+    table = helpers.check(model)
+    assert table["lesions"].eq("its weights are quantized to int8").all()
+    assert np.all(table["units"] == 0)
