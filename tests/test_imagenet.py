@@ -130,19 +130,27 @@ def test_vggs_see_blue_first_and_centred():
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+def test_images_that_are_read_batch_by_batch_count_as_an_array_of_them_does(by_synset):
+    model = networks.imagenet("resnet18", None, (32, 32, 3), 3)
+    images, classes = imagenet.validation_images(by_synset, 4, size=32)
+    labels = {"stage1_unit1_conv1": np.arange(64) % 2}
+    lazy, whole = (
+        lesions.lesion_profiles(model, each, classes, labels, 2) for each in (images, images[:])
+    )
+    np.testing.assert_array_equal(lazy.random, whole.random)
+    assert lazy.class_sizes.tolist() == [4, 4, 4]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_the_whole_path_runs_at_full_size(name, by_synset):
     keras.utils.set_random_seed(0)
     model = networks.imagenet(name, None, n_classes=3)
-    images, classes = imagenet.validation_images(by_synset, 2)
+    images, classes = imagenet.validation_images(by_synset, 1)
     graph = graphs.weight_graph(model)
     assert len(graph.layers) == {"vgg16": 13, "resnet50": 53}[name]
     partition = partitions.spectral(graph, 4)
-    chosen = partition.subclusters()[::12]
+    chosen = partition.subclusters()[::30]
     lesion = [{each.layer: each.units} for each in chosen]
     counts = lesions.correct_counts(model, images, classes, [{}, *lesion])
-    plain = lesions.correct_counts(model, images[:], classes, [{}, *lesion])
-    np.testing.assert_array_equal(counts, plain)
-    profiles = lesions.lesion_profiles(model, images, classes, {chosen[0].layer: [0, *[1] * 63]}, 1)
-    assert profiles.class_sizes.tolist() == [2, 2, 2]
+    assert counts.shape == (1 + len(lesion), 3)

@@ -327,10 +327,12 @@ class _Judge:
         ) -> npt.NDArray[np.bool_]:
             best, tied = _best(scores, self.rounding * np.maximum(sizes[rows], norms(scores)))
             if tied.any():
-                which = np.arange(len(classes))[rows][tied]
-                both = _union(trace.given, lesion)
-                (outputs,) = self.program.values(_rows(images, which), self.program.outputs, both)
-                best[tied], _ = _best(rules.in_numpy(outputs), np.zeros(len(which)))
+                # The whole batch, because rounding may depend on how many images are run at once.
+                (outputs,) = self.program.values(
+                    images, self.program.outputs, _union(trace.given, lesion)
+                )
+                whole = rules.in_numpy(outputs)[rows].astype(np.float64)
+                best[tied], _ = _best(whole[tied], np.zeros(int(tied.sum())))
             return np.asarray(best == classes[rows])
 
         under_given = right(slice(None), scores, {})
