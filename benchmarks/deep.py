@@ -9,14 +9,20 @@ because other work on the machine can only slow things down.
 """
 
 import argparse
+import re
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from helpers import lesions, networks
+from helpers import imagenet, lesions, networks
 from helpers.backend import keras
 from helpers.forward import Classifier, read_classifier, rules
 from helpers.forward.program import Step
@@ -160,14 +166,45 @@ def judge(program: Classifier, graphs: Graphs, x: Any, y: Any, chosen: list[Any]
     return list(engine.in_batches(program, graphs, (x,), y, [({}, chosen)], 1e-5))
 
 
+def print_memory(name: str) -> None:
+    """Print the peak memory of this process after lesions of each tenth layer of a network."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "vgg16":
+            model = networks.imagenet(name, None, (32, 32, 3), 10)
+            x, y = rng.random((10000, 32, 32, 3), dtype=np.float32), np.arange(10000) % 10
+        else:
+            model = networks.imagenet(name, None, n_classes=2)
+            for i in range(2):
+                (Path(folder) / str(i)).mkdir()
+                for j in range(12):
+                    pixels = rng.integers(0, 256, (300, 400, 3), np.uint8)
+                    Image.fromarray(pixels).save(Path(folder) / str(i) / f"{j}.jpeg")
+            x, y = imagenet.validation_images(folder, 12)
+        program = read_classifier(model)
+        chosen = [{layer: range(8)} for layer in list(program.layers)[::10]]
+        lesions.correct_counts(model, x, y, chosen)
+    # Not getrusage, whose peak a process inherits from its parent.
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(f"  {name}: {int(peak) / 2**20:.2f} GiB, {len(y)} images of {x.shape[1]} pixels")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=list(NETWORKS), help=", ".join(NETWORKS))
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many rounds counts")
     parser.add_argument("--groups", type=int, default=8, help="groups of layers to time")
+    parser.add_argument("--memory-of", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.memory_of:
+        print_memory(arguments.memory_of)
+        return
     for name in arguments.names:
         compare(name, arguments.rounds, arguments.groups)
+    print("\npeak memory of a process that does our lesions only, TensorFlow and data included:")
+    for name in ("vgg16", "resnet50"):
+        subprocess.run([sys.executable, __file__, "--memory-of", name], check=True)
 
 
 if __name__ == "__main__":

@@ -209,14 +209,14 @@ class Program:
 
         A depthwise convolution, which weighs each channel by itself, does not count.
         """
-        found, todo = set(), list(tensors)
-        while todo:
-            step = self.steps[self.producers[todo[-1]]] if todo[-1] in self.producers else None
-            todo.pop()
-            if step is not None and step.n_units and not isinstance(step.rule, Depthwise):
+        found, wanted = set(), set(tensors)
+        for step in reversed(self.steps):
+            if not wanted.intersection(step.outputs):
+                continue
+            if step.n_units and not isinstance(step.rule, Depthwise):
                 found.add(self._first_names[id(step.operation)])
-            elif step is not None:
-                todo += step.inputs
+            else:
+                wanted.update(step.inputs)
         return found
 
     def inputs_of(self, tensor: int) -> list[str]:
