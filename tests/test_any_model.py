@@ -321,7 +321,7 @@ def test_lesions_of_the_architectures_of_keras_applications_equal_zeroing_weight
     y = classes(model, x, rng)
     names = list(program.layers)
     chosen = [{}]
-    for layer in [*names[:: len(names) // 3], names[-1]]:
+    for layer in [*names[:: len(names) // 2], names[-1]]:
         n = program.steps[program.sites(layer)[0]].n_units
         chosen += [{layer: rng.choice(n, size, replace=False)} for size in (n // 8, 3 * n // 4)]
     expected = brute_force.correct(model, x, y, chosen)
