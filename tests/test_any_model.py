@@ -1,6 +1,5 @@
 """Models made up at random out of all kinds of layers: lesions equal zeroing the weights."""
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 import brute_force
 from helpers import forward, lesions
+from helpers.backend import keras
 from helpers.lesions import compiled, engine
 from helpers.lesions.propagation import Propagation, Trace
 

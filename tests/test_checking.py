@@ -1,10 +1,10 @@
 """What can be done with a network, and why not."""
 
-import keras
 import numpy as np
 import pytest
 
 import helpers
+from helpers.backend import keras
 
 L = keras.layers
 
