@@ -10,8 +10,6 @@ down. Without transforms, and from the same noise, both must reach the same scor
 
 import argparse
 import resource
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,16 +17,11 @@ import numpy as np
 
 from helpers import construction, zoo
 from helpers.construction import lucid_bridge as bridge
+from measuring import seconds
 
 LAYERS = {"mnist-rgb-mlp": ["dense_2"], "mnist-rgb-cnn": ["conv_1", "conv_2", "conv_3"]}
 TARGETS = {"mnist-rgb-mlp": 20, "mnist-rgb-cnn": 3}
 SET_SIZE = 12
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def render_one(model: Any, units: Any, shape: Any, n_steps: int) -> Any:

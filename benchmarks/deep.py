@@ -9,11 +9,9 @@ because other work on the machine can only slow things down.
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from helpers.forward.program import Step
 from helpers.lesions import engine
 from helpers.lesions.compiled import Graphs
 from helpers.lesions.propagation import Trace
+from measuring import peak_gib, seconds
 
 BATCH_SIZES = (32, 64, 128, 256)
 APPLICATIONS = keras.applications
@@ -43,12 +42,6 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
 def _application(name: str, size: int) -> keras.Model:
     make = getattr(APPLICATIONS, name)
     return make(weights=None, input_shape=(size, size, 3), classes=10)
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def multiply_adds(step: Step, shape: tuple[int, ...], fraction: float = 1) -> float:
@@ -185,9 +178,7 @@ def print_memory(name: str) -> None:
         program = read_classifier(model)
         chosen = [{layer: range(8)} for layer in list(program.layers)[::10]]
         lesions.correct_counts(model, x, y, chosen)
-    # Not getrusage, whose peak a process inherits from its parent.
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    print(f"  {name}: {int(peak) / 2**20:.2f} GiB, {len(y)} images of {x.shape[1]} pixels")
+    print(f"  {name}: {peak_gib():.2f} GiB, {len(y)} images of {x.shape[1]} pixels")
 
 
 def main() -> None:

@@ -10,13 +10,9 @@ the machine can only slow things down. Both must count the same correct predicti
 """
 
 import argparse
-import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +20,7 @@ import numpy as np
 from helpers import graphs, lesions, partitions, zoo
 from helpers.backend import keras
 from helpers.forward import read_classifier
+from measuring import peak_gib, seconds
 
 N_SETS = 21
 """A sub-cluster and its 20 random twins."""
@@ -34,12 +31,6 @@ BASELINE_EVERY = 5
 KERAS_DEFAULT = 32
 MLP_BATCH_SIZES = (KERAS_DEFAULT, 128, 512, 1000, 2000, 5000, 10000)
 CNN_BATCH_SIZES = (KERAS_DEFAULT, 100, 500, 1000, 2000)
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def baseline(model: keras.Model, network: zoo.TrainedNetwork, lesion: Any, batch_size: int) -> Any:
@@ -153,9 +144,7 @@ def print_memory(name: str) -> None:
     network = zoo.trained(name)
     x, y = network.dataset.x_test, network.dataset.y_test
     lesions.correct_counts(network.model, x, y, some_lesions(network, 4))
-    # Not getrusage, whose peak a process inherits from its parent.
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    print(f"  {name}: {int(peak) / 2**20:.2f} GiB")
+    print(f"  {name}: {peak_gib():.2f} GiB")
 
 
 def main() -> None:
