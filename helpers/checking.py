@@ -1,12 +1,15 @@
 """What can be done with a network, layer by layer, before anything is computed."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pandas as pd
 
 from helpers import forward, graphs
 from helpers.backend import keras
 from helpers.forward import rules
+
+Made = TypeVar("Made")
 
 _COLUMNS = ["layer", "kind", "units", "lesions", "graph"]
 
@@ -31,11 +34,9 @@ def check(model: keras.Model) -> pd.DataFrame:
         program = forward.read(model)
     except ValueError as error:
         return _table([], str(error), str(error))
-    of_lesions, of_graph = (
-        _problem(forward.read_classifier, model),
-        _problem(graphs.weight_graph, model),
-    )
-    vertices = set() if of_graph else set(graphs.weight_graph(model).layers)
+    _, of_lesions = _attempt(forward.read_classifier, model)
+    graph, of_graph = _attempt(graphs.weight_graph, model)
+    vertices = set() if graph is None else set(graph.layers)
     speed = "yes, slowly" if program.is_rough else "yes"
     rows, seen = [], set()
     for step in program.steps:
@@ -61,13 +62,12 @@ def _table(rows: list[tuple[str, str, int, str, str]], lesions: str, graph: str)
     return table
 
 
-def _problem(make: Callable[[keras.Model], object], model: keras.Model) -> str:
-    """Return the message of what goes wrong, "" if nothing does."""
+def _attempt(make: Callable[[keras.Model], Made], model: keras.Model) -> tuple[Made | None, str]:
+    """Return what is made of a model and "", or None and what went wrong."""
     try:
-        make(model)
+        return make(model), ""
     except ValueError as error:
-        return str(error)
-    return ""
+        return None, str(error)
 
 
 def _why_not_in(n_units: int) -> str:

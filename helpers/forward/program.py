@@ -108,7 +108,7 @@ class Program:
         """The name of each layer, by identity, where it is used first."""
         return {id(step.operation): step.name for step in reversed(self.steps)}
 
-    @property
+    @cached_property
     def layers(self) -> dict[str, list[int]]:
         """Names of the layers with units, in order, with the steps that they are used in."""
         found: dict[str, list[int]] = {}
@@ -130,7 +130,9 @@ class Program:
         ValueError
             If there is no such layer, it has no units, or several are called so.
         """
-        others = {step.name: step.operation for step in self.steps if not step.n_units}
+        if name in self.layers:
+            return name
+        others = {step.name: step.operation for step in self.steps}
         why = "no units in {!r}"
         if name in others:
             why += f" ({rules.why_without_units(others[name])})"
@@ -432,7 +434,8 @@ def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Non
     Raises
     ------
     ValueError
-        If they differ by more than single precision explains; names the step where they begin to.
+        If they differ by more than single precision explains. Steps are the model's own layers, so
+        it is the model itself that does something else than these.
     """
     (ours,) = program.values(images, program.outputs)
     theirs = model(list(images) if len(images) > 1 else images[0], training=False)

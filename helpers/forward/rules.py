@@ -76,20 +76,8 @@ _SMOOTH_LAYERS = (
 _SMOOTH_FUNCTIONS = {
     *("Softmax", "LogSoftmax", "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Reshape", "Transpose"),
     *("Concatenate", "Stack", "Split", "GetItem", "ExpandDims", "Squeeze", "Moveaxis", "Swapaxes"),
-    *(
-        "Matmul",
-        "Einsum",
-        "Dot",
-        "Pad",
-        "Take",
-        "Flip",
-        "Roll",
-        "Repeat",
-        "Tile",
-        "Conv",
-        "Logsumexp",
-    ),
-    *("BroadcastTo", "Normalize", "AveragePool", "MaxPool", "DepthwiseConv", "Clip"),
+    *("Matmul", "Einsum", "Dot", "Pad", "Take", "Flip", "Roll", "Repeat", "Tile", "BroadcastTo"),
+    *("Conv", "DepthwiseConv", "AveragePool", "MaxPool", "Normalize", "Clip", "Logsumexp"),
 }
 
 
@@ -121,10 +109,6 @@ class Elementwise:
 
     call: Call
     is_relu: bool = False
-
-    def few(self, given: Few) -> Few:
-        """Return what comes out where few channels went in."""
-        return replace(given, values=like(given.values, self.call(given.values)))
 
 
 @dataclass(frozen=True)
@@ -210,11 +194,6 @@ class Depthwise:
     def kernel(self) -> npt.NDArray[np.float32]:
         """The kernel, shape (..., inputs, multiplier)."""
         return np.asarray(values_of(self.layer.kernel))
-
-    @property
-    def n_units(self) -> int:
-        """Number of feature maps."""
-        return int(np.prod(self.kernel.shape[-2:]))
 
     def few(self, given: Few) -> Few | None:
         """Return what comes out where few channels went in; None if they are no channels here."""

@@ -86,10 +86,8 @@ def correct(
         If the model cannot be read, see `forward.read`, if a layer or a unit does not exist, or as
         `validation.check_x_y`.
     """
-    right = np.empty((len(lesions), 0), dtype=bool)
     batches = _judged(model, x, y, [({}, lesions)], executor, batch_size)
-    judged = [batch for _, batch in batches]
-    return np.concatenate([right, *judged], axis=1)
+    return np.concatenate([judged for _, judged in batches], axis=1)
 
 
 def correct_counts(
@@ -210,11 +208,10 @@ def _judged(
             program, graphs, images, classes, by_steps, rounding, executor, batch_size
         )
         return
-    size = batch_size or _batch_size(program, images)
-    batches = [slice(start, start + size) for start in range(0, len(classes), size)]
+    batches = _batches(program, images, batch_size)
     with elsewhere.sent(executor, model) as (key, source):
         arguments = (
-            (key, source, by_steps, rounding, len(batches), _rows(images, batch), classes[batch])
+            (key, source, by_steps, rounding, _rows(images, batch), classes[batch])
             for batch in batches
         )
         results = elsewhere.in_order(executor, _judged_elsewhere, arguments)
@@ -228,7 +225,6 @@ def _judged_elsewhere(
     source: Any,
     groups: list[tuple[BySteps, list[BySteps]]],
     rounding: float,
-    n_batches: int,
     images: Inputs,
     classes: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
@@ -259,8 +255,7 @@ def in_batches(
     Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
     use one core only, and would otherwise leave the others idle.
     """
-    size = batch_size or _batch_size(program, images)
-    batches = [slice(start, start + size) for start in range(0, len(classes), size)]
+    batches = _batches(program, images, batch_size)
     graphs.expect(_alone(groups), len(batches))
     judge = _Judge(program, groups, rounding, graphs)
 
@@ -402,6 +397,12 @@ def _union(first: BySteps, second: BySteps) -> BySteps:
 
 def _rows(images: Inputs, rows: Any) -> Inputs:
     return tuple(each[rows] for each in images)
+
+
+def _batches(program: Classifier, images: Inputs, batch_size: int | None) -> list[slice]:
+    """Return where batches of images lie, of a given size or of the one that suits the machine."""
+    size = batch_size or _batch_size(program, images)
+    return [slice(start, start + size) for start in range(0, len(images[0]), size)]
 
 
 def _batch_size(program: Classifier, images: Inputs) -> int:

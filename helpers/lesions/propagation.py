@@ -105,8 +105,8 @@ class Trace:
                 str(each): keras.ops.convert_to_tensor(self[each])
                 for each in sorted(self.program.kept.intersection(self.shapes))
             }
-            layers = (step for step in map(self.program.steps.__getitem__, self.program.path))
-            outs = [step.outputs[0] for step in layers if isinstance(step.rule, Linear)]
+            steps = [self.program.steps[index] for index in self.program.path]
+            outs = [step.outputs[0] for step in steps if isinstance(step.rule, Linear)]
             norms = {str(each): keras.ops.convert_to_tensor(self.norms(each)) for each in outs}
             self._given_to_graphs = tensors, norms
         return self._given_to_graphs
@@ -492,7 +492,7 @@ def _filled_in(intact: Array, few: Few) -> Array:
         )
         return filled
     width = intact.shape[few.axis]
-    if not isinstance(few.channels, np.ndarray):
+    if not _are_known(few.channels):
         return _filled_in_graph(intact, few)
     is_new, source = np.zeros(width, bool), np.zeros(width, np.intp)
     is_new[few.channels], source[few.channels] = True, np.arange(len(few.channels))
@@ -522,7 +522,7 @@ def _are_known(channels: Channels) -> bool:
 
 def _size(channels: Channels, width: int) -> int:
     """Return how many channels there are, at most half of them where that is not known."""
-    return len(channels) if isinstance(channels, np.ndarray) else width // 2
+    return len(channels) if _are_known(channels) else width // 2
 
 
 def _norms(array: Array) -> Array:
