@@ -91,4 +91,7 @@ with _without_stderr():
 
     ON_PROCESSOR = _is_on_processor()
 
-__all__ = ["ON_PROCESSOR", "compiled", "is_tracing", "keras", "values_of"]
+SHAPES_ARE_FREE = keras.backend.backend() != "jax"
+"""Whether an operation on arrays of a new shape costs no more; JAX compiles it anew."""
+
+__all__ = ["ON_PROCESSOR", "SHAPES_ARE_FREE", "compiled", "is_tracing", "keras", "values_of"]

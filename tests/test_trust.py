@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import brute_force
-from helpers import graphs, lesions
+from helpers import graphs, lesions, networks
 from helpers.backend import keras
+from helpers.lesions import engine, propagation
 
 L = keras.layers
 HALF = {"hidden": np.arange(512)}
@@ -238,3 +239,16 @@ def test_units_with_huge_weights_vanish_with_their_lesion(size, n_lesioned):
     chosen = [{"hidden": np.arange(3, 3 + n_lesioned) % 8}]
     ours, expected = counts(model, chosen)
     np.testing.assert_array_equal(ours, expected)
+
+
+def test_lesions_are_the_same_with_the_batches_and_norms_of_an_accelerator(monkeypatch):
+    keras.utils.set_random_seed(0)
+    model = networks.cnn((8, 8, 1), 10)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((64, 8, 8, 1), np.float32), rng.integers(10, size=64)
+    chosen = [{f"conv_{i}": rng.choice(64, n, replace=False)} for i in (1, 2) for n in (3, 20)]
+    for module in (engine, propagation):
+        monkeypatch.setattr(module, "ON_PROCESSOR", False)
+    monkeypatch.setattr(propagation, "SHAPES_ARE_FREE", False)
+    found = lesions.correct(model, x, y, chosen)
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, chosen))

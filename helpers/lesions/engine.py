@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers import settings
-from helpers.backend import keras
+from helpers.backend import ON_PROCESSOR, keras
 from helpers.forward import rules
 from helpers.forward.program import Classifier, Inputs, Step, check_intact, read_classifier
 from helpers.forward.program import Lesion as BySteps
@@ -41,7 +41,7 @@ Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 Group = tuple[Lesion, Sequence[Lesion]]
 """A lesion that is given, and lesions that come on top of it."""
 
-_TRACE_BYTES = 2**28
+_TRACE_BYTES = 2**28 if ON_PROCESSOR else 2**33
 _CACHED_IMAGES = 1000
 _GUARDED = slice(8)
 _TIED = 5e-6
@@ -409,11 +409,12 @@ def _batch_size(program: Classifier, images: Inputs) -> int:
     """Return how many images a core works on at once.
 
     Few enough for what lesions start from to fit into `_TRACE_BYTES`, for one dense layer's
-    activations to stay in a core's cache, and for every core to have some.
+    activations to stay in a core's cache, and for every core to have some: an accelerator works
+    on each batch with all it has.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         n_values = Trace(program, _rows(images, slice(1))).n_values
-    share = -(-len(images[0]) // settings.n_cores())
+    share = -(-len(images[0]) // (settings.n_cores() if ON_PROCESSOR else 1))
     return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _CACHED_IMAGES)))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from helpers.backend import is_tracing, keras
+from helpers.backend import ON_PROCESSOR, SHAPES_ARE_FREE, is_tracing, keras
 from helpers.forward import rules
 from helpers.forward.program import (
     Classifier,
@@ -374,7 +374,7 @@ class Propagation:
         rows, old = self._rows, self._features(tensor, signal)
         gone = old if _is_nothing(signal.values) else old - signal.values
         is_alone = is_alone and set(self._changed) == {tensor} and not self.trace.masked
-        is_alone = is_alone and self.program.n_uses[tensor] == 1
+        is_alone = is_alone and self.program.n_uses[tensor] == 1 and SHAPES_ARE_FREE
         if is_alone and isinstance(self._rows, slice) and isinstance(gone, np.ndarray):
             # A lesion changes no images for which its units say what they say anyway.
             active = np.flatnonzero((gone != 0).any(axis=1))
@@ -453,6 +453,8 @@ class Propagation:
 
 def norms(array: Array) -> npt.NDArray[np.float32]:
     """Return the Euclidean norm of each image's values."""
+    if not (ON_PROCESSOR or isinstance(array, np.ndarray)):
+        return rules.in_numpy(_norms(array))  # They need not leave the accelerator whole.
     values = rules.in_numpy(array)
     flat = values.reshape(len(values), math.prod(values.shape[1:]))
     return np.asarray(np.sqrt(np.vecdot(flat, flat)))
