@@ -87,6 +87,68 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
+@main.command(
+    epilog="\b\nExample:\n  IMAGENET_DIR=~/ILSVRC2012_img_val modularity imagenet resnet18\n"
+    "  modularity imagenet vgg16 --images val/ --weights vgg16.h5 --into vgg16.csv"
+)
+@click.argument("name", type=click.Choice(["vgg16", "vgg19", "resnet18", "resnet50"]))
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the validation images (default: $IMAGENET_DIR).",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="A local file of weights (default: downloaded once, up to 575 MB).",
+)
+@click.option("--per-class", type=_FROM_1, default=10, help="Images of each class (default: 10).")
+@click.option("--clusters", type=_FROM_1, default=12, help="Clusters (default: 12).")
+@click.option("--random", type=_FROM_1, default=20, help="Twins per sub-cluster (default: 20).")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all draws (default: 0).")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="A .csv file (default: results/imagenet-NAME.csv).",
+)
+def imagenet(
+    name: Any,
+    images: Path | None,
+    weights: Path | None,
+    per_class: int,
+    clusters: int,
+    random: int,
+    seed: int,
+    into: Path | None,
+) -> None:
+    """Make Table 1b's rows of a network on ImageNet: NAME, under both protocols."""
+    from helpers import evaluation, files, networks
+    from helpers import imagenet as photographs
+
+    target = into or settings.RESULTS / f"imagenet-{name}.csv"
+    if target.suffix != ".csv":
+        raise click.UsageError(f"--into: {target} was given; accepted are .csv files")
+    try:
+        x: Any  # Read slice by slice where an array is asked for.
+        x, y = photographs.validation_images(images, per_class, seed)
+        model = networks.imagenet(name, weights or "imagenet")
+        n_found, n_classes = len(set(y)), model.output_shape[-1]
+        if n_found != n_classes:
+            # Classes are counted in the order of their names, so that none may be missing.
+            raise click.ClickException(
+                f"--images: {n_found} classes were found, but {name} has {n_classes}"
+            )
+        table = evaluation.both_protocols(model, x, y, clusters, random, seed)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    table.insert(0, "network", f"imagenet-{name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.written_whole(target) as temporary:
+        table.to_csv(temporary, index=False)
+    click.echo(table.to_string(index=False))
+    click.echo(f"{target}: {len(y)} images, accuracy {table['accuracy'].iloc[0]:.4f}")
+
+
 @main.command(epilog="\b\nExample:\n  modularity sweep sweeps/table1b.yaml --dry-run")
 @_SWEEP
 @click.option("--dry-run", is_flag=True, help="Only list the runs.")

@@ -10,7 +10,12 @@ import scipy.stats
 
 from helpers import graphs, measures, partitions, protocols
 from helpers.backend import keras
-from helpers.lesions import LesionProfiles, class_mean_accuracy, lesion_profiles
+from helpers.lesions import (
+    LesionProfiles,
+    class_mean_accuracy,
+    lesion_profiles,
+    overall_accuracy,
+)
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, RELEASED, Protocol
 from helpers.zoo import TrainedNetwork
@@ -118,6 +123,50 @@ def lesion_tests(
     """
     profiles = lesion_profiles(model, x, y, partition, n_random, seed)
     return _tests(profiles, protocols.protocol(protocol), seed)
+
+
+def both_protocols(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    n_clusters: int = 12,
+    n_random: int = 20,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Cluster any network and test its sub-clusters as the paper and as the released code does.
+
+    Parameters
+    ----------
+    model, x, y, n_random, seed
+        As for `lesions.lesion_profiles`.
+    n_clusters : int
+        As for `partition_of`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `lesion_tests`, with the columns protocol, n_clusters, n_random, seed, and accuracy
+        (of the intact network on these images, in [0, 1]).
+
+    Raises
+    ------
+    ValueError
+        As `partition_of` and `lesion_tests`.
+    """
+    parts = []
+    for choices in (PAPER, RELEASED):
+        labels = partition_of(model, n_clusters, choices, seed)
+        profiles = lesion_profiles(model, x, y, labels, n_random, seed)
+        parts.append(
+            _tests(profiles, choices, seed).assign(
+                protocol=choices.name,
+                n_clusters=n_clusters,
+                n_random=n_random,
+                seed=seed,
+                accuracy=float(overall_accuracy(profiles.intact, profiles.class_sizes)),
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def audit(profiles: LesionProfiles, seed: int = 0) -> pd.DataFrame:

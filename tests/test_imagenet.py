@@ -1,11 +1,16 @@
 """ImageNet's networks and images: the whole path, on random weights and made-up photographs."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from helpers import forward, graphs, imagenet, lesions, networks, partitions
 from helpers.backend import keras
+from helpers.cli import main
 
 SYNSETS = "n01440764", "n01443537", "n02084071"
 
@@ -154,3 +159,46 @@ def test_the_whole_path_runs_at_full_size(name, by_synset):
     lesion = [{each.layer: each.units} for each in chosen]
     counts = lesions.correct_counts(model, images, classes, [{}, *lesion])
     assert counts.shape == (1 + len(lesion), 3)
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """The command's networks and photographs at 64 pixels, untrained, with three classes."""
+    make, choose = networks.imagenet, imagenet.validation_images
+
+    def small(name, weights):
+        assert weights == "imagenet"
+        return make(name, None, (64, 64, 3), len(SYNSETS))
+
+    monkeypatch.setattr(networks, "imagenet", small)
+    monkeypatch.setattr(imagenet, "validation_images", partial(choose, size=64))
+
+
+def test_one_command_fills_the_rows_of_a_network(by_synset, small_networks, tmp_path):
+    target = tmp_path / "rows.csv"
+    options = ["--images", str(by_synset), "--per-class", "2", "--clusters", "3", "--random", "2"]
+    said = CliRunner().invoke(main, ["imagenet", "resnet18", *options, "--into", str(target)])
+    assert said.exit_code == 0, said.output
+    rows = pd.read_csv(target)
+    assert set(rows["network"]) == {"imagenet-resnet18"}
+    assert set(rows["protocol"]) == {"paper", "released"}
+    assert {"fisher", "chi2"} <= set(rows["test"])
+    assert set(rows["measure"]) == {"importance", "class_range"}
+    assert "6 images" in said.output
+
+
+def test_a_folder_that_lacks_classes_is_refused(by_synset, small_networks, tmp_path):
+    for photograph in (by_synset / SYNSETS[2]).iterdir():
+        photograph.unlink()
+    (by_synset / SYNSETS[2]).rmdir()
+    options = ["--images", str(by_synset), "--per-class", "1", "--into", str(tmp_path / "rows.csv")]
+    said = CliRunner().invoke(main, ["imagenet", "resnet18", *options])
+    assert said.exit_code == 1
+    assert "2 classes were found, but resnet18 has 3" in said.output
+
+
+def test_the_command_says_how_to_get_the_images(monkeypatch):
+    monkeypatch.delenv("IMAGENET_DIR", raising=False)
+    said = CliRunner().invoke(main, ["imagenet", "vgg16"])
+    assert said.exit_code == 1
+    assert "register at image-net.org" in said.output
