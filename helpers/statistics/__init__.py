@@ -5,9 +5,11 @@ Arrays go in and come out; nothing here knows what was measured. Anyone may ente
 
 from helpers.statistics.combination import chi2, exchangeable, fisher, median_bound, median_p_value
 from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
+from helpers.statistics.permutation import PermutationTest, permutation_test
 from helpers.statistics.ranks import Side, Ties, p_value
 
 __all__ = [
+    "PermutationTest",
     "Side",
     "Ties",
     "benjamini_hochberg",
@@ -19,4 +21,5 @@ __all__ = [
     "median_p_value",
     "multiple_comparisons",
     "p_value",
+    "permutation_test",
 ]

@@ -1,0 +1,135 @@
+"""One exact test for all sub-clusters, from partitions whose labels were permuted.
+
+If which unit is in which cluster does not matter, the true partition is one more draw from its
+permutations within layers, whatever the sub-clusters share. So the test below is exact, and needs
+no independence: nonparametric combination (Pesarin, "Multivariate permutation tests", 2001).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from helpers.statistics.ranks import Side, _finite_order, _right_sided
+
+_TIED = 1e-12
+"""Equal statistics may differ by rounding, depending on the order of summation."""
+
+
+@dataclass(frozen=True, eq=False)
+class PermutationTest:
+    """What `permutation_test` found.
+
+    Attributes
+    ----------
+    p : float
+        Of all tested sub-clusters together, in (0, 1]; NaN if there are none.
+    each : ndarray of float, shape (S,)
+        Of each sub-cluster alone; NaN where it is not tested.
+    familywise : ndarray of float, shape (S,)
+        The same, corrected for how many there are: if the null hypothesis holds for all, the
+        smallest of them is at most alpha with a probability of at most alpha.
+    n_permutations : int
+        How many permuted partitions there were, B; no p value is below 1 / (B + 1).
+    reason : str
+        Why nothing was tested; empty if something was.
+    by_layer : mapping
+        Layer to the same test of its sub-clusters alone; empty if no layers were given.
+    """
+
+    p: float
+    each: npt.NDArray[np.float64]
+    familywise: npt.NDArray[np.float64]
+    n_permutations: int
+    reason: str = ""
+    by_layer: Mapping[Any, "PermutationTest"] = field(default_factory=dict)
+
+
+def permutation_test(
+    true: npt.ArrayLike,
+    permuted: npt.ArrayLike,
+    side: Side = "right",
+    tested: npt.ArrayLike | None = None,
+    layers: npt.ArrayLike | None = None,
+) -> PermutationTest:
+    """Test all sub-clusters of a partition at once, exactly, however they depend on each other.
+
+    Parameters
+    ----------
+    true : array-like of float, shape (S,)
+        Values of the true partition's sub-clusters.
+    permuted : array-like of float, shape (B, S)
+        Values of the same sub-clusters, by layer and size, of B partitions whose live labels were
+        permuted within layers (`Partition.permuted`).
+    side : {"right", "left"}
+        Whether large or small values are extreme.
+    tested : array-like of bool, shape (S,), optional
+        Which sub-clusters are tested; by default all. Leave out complete ones, and with them
+        layers of a single label: no permutation changes them.
+    layers : array-like, shape (S,), optional
+        Of each sub-cluster, to test each layer by itself as well.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, there is no permutation, a tested value is NaN, or the side unknown.
+
+    Notes
+    -----
+    With the true partition as row 0 of values D, p_bj is the share of rows b' in which D_b'j is
+    at least as extreme as D_bj. The statistic of row b is T_b = -2 sum_j ln p_bj, and p the share
+    of rows with T_b >= T_0. The familywise p value of sub-cluster j is the share of rows with
+    min_i p_bi <= p_0j (Westfall and Young, 1993).
+    """
+    first, others = np.asarray(true, dtype=float), np.asarray(permuted, dtype=float)
+    if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
+        raise ValueError(
+            f"true and permuted: shapes {first.shape} and {others.shape} were given; accepted are "
+            "(S,) and (B, S), with at least one permutation"
+        )
+    chosen = _of_each(tested, "tested", np.ones(len(first), bool), len(first)).astype(bool)
+    values = np.vstack(
+        [_finite_order(first[chosen], "true"), _finite_order(others[:, chosen], "permuted")]
+    )
+    ranks = scipy.stats.rankdata(-_right_sided(values, side), method="max", axis=0)
+    whole = _tested(ranks.astype(np.intp), chosen)
+    if layers is None:
+        return whole
+    of_each = _of_each(layers, "layers", np.empty(0), len(first))
+    by_layer = {
+        layer: _tested(ranks[:, (of_each == layer)[chosen]].astype(np.intp), is_tested)
+        for layer in dict.fromkeys(of_each.tolist())
+        for is_tested in [chosen & (of_each == layer)]
+    }
+    return replace(whole, by_layer=by_layer)
+
+
+def _of_each(
+    given: npt.ArrayLike | None, name: str, default: npt.NDArray[Any], n: int
+) -> npt.NDArray[Any]:
+    """Return what is said of each sub-cluster, or a default."""
+    said = default if given is None else np.asarray(given)
+    if said.shape != (n,):
+        raise ValueError(f"{name}: shape {said.shape} was given; accepted is ({n},)")
+    return said
+
+
+def _tested(ranks: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_]) -> PermutationTest:
+    """Combine ranks, shape (B + 1, tested), 1 the most extreme, row 0 the true partition's."""
+    n_rows, n_tested = ranks.shape
+    each, familywise = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
+    if not n_tested:
+        reason = "no sub-cluster can change: each is complete, or none was given"
+        return PermutationTest(float("nan"), each, familywise, n_rows - 1, reason)
+    statistics = -2 * np.log(ranks / n_rows).sum(axis=1)
+    reached = statistics >= statistics[0] * (1 - _TIED)
+    each[chosen] = ranks[0] / n_rows
+    familywise[chosen] = (ranks.min(axis=1)[:, None] <= ranks[0]).mean(axis=0)
+    return PermutationTest(float(reached.mean()), each, familywise, n_rows - 1)

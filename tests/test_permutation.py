@@ -1,0 +1,157 @@
+"""The exact test, against loops, known answers, and its size under a true null."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from helpers import statistics
+from helpers.statistics import permutation_test
+
+
+def by_loops(true, permuted, side):
+    """The definition, one count after the other."""
+    rows = [list(true), *map(list, permuted)]
+    n = len(rows)
+
+    def is_as_extreme(a, b):
+        return a >= b if side == "right" else a <= b
+
+    p = [
+        [sum(is_as_extreme(other[j], row[j]) for other in rows) / n for j in range(len(true))]
+        for row in rows
+    ]
+    t = [-2 * math.fsum(map(math.log, each)) for each in p]
+    together = sum(each >= t[0] * (1 - 1e-12) for each in t) / n
+    familywise = [sum(min(each) <= p[0][j] for each in p) / n for j in range(len(true))]
+    return together, p[0], familywise
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=arrays.arrays(
+        float, st.tuples(st.integers(2, 9), st.integers(1, 5)), elements=st.integers(0, 4)
+    ),
+    side=st.sampled_from(["right", "left"]),
+)
+def test_it_is_what_loops_over_the_definition_give(values, side):
+    found = permutation_test(values[0], values[1:], side)
+    p, each, familywise = by_loops(values[0], values[1:], side)
+    assert found.p == pytest.approx(p, abs=1e-12)
+    np.testing.assert_allclose(found.each, each)
+    np.testing.assert_allclose(found.familywise, familywise)
+    assert found.n_permutations == len(values) - 1
+
+
+def test_one_sub_cluster_has_the_rank_of_its_value():
+    found = permutation_test([3.0], [[1.0], [2.0], [3.0], [4.0]], "right")
+    assert (found.p, found.each[0], found.familywise[0]) == (3 / 5, 3 / 5, 3 / 5)
+    assert permutation_test([3.0], [[1.0], [2.0], [3.0], [4.0]], "left").p == 4 / 5
+
+
+def test_no_p_value_is_below_one_in_all_rows():
+    found = permutation_test(np.full(4, 9.0), np.zeros((19, 4)))
+    assert found.p == 1 / 20
+    assert set(found.each) == set(found.familywise) == {1 / 20}
+
+
+def test_it_does_not_depend_on_monotone_transformations():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 6))
+    plain, bent = (permutation_test(v[0], v[1:]) for v in (values, np.exp(3 * values)))
+    assert plain.p == bent.p
+    np.testing.assert_array_equal(plain.familywise, bent.familywise)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_its_size_is_right_where_sub_clusters_depend_on_each_other_and_tie(level):
+    rng = np.random.default_rng(1)
+    n_runs, low, low_familywise = 2000, 0, 0
+    for _ in range(n_runs):
+        # Parts of one whole, as the sub-clusters of a layer are: they add up to a constant.
+        values = rng.multinomial(12, [0.25] * 4, size=40).astype(float)
+        found = permutation_test(values[0], values[1:])
+        low += found.p <= level
+        low_familywise += found.familywise.min() <= level
+    for count in (low, low_familywise):
+        assert scipy.stats.binomtest(int(count), n_runs, level, "greater").pvalue > 0.001
+    assert low > 0.5 * level * n_runs  # Valid, and not by never finding anything.
+
+
+def test_fishers_own_p_value_is_not_valid_there_and_this_one_is():
+    rng = np.random.default_rng(2)
+    both = []
+    for _ in range(1000):
+        shared = rng.normal(size=(100, 1))
+        values = shared + 0.1 * rng.normal(size=(100, 5))
+        found = permutation_test(values[0], values[1:])
+        both.append((found.p <= 0.05, statistics.fisher(found.each, 99) <= 0.05))
+    ours, theirs = np.mean(both, axis=0)
+    assert scipy.stats.binomtest(int(ours * 1000), 1000, 0.05).pvalue > 0.001
+    assert theirs > 0.1
+
+
+def test_what_is_not_tested_changes_nothing():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(30, 5))
+    tested = np.array([True, False, True, True, False])
+    values[0, 1] = np.nan
+    found = permutation_test(values[0], values[1:], tested=tested)
+    alone = permutation_test(values[0, tested], values[1:, tested])
+    assert found.p == alone.p
+    np.testing.assert_array_equal(np.isnan(found.each), ~tested)
+    np.testing.assert_array_equal(found.familywise[tested], alone.familywise)
+
+
+def test_a_complete_sub_cluster_could_not_have_changed_the_answer():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(30, 3))
+    values[:, 1] = 7.0
+    without = permutation_test(values[0], values[1:], tested=[True, False, True])
+    assert permutation_test(values[0], values[1:]).p == without.p
+
+
+def test_each_layer_is_tested_by_itself_as_well():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(30, 5))
+    layers = np.array(["a", "b", "a", "b", "c"])
+    tested = np.array([True, True, True, True, False])
+    found = permutation_test(values[0], values[1:], tested=tested, layers=layers)
+    for layer in "ab":
+        alone = permutation_test(*(v[..., layers == layer] for v in (values[0], values[1:])))
+        assert found.by_layer[layer].p == alone.p
+        np.testing.assert_array_equal(
+            found.by_layer[layer].familywise[layers == layer], alone.familywise
+        )
+    assert np.isnan(found.by_layer["c"].p)
+    assert "no sub-cluster can change" in found.by_layer["c"].reason
+
+
+def test_nothing_to_test_gives_nan_and_a_reason():
+    found = permutation_test([1.0, 2.0], [[1.0, 2.0]], tested=[False, False])
+    assert np.isnan(found.p)
+    assert np.isnan(found.each).all()
+    assert found.reason == "no sub-cluster can change: each is complete, or none was given"
+    assert np.isnan(permutation_test([], np.empty((3, 0))).p)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([1.0], [[1.0, 2.0]]), r"shapes \(1,\) and \(1, 2\) were given"),
+        (([1.0], np.empty((0, 1))), "at least one permutation"),
+        (([[1.0]], [[1.0]]), r"accepted are \(S,\) and \(B, S\)"),
+        (([np.nan], [[1.0]]), "true"),
+        (([1.0], [[np.nan]]), "permuted"),
+        (([1.0], [[1.0]], "both"), "side"),
+        (([1.0], [[1.0]], "right", [True, False]), r"tested: shape \(2,\) was given"),
+        (([1.0], [[1.0]], "right", None, ["a", "b"]), r"layers: shape \(2,\) was given"),
+    ],
+)
+def test_bad_input_says_what_is_accepted(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        permutation_test(*arguments)
