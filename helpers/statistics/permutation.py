@@ -94,42 +94,41 @@ def permutation_test(
             f"true and permuted: shapes {first.shape} and {others.shape} were given; accepted are "
             "(S,) and (B, S), with at least one permutation"
         )
-    chosen = _of_each(tested, "tested", np.ones(len(first), bool), len(first)).astype(bool)
+    chosen = np.ones(len(first), bool) if tested is None else _of_each(tested, "tested", first)
+    chosen = chosen.astype(bool)
     values = np.vstack(
         [_finite_order(first[chosen], "true"), _finite_order(others[:, chosen], "permuted")]
     )
-    ranks = scipy.stats.rankdata(-_right_sided(values, side), method="max", axis=0)
-    whole = _tested(ranks.astype(np.intp), chosen)
+    ranks = np.zeros((len(values), len(first)), np.intp)
+    ranks[:, chosen] = scipy.stats.rankdata(-_right_sided(values, side), method="max", axis=0)
+    whole = _tested(ranks, chosen)
     if layers is None:
         return whole
-    of_each = _of_each(layers, "layers", np.empty(0), len(first))
+    of_each = _of_each(layers, "layers", first)
     by_layer = {
-        layer: _tested(ranks[:, (of_each == layer)[chosen]].astype(np.intp), is_tested)
+        layer: _tested(ranks, chosen & (of_each == layer))
         for layer in dict.fromkeys(of_each.tolist())
-        for is_tested in [chosen & (of_each == layer)]
     }
     return replace(whole, by_layer=by_layer)
 
 
-def _of_each(
-    given: npt.ArrayLike | None, name: str, default: npt.NDArray[Any], n: int
-) -> npt.NDArray[Any]:
-    """Return what is said of each sub-cluster, or a default."""
-    said = default if given is None else np.asarray(given)
-    if said.shape != (n,):
-        raise ValueError(f"{name}: shape {said.shape} was given; accepted is ({n},)")
+def _of_each(given: npt.ArrayLike, name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Return what is said of each sub-cluster, if it is said of each."""
+    said = np.asarray(given)
+    if said.shape != values.shape:
+        raise ValueError(f"{name}: shape {said.shape} was given; accepted is {values.shape}")
     return said
 
 
 def _tested(ranks: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_]) -> PermutationTest:
-    """Combine ranks, shape (B + 1, tested), 1 the most extreme, row 0 the true partition's."""
-    n_rows, n_tested = ranks.shape
+    """Combine ranks, shape (B + 1, S), 1 the most extreme, row 0 the true partition's."""
+    n_rows, ours = len(ranks), ranks[:, chosen]
     each, familywise = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
-    if not n_tested:
+    if not chosen.any():
         reason = "no sub-cluster can change: each is complete, or none was given"
         return PermutationTest(float("nan"), each, familywise, n_rows - 1, reason)
-    statistics = -2 * np.log(ranks / n_rows).sum(axis=1)
+    statistics = -2 * np.log(ours / n_rows).sum(axis=1)
     reached = statistics >= statistics[0] * (1 - _TIED)
-    each[chosen] = ranks[0] / n_rows
-    familywise[chosen] = (ranks.min(axis=1)[:, None] <= ranks[0]).mean(axis=0)
+    each[chosen] = ours[0] / n_rows
+    familywise[chosen] = (ours.min(axis=1)[:, None] <= ours[0]).mean(axis=0)
     return PermutationTest(float(reached.mean()), each, familywise, n_rows - 1)
