@@ -6,11 +6,15 @@ can be read without TensorFlow; whoever lesions a network loads it.
 
 from typing import TYPE_CHECKING, Any
 
+from helpers.lesions.nested import Orderings, orderings
 from helpers.lesions.profiles import (
     LesionProfiles,
+    Outcomes,
     class_mean_accuracy,
     lesion_profiles,
     overall_accuracy,
+    permutation_profiles,
+    profiles_of_permutations,
 )
 
 if TYPE_CHECKING:
@@ -28,13 +32,18 @@ __all__ = [
     "Group",
     "Lesion",
     "LesionProfiles",
+    "Orderings",
+    "Outcomes",
     "class_mean_accuracy",
     "correct",
     "correct_counts",
     "correct_counts_given",
     "double_lesions",
     "lesion_profiles",
+    "orderings",
     "overall_accuracy",
+    "permutation_profiles",
+    "profiles_of_permutations",
 ]
 
 

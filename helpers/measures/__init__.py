@@ -15,6 +15,7 @@ from helpers.measures.constructed import (
     variation_quartiles,
 )
 from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
+from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, taxonomy
@@ -24,10 +25,13 @@ __all__ = [
     "KINDS",
     "TESTS",
     "Comparison",
+    "EqualDamage",
     "activation_variance",
     "agreement",
+    "at_equal_damage",
     "class_range",
     "class_wise_range",
+    "coherence",
     "compare",
     "conditional_importance",
     "contrast",
