@@ -6,6 +6,7 @@ Matplotlib stay as they are. Whoever wants to see something may enter.
 
 from helpers.plots.comparisons import against_twins, over_n_clusters, p_value_counts
 from helpers.plots.dependencies import dependency_cases, dependency_graph, double_lesions
+from helpers.plots.effects import effects, equal_damage
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
 from helpers.plots.pictures import (
@@ -25,6 +26,8 @@ __all__ = [
     "dependency_cases",
     "dependency_graph",
     "double_lesions",
+    "effects",
+    "equal_damage",
     "example_images",
     "lesions_against_twins",
     "over_n_clusters",
