@@ -79,6 +79,30 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def chance_table(kinds: pd.DataFrame) -> pd.DataFrame:
+    """Return how many sub-clusters are of a kind beside what chance gives, for reading.
+
+    Parameters
+    ----------
+    kinds : pandas.DataFrame
+        Of `measures.kinds_by_chance`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per kind.
+    """
+    return pd.DataFrame(
+        {
+            "found": kinds["found"].astype(str).to_list(),
+            "expected by chance": kinds["expected"].map("{:.2g}".format).to_list(),
+            "permuted partitions with any": kinds["chance"].map("{:.0%}".format).to_list(),
+            "exact p": kinds["p"].map(format_p).to_list(),
+        },
+        index=kinds["kind"].to_list(),
+    )
+
+
 def comparison(groups: Mapping[Hashable, Comparison], random_state: int = 0) -> pd.DataFrame:
     """Return how groups of sub-clusters compare with their twins.
 

@@ -18,7 +18,7 @@ from helpers.measures.dependencies import CASES, conditional_importance, depende
 from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
 from helpers.measures.pictures import agreement, contrast, preference
-from helpers.measures.taxonomy import KINDS, taxonomy
+from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 
 __all__ = [
     "CASES",
@@ -37,6 +37,7 @@ __all__ = [
     "contrast",
     "dependency_table",
     "importance",
+    "kinds_by_chance",
     "median_network",
     "output_entropy",
     "preference",
