@@ -3,9 +3,11 @@
 For each network, with random weights: seconds per lesion of an eighth of a layer, the mean over all
 layers, of `helpers.lesions.correct_counts` and of the baseline (the weights into the units set to
 zero, the whole network run by a warmed-up Keras ``predict`` at the best of several batch sizes);
-their ratio; and the limit of the ratio that the multiply-adds set which a lesion leaves to do. Both
-must count the same correct predictions. The rounds alternate, and the best time of each counts,
-because other work on the machine can only slow things down.
+their ratio, of all layers and of groups from the first to the last; the limit of the ratio that the
+multiply-adds set which a lesion leaves to do; and the share of the rate of a large convolution that
+each reaches on its multiply-adds, measured in the same run. Both must count the same correct
+predictions. The rounds alternate, and the best time of each counts, because other work on the
+machine can only slow things down.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from helpers.forward.program import Step
 from helpers.lesions import engine
 from helpers.lesions.compiled import Graphs
 from helpers.lesions.propagation import Trace
-from measuring import peak_gib, seconds
+from measuring import convolution_rate, peak_gib, seconds
 
 BATCH_SIZES = (32, 64, 128, 256)
 APPLICATIONS = keras.applications
@@ -132,7 +134,9 @@ def compare(name: str, n_rounds: int, max_layers: int) -> None:
         graphs.expect([engine.checked(program, each) for each in chosen], 1)
     for group in groups:
         judge(program, graphs, x, y, [engine.checked(program, chosen[each]) for each in group])
+    peak = 0.0
     for _ in range(n_rounds):
+        peak = max(peak, convolution_rate())
         for size in BATCH_SIZES:
             run = partial(baseline, model, x, y, chosen[0], size)
             theirs[size] = min(theirs[size], seconds(run))
@@ -144,14 +148,23 @@ def compare(name: str, n_rounds: int, max_layers: int) -> None:
     alone = np.maximum(ours - intact, 0)
     mean = alone.sum() / len(chosen)
     print(f"  baseline: {1e3 * theirs[best]:8.1f} ms a lesion at batch {best}, the best")
+    print(f"            {of_peak(2 * n_images * whole / theirs[best], peak)}")
     for i, group in enumerate(groups):
-        rate = 2e-9 * n_images * sum(left[each] for each in group) / alone[i]
-        first, last = hidden[group[0]], hidden[group[-1]]
-        each = 1e3 * alone[i] / len(group)
-        print(f"  {each:8.1f} ms, {rate:4.0f} GFLOP/s, {first} to {last}")
-    rate = 2e-9 * n_images * whole / theirs[best]
-    print(f"  ours    : {1e3 * mean:8.1f} ms a lesion; the baseline runs at {rate:.0f} GFLOP/s")
+        # The difference of two timings can fall below zero where a lesion takes next to nothing.
+        each = max(alone[i] / len(group), 1e-6)
+        rate = 2 * n_images * float(np.mean([left[one] for one in group])) / each
+        print(
+            f"  {1e3 * each:8.1f} ms, {theirs[best] / each:6.1f} x, {of_peak(rate, peak)}, "
+            f"{hidden[group[0]]} to {hidden[group[-1]]}"
+        )
+    rate = 2 * n_images * float(np.mean(left)) / mean
+    print(f"  ours    : {1e3 * mean:8.1f} ms a lesion, {of_peak(rate, peak)}")
     print(f"  ratio   : {theirs[best] / mean:6.2f} x, of {whole / np.mean(left):.2f}")
+
+
+def of_peak(rate: float, peak: float) -> str:
+    """Return operations per second, and their share of those of a large convolution."""
+    return f"{1e-9 * rate:.0f} GFLOP/s ({rate / peak:.0%} of a large convolution's)"
 
 
 def judge(program: Classifier, graphs: Graphs, x: Any, y: Any, chosen: list[Any]) -> Any:

@@ -183,6 +183,12 @@ class BatchNorm:
         )
         return replace(given, values=given.values * factor + shift)
 
+    def whole(self, values: Array) -> Array:
+        """Return what comes out where all channels went in."""
+        axis = self.layer.axis % len(values.shape)
+        factor, shift = (along(each, axis, len(values.shape)) for each in self._line)
+        return values * factor + shift
+
 
 @dataclass(frozen=True)
 class Depthwise:
@@ -313,6 +319,11 @@ class Linear:
         return type(self.layer) is not _LAYERS.Dense
 
     @property
+    def is_plain(self) -> bool:
+        """Whether units weigh inputs by the layer's own kernel as it is."""
+        return type(self.layer) in _PLAIN and getattr(self.layer, "groups", 1) == 1
+
+    @property
     def adds_up(self) -> bool:
         """Whether `contribution` can be asked for: not with padding that only `call` knows."""
         return getattr(self.layer, "padding", "") != "causal"
@@ -332,10 +343,8 @@ class Linear:
             Where the product of NumPy arrays is written.
         """
         layer = self.layer
-        # While a graph is written down by reference, because many graphs share the kernel.
-        is_shared = type(layer) in _PLAIN and getattr(layer, "groups", 1) == 1
-        is_known = isinstance(channels, np.ndarray) or not is_shared
-        kernel = self.kernels[0] if is_known else keras.ops.convert_to_tensor(layer.kernel)
+        by_reference = is_tracing() and self.is_plain  # Because many graphs share the kernel.
+        kernel = keras.ops.convert_to_tensor(layer.kernel) if by_reference else self.kernels[0]
         if not self.is_convolution:
             kernel = taken(kernel, channels, 0)
             if isinstance(values, np.ndarray):
@@ -515,6 +524,8 @@ def taken(array: Array, channels: Channels, axis: int) -> Array:
     if isinstance(array, np.ndarray) and isinstance(channels, np.ndarray):
         return np.take(array, channels, axis)
     if isinstance(channels, np.ndarray):
+        if len(channels) == array.shape[axis] and is_tracing():
+            return array
         # NumPy is several times as fast as what TensorFlow does on a processor.
         if ON_PROCESSOR and not is_tracing():
             return keras.ops.convert_to_tensor(np.take(in_numpy(array), channels, axis))

@@ -46,11 +46,15 @@ class Graphs:
             if self._can_be_written(lesion):
                 self._wanted[frozenset(lesion)] += n_batches
 
+    def are_for(self, lesion: Lesion) -> bool:
+        """Whether a lesion is worth a graph, and one can be written."""
+        is_worth_it = self._wanted[frozenset(lesion)] >= _WORTH_WRITING
+        return is_worth_it and self._can_be_written(lesion)
+
     def scores(self, trace: Trace, lesion: Lesion) -> npt.NDArray[np.float32] | None:
         """Return scores under a lesion; None if no graph is worth it, or contributions cancel."""
         sites = frozenset(lesion)
-        is_worth_it = self._wanted[sites] >= _WORTH_WRITING and self._can_be_written(lesion)
-        if not is_worth_it or trace.given or trace.masked:
+        if not self.are_for(lesion) or trace.given or trace.masked:
             return None
         given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs())
         with self._lock:

@@ -8,7 +8,8 @@ then costs what it changes, see `lesions.propagation`.
 Exact means that predictions are those of a network whose weights were set to zero. Where an
 image's two best scores are closer than rounding might have moved them, `_TIED` of their norm or
 more if a trial says so, the model's own layers are called. The trial compares, for the first
-lesion of each kind on the first images, propagated scores with those of the model's own layers.
+lesion of each kind on the first images, propagated scores, and those of graphs where lesions are
+compiled, with those of the model's own layers.
 """
 
 import zlib
@@ -201,14 +202,15 @@ def _judged(
         (checked(program, given), [checked(program, lesion) for lesion in lesions])
         for given, lesions in groups
     ]
+    batches = _batches(program, images, batch_size)
+    graphs.expect(_alone(by_steps), len(batches))
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
-        rounding = _rounding(program, _rows(images, _GUARDED), by_steps)
+        rounding = _rounding(program, graphs, _rows(images, _GUARDED), by_steps)
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_batches(
             program, graphs, images, classes, by_steps, rounding, executor, batch_size
         )
         return
-    batches = _batches(program, images, batch_size)
     with elsewhere.sent(executor, model) as (key, source):
         arguments = (
             (key, source, by_steps, rounding, _rows(images, batch), classes[batch])
@@ -256,7 +258,6 @@ def in_batches(
     use one core only, and would otherwise leave the others idle.
     """
     batches = _batches(program, images, batch_size)
-    graphs.expect(_alone(groups), len(batches))
     judge = _Judge(program, groups, rounding, graphs)
 
     def judged(batch: slice) -> npt.NDArray[np.bool_]:
@@ -347,30 +348,43 @@ class _Judge:
 
 
 def _rounding(
-    program: Classifier, images: Inputs, groups: Sequence[tuple[BySteps, Sequence[BySteps]]]
+    program: Classifier,
+    graphs: Graphs,
+    images: Inputs,
+    groups: Sequence[tuple[BySteps, Sequence[BySteps]]],
 ) -> float:
     """Return how far rounding may move scores, as a share of their norm: measured on a trial."""
     intact, worst = Trace(program, images), _TIED
-    tried: set[frozenset[int]] = set()
+    tried: set[tuple[frozenset[int], bool]] = set()
     for given, lesions in groups:
         for lesion in lesions:
             both = _union(given, lesion)
-            if frozenset(both) in tried:
+            kind = frozenset(both), not given and graphs.are_for(lesion)
+            if kind in tried:
                 continue
-            tried.add(frozenset(both))
+            tried.add(kind)
             trace = intact.under(given)
-            scores = rules.in_numpy(trace[program.scores]).copy()
-            rows, lesioned = Propagation(trace, {}).scores(lesion)
-            if lesioned is not None:
-                scores[rows] = lesioned
             (expected,) = program.values(images, [program.scores], both)
             expected = rules.in_numpy(expected)
             sizes = np.maximum(norms(expected), norms(intact[program.scores]))
-            moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
-            noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
-            # What cannot be compared is left to the model's own layers.
-            worst = max(worst, _MARGIN * float(np.nan_to_num(noise, nan=np.inf).max()))
+            for scores in _computed(trace, graphs, lesion):
+                moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
+                noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
+                # What cannot be compared is left to the model's own layers.
+                worst = max(worst, _MARGIN * float(np.nan_to_num(noise, nan=np.inf).max()))
     return worst
+
+
+def _computed(trace: Trace, graphs: Graphs, lesion: BySteps) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield scores under a lesion in each way that they may be computed."""
+    scores = rules.in_numpy(trace[trace.program.scores]).copy()
+    rows, propagated = Propagation(trace, {}).scores(lesion)
+    if propagated is not None:
+        scores[rows] = propagated
+    yield scores
+    of_graph = graphs.scores(trace, lesion)
+    if of_graph is not None:
+        yield of_graph
 
 
 def _best(

@@ -34,6 +34,7 @@ from helpers.forward.program import (
 )
 from helpers.forward.rules import (
     Array,
+    BatchNorm,
     Channels,
     Concatenate,
     Elementwise,
@@ -52,6 +53,8 @@ _ALL = slice(None)
 _NONE = np.empty(0, np.intp)
 _CANCELLED = 1 / 32
 _WORTH_PICKING = 0.9
+_EACH = 4
+"""Of feature maps' rows so large a part says whether they have cancelled."""
 
 
 class Trace:
@@ -278,7 +281,7 @@ class Propagation:
             shape = (self.trace.shapes[step.inputs[0]],) if is_reshape else ()
             out = rule.few(first, *shape)
         if out is None:
-            return list(step.call([self._value(each) for each in step.inputs]))
+            return _in_full(step, [self._value(each) for each in step.inputs])
         return [out]
 
     def _by_element(self, step: Step, rule: Elementwise) -> Signal:
@@ -387,8 +390,7 @@ class Propagation:
         else:
             corrected = intact - contribution
         if is_tracing():
-            before = self.trace.norms(out)
-            self._are_exact.append(keras.ops.all(_norms(corrected) >= _CANCELLED * before))
+            self._are_exact.append(_is_much_left(corrected, self.trace.norms(out)))
             return corrected
         before = self.trace.norms(out)[self._rows]
         is_exact = norms(corrected) >= _CANCELLED * before
@@ -463,8 +465,13 @@ def norms(array: Array) -> npt.NDArray[np.float32]:
 def _in_full(
     step: Step, values: list[Array], out: npt.NDArray[np.float32] | None = None
 ) -> list[Array]:
-    """Run a step: a dense layer behind flat inputs in NumPy, whose BLAS is the fastest."""
+    """Run a step: a dense layer behind flat inputs in NumPy, whose BLAS is the fastest.
+
+    While a graph is written down, by the operations alone: Keras's layers take long to call.
+    """
     rule = step.rule
+    if isinstance(rule, BatchNorm) and is_tracing() and mask_of(values[0]) is None:
+        return [rule.whole(values[0])]
     if not isinstance(rule, Linear) or mask_of(values[0]) is not None:
         return list(step.call(values))
     if not rule.is_convolution and len(values[0].shape) == 2 and not is_tracing():
@@ -472,7 +479,8 @@ def _in_full(
         if rule.bias is not None:
             product += rule.bias
         return [product]
-    if getattr(step.operation, "groups", 1) > 1:  # Keras compiles these anew in each call.
+    is_quick = is_tracing() and rule.is_plain and rule.adds_up
+    if is_quick or getattr(step.operation, "groups", 1) > 1:  # Which Keras compiles in each call.
         return [_biased(rule, rule.contribution(values[0], np.arange(rule.n_inputs)))]
     return list(step.call(values))
 
@@ -496,6 +504,8 @@ def _filled_in(intact: Array, few: Few) -> Array:
     width = intact.shape[few.axis]
     if not _are_known(few.channels):
         return _filled_in_graph(intact, few)
+    if is_tracing() and mask_of(intact) is None:
+        return _put_between(intact, few)
     is_new, source = np.zeros(width, bool), np.zeros(width, np.intp)
     is_new[few.channels], source[few.channels] = True, np.arange(len(few.channels))
     new = keras.ops.take(few.values, source, few.axis)
@@ -509,6 +519,21 @@ def _filled_in_graph(intact: Array, few: Few) -> Array:
     is_new = rules.along(keras.ops.max(places, axis=0) > 0.5, few.axis, len(intact.shape))
     new = keras.ops.matmul(keras.ops.moveaxis(few.values, few.axis, -1), places)
     return keras.ops.where(is_new, keras.ops.moveaxis(new, -1, few.axis), intact)
+
+
+def _put_between(intact: Array, few: Few) -> Array:
+    """Return the same where known channels lie together: they are put between the others."""
+    values = _for_all(few.values, keras.ops.shape(intact)[0])
+    before = (slice(None),) * few.axis
+    starts = np.flatnonzero(np.diff(few.channels, prepend=-2) != 1)
+    parts, behind = [], 0
+    for start, stop in zip(starts, [*starts[1:], len(few.channels)], strict=True):
+        first = int(few.channels[start])
+        parts += [intact[(*before, slice(behind, first))], values[(*before, slice(start, stop))]]
+        behind = first + int(stop - start)
+    parts.append(intact[(*before, slice(behind, None))])
+    filled = [part for part in parts if part.shape[few.axis]]
+    return filled[0] if len(filled) == 1 else keras.ops.concatenate(filled, few.axis)
 
 
 def _for_all(values: Array, n_images: Any) -> Array:
@@ -532,6 +557,17 @@ def _norms(array: Array) -> Array:
     flat = keras.ops.reshape(array, (-1, math.prod(array.shape[1:])))
     squares = keras.ops.matmul(flat[:, None, :], flat[:, :, None])
     return keras.ops.sqrt(squares[:, 0, 0])
+
+
+def _is_much_left(corrected: Array, before: Array) -> Array:
+    """Whether no image's values cancelled: the norm of those in the middle is a lower bound."""
+    n_rows = corrected.shape[1]
+    some = -(-n_rows // _EACH)
+    first = (n_rows - some) // 2
+    part = keras.ops.square(corrected[:, first : first + some])
+    left = keras.ops.sum(part, axis=tuple(range(1, len(part.shape))))
+    # An infinite norm has nothing that is larger.
+    return keras.ops.all((left >= keras.ops.square(_CANCELLED * before)) & (left < np.inf))
 
 
 def _is_nothing(values: Array) -> bool:
