@@ -16,15 +16,18 @@ from helpers.measures.constructed import (
 )
 from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
 from helpers.measures.importance import importance
+from helpers.measures.permuted import FOUND, against_permuted
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, taxonomy
 
 __all__ = [
     "CASES",
+    "FOUND",
     "KINDS",
     "TESTS",
     "Comparison",
     "activation_variance",
+    "against_permuted",
     "agreement",
     "class_range",
     "class_wise_range",
