@@ -47,9 +47,10 @@ def against_permuted(
     pandas.DataFrame
         One row for "importance" and one for "class_range": measure; tested and complete, numbers
         of sub-clusters; p of `statistics.permutation_test`, for all of them together; found, how
-        many have a p value of their own of at most `FOUND`, not corrected for their number;
-        effect, and the ends low and high of its 95 % interval: the effect and 1.96 standard errors of bootstraps over images on either side,
-        for this network, this partition and these permutations. NaN if none is tested.
+        many have a p value of their own of at most `FOUND`, not corrected for their number; effect,
+        and the ends low and high of its 95 % interval, 1.96 standard errors of bootstraps over
+        images on either side, for this network, this partition and these permutations. NaN if none
+        is tested.
 
         The effect on importance is the accuracy that the lesion of a sub-cluster costs beyond the
         mean of the permuted ones', in percentage points; that on the class-wise range is the
