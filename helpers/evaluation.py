@@ -28,6 +28,9 @@ Scope = Literal["global", "layerwise"]
 EDGES: tuple[Edges, ...] = get_args(Edges)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+CONTROLS = ("weight strength", "random labels")
+"""What `four_partitions` calls those that are made without clustering."""
+
 AUDIT = {
     "as released": RELEASED,
     "ties count": replace(RELEASED, ties="inclusive"),
@@ -100,7 +103,7 @@ def four_partitions(
     protocol: Protocol | str = PAPER,
     seed: int = 0,
 ) -> dict[str, Partition]:
-    """Cluster the units of a network in four ways, and in two that must not find anything more.
+    """Cluster the units of a network in four ways, and in two that ask what these are worth.
 
     Parameters
     ----------
@@ -111,7 +114,7 @@ def four_partitions(
     -------
     dict of str to Partition
         By "weights, global", "weights, layerwise", "activations, global" and "activations,
-        layerwise"; then the controls, of the same sizes as the first: "weight strength", see
+        layerwise"; then the `CONTROLS`, of the same sizes as the first: "weight strength", see
         `partitions.by_strength`, and "random labels", see `Partition.permuted`.
 
     Raises
@@ -131,8 +134,8 @@ def four_partitions(
         found[f"{edges}, layerwise"] = partitions.layerwise(graph, whole, seed)
     first = found["weights, global"]
     return found | {
-        "weight strength": partitions.by_strength(by_weights, first),
-        "random labels": first.permuted(np.random.default_rng([seed, 2])),
+        CONTROLS[0]: partitions.by_strength(by_weights, first),
+        CONTROLS[1]: first.permuted(np.random.default_rng([seed, 2])),
     }
 
 

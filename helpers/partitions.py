@@ -31,7 +31,7 @@ _MANY = 100
 _MOST = 500
 """Clusters that a graph of more than `_FACTORISED` vertices can be cut into within minutes."""
 
-_RESTART_COST = 1e8
+_RESTART_COST = 2e7
 """Vertices times the square of clusters above which k-means is started less often."""
 
 

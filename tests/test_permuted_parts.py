@@ -2,9 +2,11 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers import evaluation, lesions, measures, statistics
+from helpers import evaluation, lesions, measures, plots, statistics
+from helpers.book import tables
 from helpers.measures import against_permuted
 from helpers.partitions import Partition
 
@@ -216,3 +218,66 @@ def test_four_partitions_and_two_controls_of_the_same_sizes(specialists):
             ours, first = (found[name].labels[layer] for name in (control, "weights, global"))
             np.testing.assert_array_equal(np.sort(ours), np.sort(first))
             assert (ours != first).any()
+
+
+MADE = pd.DataFrame(
+    [
+        ("net", "a, global", "importance", 6, 0, 0.01, 3, 2.0, 1.5, 2.5),
+        ("net", "b, global", "importance", 5, 0, 0.2, 1, 1.0, 0.4, 1.6),
+        ("net", "control", "importance", 5, 0, 0.3, 0, 3.0, 2.4, 3.6),
+        ("net", "c, global", "importance", 5, 0, 0.3, 0, 0.2, 0.0, 0.4),
+        ("net", "a, global", "class_range", 6, 0, 0.5, 0, 49.0, 40.0, 58.0),
+        ("net", "b, global", "class_range", 5, 0, 0.5, 0, -0.04, -0.04, 0.04),
+        ("net", "control", "class_range", 0, 5, np.nan, 0, np.nan, np.nan, np.nan),
+        ("net", "c, global", "class_range", 5, 0, 0.5, 0, 30.0, 29.0, 31.0),
+    ],
+    columns=[
+        *("network", "partition", "measure", "tested", "complete"),
+        *("p", "found", "effect", "low", "high"),
+    ],
+)
+
+
+def test_the_partition_with_the_largest_effect_leads_and_others_overlap_with_it():
+    rows = measures.leading(MADE, ["control"]).to_dict("records")
+    assert [(row["measure"], row["leads"], row["alike"]) for row in rows] == [
+        ("importance", "a, global", ("b, global", "control")),
+        ("class_range", "a, global", ()),
+    ]
+    assert [rows[0][end] for end in ("effect", "low", "high", "p")] == [2.0, 1.5, 2.5, 0.01]
+    assert measures.leading(MADE).iloc[0]["leads"] == "control"
+    assert measures.leading(MADE, list(MADE["partition"])).empty
+
+
+def test_partitions_are_drawn_with_their_intervals_and_controls_in_grey():
+    figure = plots.partitions_compared(MADE, ["control"])
+    importance, ranges = figure.axes
+    bars = [line for line in importance.lines if len(line.get_xdata()) == 2 and line.get_lw() > 1.5]
+    assert [tuple(bar.get_xdata()) for bar in bars] == [
+        (1.5, 2.5),
+        (0.4, 1.6),
+        (2.4, 3.6),
+        (0.0, 0.4),
+    ]
+    points = [line for line in importance.lines if line.get_marker() == "o"]
+    assert [point.get_mfc() == "white" for point in points] == [False, True, True, True]
+    assert len({point.get_color() for point in points}) == 2
+    assert [text.get_text() for text in importance.texts] == [
+        "3 of 6",
+        "1 of 5",
+        "0 of 5",
+        "0 of 5",
+    ]
+    names = [label.get_text() for label in importance.get_yticklabels()]
+    assert names == ["a, global", "b, global", "control", "c, global"]
+    assert ranges.lines[0].get_xdata()[0] == 50
+    figure.draw_without_rendering()
+
+
+def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_zero():
+    shown = tables.partition_table(MADE)
+    assert shown.loc["net", "a, global"]["importance (points)"] == "2.0 (1.5 to 2.5)"
+    assert shown.loc["net", "b, global"]["class-wise range (%)"] == "0.0 (0.0 to 0.0)"
+    assert shown.loc["net", "control"]["class-wise range (%)"] == "–"
+    assert shown.loc["net", "control"]["class-wise range, p"] == "–"
+    assert shown.loc["net", "a, global"]["importance, found"] == "3"

@@ -16,7 +16,7 @@ from helpers.measures.constructed import (
 )
 from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
 from helpers.measures.importance import importance
-from helpers.measures.permuted import FOUND, against_permuted
+from helpers.measures.permuted import FOUND, against_permuted, leading
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, taxonomy
 
@@ -36,6 +36,7 @@ __all__ = [
     "contrast",
     "dependency_table",
     "importance",
+    "leading",
     "median_network",
     "output_entropy",
     "preference",

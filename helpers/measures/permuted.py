@@ -1,5 +1,6 @@
 """Sub-clusters beside those of permuted partitions: the exact test, and how much they matter."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,44 @@ def against_permuted(
                 "effect": effect,
                 "low": effect - margin,
                 "high": effect + margin,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame:
+    """Say which partition of each network finds the most, and which cannot be told from it.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `against_permuted`, with columns network and partition.
+    controls : collection of str
+        Partitions that cannot lead.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per network and measure of which any sub-cluster is tested: network, measure; leads,
+        the partition with the largest effect; its effect, low, high and p; alike, the other
+        partitions, controls included, whose interval overlaps with its own.
+    """
+    rows = []
+    groups = table.dropna(subset="effect").groupby(["network", "measure"], sort=False)
+    for (network, measure), rivals in groups:
+        candidates = rivals[~rivals["partition"].isin(controls)]
+        if not len(candidates):
+            continue
+        best = candidates.iloc[int(np.argmax(candidates["effect"]))]
+        others = rivals[rivals["partition"] != best["partition"]]
+        alike = others[(others["high"] >= best["low"]) & (others["low"] <= best["high"])]
+        rows.append(
+            {
+                "network": network,
+                "measure": measure,
+                "leads": best["partition"],
+                **best[["effect", "low", "high", "p"]],
+                "alike": tuple(alike["partition"]),
             }
         )
     return pd.DataFrame(rows)
