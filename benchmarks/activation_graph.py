@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import tempfile
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ TARGET_S, TARGET_GIB = 120, 2
 """Seconds on two cores, and peak of memory, of making the graph."""
 
 
-def ours(folder: Path, told: Any) -> None:
-    """Make the graph and cluster it; tell how long it took, and the peaks of memory."""
+def ours(folder: Path) -> tuple[Any, ...]:
+    """Make the graph and cluster it; say how long it took, and the peaks of memory."""
     from helpers import correlations, graphs, partitions
     from helpers.backend import keras
 
@@ -35,12 +36,13 @@ def ours(folder: Path, told: Any) -> None:
     graph_s = seconds(lambda: found.update(graph=graphs.activation_graph(model, x)))
     after, graph = peak_gib(), found["graph"]
     clustering_s = seconds(lambda: partitions.spectral(graph, 12))
+    last = peak_gib()
     responses_s = seconds(
         lambda: found.update(responses=correlations.responses(model, x, graph.layers, 250))
     )
     np.save(folder / "adjacency.npy", graph.adjacency)
     np.save(folder / "responses.npy", np.hstack([*found["responses"].values()]))
-    told.put((graph_s, responses_s, clustering_s, before, after, peak_gib(), graph.n_constant))
+    return graph_s, responses_s, clustering_s, before, after, last, graph.n_constant
 
 
 def ranked(responses: np.ndarray) -> np.ndarray:
@@ -64,12 +66,11 @@ def main() -> None:
         network = zoo.trained(arguments.network)
         np.save(folder / "x.npy", network.dataset.x_test)
         network.model.save(folder / "model.keras")
-        spawned = multiprocessing.get_context("spawn")
-        told = spawned.Queue()
-        process = spawned.Process(target=ours, args=(folder, told))
-        process.start()
-        graph_s, responses_s, clustering_s, before, after, last, n_constant = told.get()
-        process.join()
+        # A process that is spawned inherits neither the data set nor its peak of memory.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+            graph_s, responses_s, clustering_s, before, after, last, n_constant = executor.submit(
+                ours, folder
+            ).result()
         adjacency, responses = (
             np.load(folder / f"{each}.npy") for each in ("adjacency", "responses")
         )

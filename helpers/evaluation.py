@@ -179,6 +179,7 @@ def compare_partitions(
             f"n_permutations: {n_permutations} was given; accepted are integers from 1"
         )
     classes = validation.check_x_y(model, x, y)[1]
+    seed = validation.check_seed(seed)
     lesioned: dict[tuple[str, bytes], lesions.Lesion] = {}
     asked: dict[str, list[tuple[str, bytes]]] = {}
     for name, partition in compared.items():
