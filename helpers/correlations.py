@@ -124,7 +124,7 @@ def unit_correlations(
     model: keras.Model,
     x: npt.NDArray[np.float32],
     layers: Sequence[str],
-    batch_size: int = 250,
+    batch_size: int = 100,
 ) -> Floats:
     """Correlate every unit of several layers with every other over the images.
 

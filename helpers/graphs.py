@@ -165,7 +165,7 @@ def activation_graph(
     model: keras.Model,
     x: npt.ArrayLike,
     layers: Sequence[str] | None = None,
-    batch_size: int = 250,
+    batch_size: int = 100,
 ) -> ActivationGraph:
     """Connect units by how alike they respond to inputs (arXiv 2110.08058).
 
