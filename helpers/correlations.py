@@ -111,8 +111,7 @@ def correlation_maps(
         If the model has no such layer or takes images of another shape, if there are fewer than
         two images, or if an activation or an input is NaN.
     """
-    if len(x) < 2:
-        raise ValueError(f"x: {len(x)} images were given; correlations need two or more")
+    _check_several(x)
     activities = responses(model, x, layers)
     ranks = _centred_ranks(x.reshape(len(x), -1), "x")
     return {
@@ -121,8 +120,73 @@ def correlation_maps(
     }
 
 
+def unit_correlations(
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    layers: Sequence[str],
+    batch_size: int = 100,
+) -> Floats:
+    """Correlate every unit of several layers with every other over the images.
+
+    Parameters
+    ----------
+    model, x, layers
+        As for `correlation_maps`.
+    batch_size : int
+        Images per forward pass, which bounds the memory that all feature maps take.
+
+    Returns
+    -------
+    ndarray of float, shape (units, units)
+        Spearman's correlation of each pair of units, layer after layer in the order given, in
+        [-1, 1]. Ties share their mean rank. A unit that is constant has no ranks to correlate:
+        its correlations are 0, also that with itself, which is 1 of all other units.
+
+    Raises
+    ------
+    ValueError
+        As `correlation_maps`.
+    """
+    _check_several(x)
+    return correlations_among(responses(model, x, layers, batch_size))
+
+
+def correlations_among(activities: dict[str, npt.NDArray[np.float32]]) -> Floats:
+    """Correlate columns with one another, by ranks and one product of matrices.
+
+    Parameters
+    ----------
+    activities : dict of str to ndarray of float32, shape (n, units)
+        Of `responses`. Emptied on the way: ranks of many units take the memory.
+
+    Returns
+    -------
+    ndarray of float, shape (units, units)
+        As of `unit_correlations`; exactly symmetric.
+
+    Raises
+    ------
+    ValueError
+        If there are NaNs; names the layer.
+    """
+    ends = np.cumsum([each.shape[1] for each in activities.values()], dtype=int)
+    ranks = np.empty((ends[-1], len(next(iter(activities.values())))))
+    for layer, end in zip(list(activities), ends, strict=True):
+        activity = activities.pop(layer)
+        ranks[end - activity.shape[1] : end] = _centred_ranks(activity, layer)
+    products = np.asarray(ranks @ ranks.T)
+    squares = np.diag(products).copy()
+    squares[squares == 0] = 1
+    for row, square in zip(products, squares, strict=True):
+        row /= np.sqrt(square * squares)
+    return products
+
+
 def responses(
-    model: keras.Model, x: npt.NDArray[np.float32], layers: Sequence[str]
+    model: keras.Model,
+    x: npt.NDArray[np.float32],
+    layers: Sequence[str],
+    batch_size: int = 1000,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Return one number per unit and image: how strongly the unit responds.
 
@@ -130,6 +194,8 @@ def responses(
     ----------
     model, x, layers
         As for `correlation_maps`.
+    batch_size : int
+        Images per forward pass.
 
     Returns
     -------
@@ -146,7 +212,7 @@ def responses(
         raise ValueError("x: no images were given")
     batches = [
         {layer: _l1_norm(activity) for layer, activity in batch.items()}
-        for batch in forward.batches_of_activations(model, x, layers)
+        for batch in forward.batches_of_activations(model, x, layers, batch_size)
     ]
     return {layer: np.concatenate([batch[layer] for batch in batches]) for layer in layers}
 
@@ -288,6 +354,11 @@ def pictures(
     )
 
 
+def _check_several(x: npt.NDArray[np.float32]) -> None:
+    if len(x) < 2:
+        raise ValueError(f"x: {len(x)} images were given; correlations need two or more")
+
+
 def _check_iterations(n_iterations: int) -> None:
     if n_iterations < 0:
         raise ValueError(f"n_iterations: {n_iterations} was given; accepted are 0 and more")
@@ -309,12 +380,15 @@ def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Floats:
     if np.isnan(columns).any():
         raise ValueError(f"{name}: holds NaN, which has no rank")
 
-    def centred(rows: npt.NDArray[np.float32]) -> Floats:
-        return np.asarray(2 * rankdata(rows, axis=1) - (len(columns) + 1))
+    ranks = np.empty(columns.T.shape)
 
-    n_blocks = -(-columns.shape[1] // _BLOCK)
+    def centre(block: slice) -> None:
+        ranks[block] = 2 * rankdata(columns.T[block], axis=1) - (len(columns) + 1)
+
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(ranks), _BLOCK)]
     with ThreadPoolExecutor(settings.n_cores()) as executor:
-        return np.concatenate(list(executor.map(centred, np.array_split(columns.T, n_blocks))))
+        list(executor.map(centre, blocks))
+    return ranks
 
 
 def _correlations(rows: Floats, columns: Floats) -> Maps:

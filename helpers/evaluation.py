@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from helpers import graphs, measures, partitions, protocols
+from helpers import graphs, lesions, measures, partitions, protocols, validation
 from helpers.backend import keras
 from helpers.lesions import (
     LesionProfiles,
@@ -16,9 +17,19 @@ from helpers.lesions import (
     lesion_profiles,
     overall_accuracy,
 )
+from helpers.lesions.profiles import check
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, RELEASED, Protocol
 from helpers.zoo import TrainedNetwork
+
+Edges = Literal["weights", "activations"]
+Scope = Literal["global", "layerwise"]
+
+EDGES: tuple[Edges, ...] = get_args(Edges)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+CONTROLS = ("weight strength", "random labels")
+"""What `four_partitions` calls those that are made without clustering."""
 
 AUDIT = {
     "as released": RELEASED,
@@ -33,9 +44,16 @@ AUDIT = {
 
 
 def partition_of(
-    model: keras.Model, n_clusters: int, protocol: Protocol | str = PAPER, seed: int = 0
+    model: keras.Model,
+    n_clusters: int,
+    protocol: Protocol | str = PAPER,
+    seed: int = 0,
+    *,
+    edges: Edges = "weights",
+    scope: Scope = "global",
+    x: npt.ArrayLike | None = None,
 ) -> Partition:
-    """Cluster the graph of a network's weights as a protocol says.
+    """Cluster the units of a network, in the paper's way or one of three others (arXiv 2110.08058).
 
     Parameters
     ----------
@@ -45,6 +63,14 @@ def partition_of(
         As for `partitions.spectral`.
     protocol : Protocol
         How weights become edges.
+    edges : {"weights", "activations"}
+        Whether units are connected by weights, see `graphs.weight_graph`, or by how alike they
+        respond to inputs, see `graphs.activation_graph`.
+    scope : {"global", "layerwise"}
+        Whether the whole graph is clustered at once, see `partitions.spectral`, or each layer by
+        itself, see `partitions.layerwise`.
+    x : array-like, optional
+        Inputs of `graphs.activation_graph`; needed for edges from activations only.
 
     Returns
     -------
@@ -53,11 +79,138 @@ def partition_of(
     Raises
     ------
     ValueError
-        As `graphs.weight_graph` and `partitions.spectral`.
+        If an option is unknown, or inputs are needed and none are given; or as the functions named.
+    """
+    for name, given, accepted in (("edges", edges, EDGES), ("scope", scope, SCOPES)):
+        if given not in accepted:
+            raise ValueError(f"{name}: {given!r} was given; accepted are {', '.join(accepted)}")
+    choices = protocols.protocol(protocol)
+    graph: graphs.Graph
+    if edges == "weights":
+        graph = graphs.weight_graph(model, choices.edge_norm, choices.batch_norm)
+    elif x is None:
+        raise ValueError("x: none was given; edges from activations need inputs to respond to")
+    else:
+        graph = graphs.activation_graph(model, x)
+    cluster = partitions.spectral if scope == "global" else partitions.layerwise
+    return cluster(graph, n_clusters, seed)
+
+
+def four_partitions(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    n_clusters: int,
+    protocol: Protocol | str = PAPER,
+    seed: int = 0,
+) -> dict[str, Partition]:
+    """Cluster the units of a network in four ways, and in two that ask what these are worth.
+
+    Parameters
+    ----------
+    model, x, n_clusters, protocol, seed
+        As for `partition_of`.
+
+    Returns
+    -------
+    dict of str to Partition
+        By "weights, global", "weights, layerwise", "activations, global" and "activations,
+        layerwise"; then the `CONTROLS`, of the same sizes as the first: "weight strength", see
+        `partitions.by_strength`, and "random labels", see `Partition.permuted`.
+
+    Raises
+    ------
+    ValueError
+        As `partition_of`.
     """
     choices = protocols.protocol(protocol)
-    graph = graphs.weight_graph(model, choices.edge_norm, choices.batch_norm)
-    return partitions.spectral(graph, n_clusters, seed)
+    by_weights = graphs.weight_graph(model, choices.edge_norm, choices.batch_norm)
+    found = {}
+    for edges, graph in (
+        ("weights", by_weights),
+        ("activations", graphs.activation_graph(model, x)),
+    ):
+        whole = partitions.spectral(graph, n_clusters, seed)
+        found[f"{edges}, global"] = whole
+        found[f"{edges}, layerwise"] = partitions.layerwise(graph, whole, seed)
+    first = found["weights, global"]
+    return found | {
+        CONTROLS[0]: partitions.by_strength(by_weights, first),
+        CONTROLS[1]: first.permuted(np.random.default_rng([seed, 2])),
+    }
+
+
+def compare_partitions(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    compared: Mapping[str, Partition],
+    n_permutations: int = 99,
+    n_bootstraps: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Ask which partition of a network finds parts that matter, each against its permutations.
+
+    Parameters
+    ----------
+    model, x, y
+        As for `lesions.correct`.
+    compared : mapping of str to Partition
+        What to call each partition. Those with the same sizes share their permutations.
+    n_permutations : int
+        How often the labels of live units are permuted within layers, at least 1; no p value is
+        below 1 / (n_permutations + 1).
+    n_bootstraps : int
+        As for `measures.against_permuted`.
+    seed : int
+        Of permutations and bootstraps.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `measures.against_permuted`, with the column partition.
+
+    Raises
+    ------
+    ValueError
+        If there are no permutations, if labels do not fit the model, or as `lesions.correct`.
+    """
+    if n_permutations < 1:
+        raise ValueError(
+            f"n_permutations: {n_permutations} was given; accepted are integers from 1"
+        )
+    classes = validation.check_x_y(model, x, y)[1]
+    seed = validation.check_seed(seed)
+    lesioned: dict[tuple[str, bytes], lesions.Lesion] = {}
+    asked: dict[str, list[tuple[str, bytes]]] = {}
+    for name, partition in compared.items():
+        check(model, partition, n_permutations)
+        rng = np.random.default_rng([seed, 1])
+        drawn = [_sorted(partition).permuted(rng) for _ in range(n_permutations)]
+        asked[name] = []
+        for one in (partition, *drawn):
+            for each in one.subclusters():
+                asked[name].append(key := (each.layer, each.units.tobytes()))
+                lesioned.setdefault(key, {each.layer: each.units})
+    intact, *others = lesions.correct(model, x, classes, [{}, *lesioned.values()])
+    right = dict(zip(lesioned, others, strict=True))
+    tables = []
+    for name, partition in compared.items():
+        complete = [partition.is_complete(each) for each in partition.subclusters()]
+        shape = (n_permutations + 1, len(complete), len(classes))
+        ours = np.reshape([right[key] for key in asked[name]], shape)
+        table = measures.against_permuted(ours, intact, classes, complete, n_bootstraps, seed)
+        table.insert(0, "partition", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _sorted(partition: Partition) -> Partition:
+    """Return a partition with the labels of each layer's live units in ascending order."""
+    labels = {}
+    for layer, ours in partition.labels.items():
+        labels[layer] = ours.copy()
+        labels[layer][partition.live_units(layer)] = np.sort(ours[partition.live_units(layer)])
+    return Partition(labels, partition.hidden)
 
 
 def network_tests(

@@ -1,8 +1,12 @@
-"""A network as an undirected weighted graph of its units (section 2 of the paper)."""
+"""A network as an undirected weighted graph of its units (section 2 of the paper).
+
+Edges are made of weights, as in the paper, or of how alike units respond, as in the authors' later
+one: Hod et al., "Quantifying Local Specialization in Deep Neural Networks", arXiv 2110.08058.
+"""
 
 import builtins
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -11,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from helpers import correlations, forward, validation
 from helpers.backend import keras
 from helpers.forward import Program, read, rules
 from helpers.forward.program import Step
@@ -30,13 +35,13 @@ BATCH_NORMS = ("outgoing", "none")
 
 
 @dataclass(frozen=True)
-class WeightGraph:
-    """Units as vertices, and how strongly weights connect them.
+class Graph:
+    """Units as vertices, and how strongly they are connected.
 
     Attributes
     ----------
-    adjacency : scipy.sparse.csr_array of float64, shape (n, n)
-        Symmetric and non-negative; units of one layer are not connected.
+    adjacency : scipy.sparse.csr_array or ndarray of float64, shape (n, n)
+        Symmetric and non-negative.
     layers : tuple of str
         Names of the layers whose units are the vertices, in order.
     widths : tuple of int
@@ -45,7 +50,7 @@ class WeightGraph:
         Those of the layers that are neither the network's inputs nor its outputs.
     """
 
-    adjacency: scipy.sparse.csr_array
+    adjacency: scipy.sparse.csr_array | npt.NDArray[np.float64]
     layers: tuple[str, ...]
     widths: tuple[int, ...]
     hidden: tuple[str, ...]
@@ -63,6 +68,40 @@ class WeightGraph:
         index = self.layers.index(layer)
         start = sum(self.widths[:index])
         return builtins.slice(start, start + self.widths[index])
+
+
+@dataclass(frozen=True)
+class WeightGraph(Graph):
+    """Units as vertices, and how strongly weights connect them.
+
+    Attributes
+    ----------
+    adjacency : scipy.sparse.csr_array of float64, shape (n, n)
+        Units of one layer are not connected.
+    """
+
+    adjacency: scipy.sparse.csr_array
+
+
+@dataclass(frozen=True)
+class ActivationGraph(Graph):
+    """Units as vertices, and how alike they respond.
+
+    Attributes
+    ----------
+    adjacency : ndarray of float64, shape (n, n)
+        In [0, 1], 0 on the diagonal; nearly all units are connected, those of one layer too.
+    constant : dict of str to ndarray of int
+        For each layer, its units whose activation never changes, ascending. They have no edges.
+    """
+
+    adjacency: npt.NDArray[np.float64]
+    constant: dict[str, npt.NDArray[np.intp]]
+
+    @property
+    def n_constant(self) -> int:
+        """How many units never change."""
+        return sum(map(len, self.constant.values()))
 
 
 def weight_graph(
@@ -116,11 +155,77 @@ def weight_graph(
             "feature maps needs two or more. `Partition.from_labels` needs no graph"
         )
     edges = _Edges(program, layers, _l1 if edge_norm == "l1" else _max_column_sum, batch_norm)
-    outputs = program.layers_behind(program.outputs)
-    hidden = tuple(name for name in layers.values() if name not in outputs)
     names = (*edges.inputs, *layers.values())
     widths = tuple(edges.widths[name] for name in names)
-    return WeightGraph(_adjacency(edges.blocks(), names, widths), names, widths, hidden)
+    adjacency = _adjacency(edges.blocks(), names, widths)
+    return WeightGraph(adjacency, names, widths, _hidden(program))
+
+
+def activation_graph(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    layers: Sequence[str] | None = None,
+    batch_size: int = 100,
+) -> ActivationGraph:
+    """Connect units by how alike they respond to inputs (arXiv 2110.08058).
+
+    An edge's weight is the square of Spearman's correlation of two units over the inputs, with
+    ties at their mean rank: units that always rise together are as close as units of which one
+    always falls when the other rises. Units of all layers are connected, not only those of
+    consecutive ones. Inputs and outputs are no vertices, as in that paper's released code: outputs
+    are what parts of a network are compared by, and would draw together the units that tell a
+    class from others, whatever else they do.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any model with one input.
+    x : array-like, shape (n, ...)
+        Inputs, at least two, see `validation.check_images`. Those that lesions are judged by are
+        best kept out; the later paper's code takes 5,000 training images.
+    layers : sequence of str, optional
+        Whose units are the vertices; by default those of `weight_graph` that are hidden, which
+        are feature maps alone in a network that has any.
+    batch_size : int
+        Inputs per forward pass, which bounds the memory that all feature maps take.
+
+    Returns
+    -------
+    ActivationGraph
+        Dense: n units need 8 n^2 bytes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two inputs or they are not the model's; if a layer does not exist
+        or is named twice, or there is none; if an activation is NaN.
+
+    Notes
+    -----
+    What a unit does is what `correlations.responses` gives: a neuron's activation; of a feature
+    map, the L1 norm of its activations (section 3.1.1 of the paper), which ranks inputs as the
+    spatial mean does where the map is rectified. It is taken after the layer's activation function,
+    because that is all that other layers see: a unit that is never above zero is dead and has no
+    edges. The later paper's released code takes pre-activations, and of a map the largest absolute
+    column sum (NumPy's matrix norm of order 1).
+    """
+    images = validation.check_images(model, x)
+    if len(images) > 1:
+        raise ValueError(f"model: {model.name!r} has {len(images)} inputs; accepted is one")
+    names = tuple(_hidden(read(model)) if layers is None else layers)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"layers: {', '.join(names) or 'none'} were given; accepted are one or more hidden "
+            "layers, each once"
+        )
+    adjacency = correlations.unit_correlations(model, images[0], names, batch_size)
+    is_constant = np.diag(adjacency) == 0
+    np.square(adjacency, out=adjacency)
+    np.fill_diagonal(adjacency, 0)
+    widths = tuple(forward.n_units(model, layer) for layer in names)
+    parts = np.split(is_constant, np.cumsum(widths)[:-1])
+    constant = {layer: np.flatnonzero(part) for layer, part in zip(names, parts, strict=True)}
+    return ActivationGraph(adjacency, names, widths, names, constant)
 
 
 def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph:
@@ -344,6 +449,12 @@ def _vertices(program: Program) -> dict[int, str]:
         if step.n_units and isinstance(step.rule, Linear) and is_one:
             found.setdefault(id(step.operation), step.name)
     return found
+
+
+def _hidden(program: Program) -> tuple[str, ...]:
+    """Return the layers whose units are vertices, but for the network's outputs."""
+    outputs = program.layers_behind(program.outputs)
+    return tuple(name for name in _vertices(program).values() if name not in outputs)
 
 
 def _are_maps(program: Program) -> bool:

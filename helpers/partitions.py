@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
+from scipy.linalg import eigh
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import SpectralClustering, k_means
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
-    from helpers.graphs import WeightGraph
+    from helpers.graphs import Graph
 
 ISOLATED = -1
 """Label of a unit without any connection, which belongs to no cluster."""
@@ -23,6 +24,15 @@ Pool = Literal["live", "all"]
 
 _FACTORISED = 10_000
 """Vertices up to which scikit-learn's factorisation of the Laplacian fits into memory."""
+
+_MANY = 100
+"""Clusters above which all eigenvectors are found at once, faster than one after the other."""
+
+_MOST = 500
+"""Clusters that a graph of more than `_FACTORISED` vertices can be cut into within minutes."""
+
+_RESTART_COST = 2e7
+"""Vertices times the square of clusters above which k-means is started less often."""
 
 
 @dataclass(frozen=True)
@@ -291,15 +301,18 @@ def as_partition(given: Partition | Mapping[str, npt.ArrayLike]) -> Partition:
     return Partition.from_labels(given)
 
 
-def spectral(graph: "WeightGraph", n_clusters: int, seed: int = 0) -> Partition:
+def spectral(graph: "Graph", n_clusters: int, seed: int = 0) -> Partition:
     """Partition a graph by normalised spectral clustering (Shi and Malik, 2000; appendix A.1).
 
     Parameters
     ----------
-    graph : WeightGraph
-        Of `graphs.weight_graph`.
+    graph : WeightGraph or ActivationGraph
+        Of `graphs.weight_graph` or `graphs.activation_graph`; sparse or dense.
     n_clusters : int
-        Number of clusters, from 1 to the number of units that are connected to any other.
+        Number of clusters, from 1 to the number of units that are connected to any other; in a
+        graph of more than 10,000 of them at most 500, because more would take hours. K-means is
+        started from 25 random states, or 100 where there are more than 2,000 units, but from
+        fewer, down to one, where there are hundreds of clusters.
     seed : int
         Seed of the eigensolver's start and of k-means.
 
@@ -315,21 +328,119 @@ def spectral(graph: "WeightGraph", n_clusters: int, seed: int = 0) -> Partition:
         If the adjacency is not finite, non-negative and symmetric, or if there are fewer
         connected units than clusters.
     """
-    adjacency = scipy.sparse.csr_array(graph.adjacency)
-    _check_adjacency(adjacency)
-    connected = np.flatnonzero(adjacency.sum(axis=0) > 0)
-    if not 1 <= n_clusters <= len(connected):
-        raise ValueError(
-            f"n_clusters: {n_clusters} was given; accepted are 1 to {len(connected)}, "
-            "the number of units that are connected to any other"
-        )
-    labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
-    if len(connected) < len(labels):
-        adjacency = adjacency[connected][:, connected]
-    labels[connected] = _cluster(adjacency, n_clusters, seed)
+    adjacency = _checked_adjacency(graph)
+    labels = _labels(adjacency, n_clusters, seed)
     return Partition(
         {layer: labels[graph.slice(layer)] for layer in graph.layers}, hidden=graph.hidden
     )
+
+
+def layerwise(graph: "Graph", n_clusters: int | Partition, seed: int = 0) -> Partition:
+    """Partition each hidden layer by itself, into as many clusters as the whole has in it.
+
+    This is the second scope of the authors' later paper (arXiv 2110.08058), as its released code
+    has it (`local_clustering.py` and `activations.py`):
+
+    - The whole graph is clustered first. A layer's number of clusters k is how many of the whole's
+      clusters have units in it. So both partitions are equally fine, and can be compared.
+    - Then a subgraph around each layer is cut into k clusters. Where units of one layer are
+      connected (activations), the layer alone is its subgraph. Where they are not (weights), the
+      units of a layer are alike if they are connected to the same units before and behind it: the
+      subgraph is the layer with all layers that it shares edges with, three in a chain. The first
+      and the last layer of feature maps have a single neighbour and so a subgraph of two layers;
+      the released code takes the nearest three, which in the small CNN are the whole graph.
+    - The layer's own units keep the labels that they get; those of the other layers are dropped.
+      Some of the k clusters may have no units in the layer, which then has fewer.
+
+    Parameters
+    ----------
+    graph : WeightGraph or ActivationGraph
+        As for `spectral`.
+    n_clusters : int or Partition
+        Clusters of the whole, see `spectral`; or a partition of the whole, of which the numbers of
+        clusters in each hidden layer are taken.
+    seed : int
+        As for `spectral`.
+
+    Returns
+    -------
+    Partition
+        Of the hidden layers. Clusters are numbered through: those of different layers have nothing
+        in common, so no number is used twice. Units that are isolated in their layer's subgraph
+        have the label -1.
+
+    Raises
+    ------
+    ValueError
+        If the partition has no labels, or a wrong number of them, for a hidden layer of the graph;
+        or as `spectral`.
+    """
+    adjacency = _checked_adjacency(graph)
+    whole = n_clusters if isinstance(n_clusters, Partition) else spectral(graph, n_clusters, seed)
+    labels: dict[str, npt.NDArray[np.intp]] = {}
+    n_found = 0
+    for layer in graph.hidden:
+        units = _vertices(graph, layer)
+        given = len(whole.labels.get(layer, ()))
+        if given != len(units):
+            raise ValueError(
+                f"n_clusters: a partition with {given} labels for {layer!r} was given; accepted "
+                f"are partitions with {len(units)}, one for each unit"
+            )
+        around = _around(graph, adjacency, layer)
+        subgraph = _among(adjacency, around)
+        n_connected = np.count_nonzero(subgraph.sum(axis=0) > 0)
+        k = min(len(np.setdiff1d(whole.labels[layer], ISOLATED)), int(n_connected))
+        found = _labels(subgraph, k, seed) if k else np.full(len(around), ISOLATED)
+        ours = found[np.isin(around, units)]
+        clusters, numbers = np.unique(ours[ours != ISOLATED], return_inverse=True)
+        ours[ours != ISOLATED] = n_found + numbers
+        labels[layer] = ours
+        n_found += len(clusters)
+    return Partition(labels, graph.hidden)
+
+
+def by_strength(graph: "Graph", partition: Partition) -> Partition:
+    """Cut each hidden layer by its units' strength, into parts of the same sizes as a partition's.
+
+    A control: whether a partition finds more than that some units have larger weights.
+
+    Parameters
+    ----------
+    graph : WeightGraph or ActivationGraph
+        A unit's strength is its degree, the sum of its edges' weights.
+    partition : Partition
+        Sets the sizes, layer by layer, and which units are isolated.
+
+    Returns
+    -------
+    Partition
+        Of the partition's hidden layers. Its clusters keep their names and sizes: of those in a
+        layer, the one whose units have the lowest mean degree gets the weakest units, and so on.
+
+    Raises
+    ------
+    ValueError
+        If a hidden layer of the partition is not in the graph, or not as wide there.
+    """
+    degrees = np.asarray(graph.adjacency.sum(axis=1))
+    labels = {}
+    for layer in partition.hidden:
+        ours, strength = partition.labels[layer], degrees[graph.slice(layer)]
+        if len(ours) != len(strength):
+            raise ValueError(
+                f"partition: {len(ours)} labels were given for layer {layer!r}, which has "
+                f"{len(strength)} units in the graph"
+            )
+        live = partition.live_units(layer)
+        clusters = np.unique(ours[live])
+        means = [strength[ours == cluster].mean() for cluster in clusters]
+        in_order = clusters[np.argsort(means, kind="stable")]
+        labels[layer] = ours.copy()
+        labels[layer][live[np.argsort(strength[live], kind="stable")]] = np.repeat(
+            in_order, [np.sum(ours == cluster) for cluster in in_order]
+        )
+    return Partition(labels, partition.hidden)
 
 
 def normalized_cut(adjacency: Any, labels: npt.ArrayLike) -> float:
@@ -367,15 +478,36 @@ def normalized_cut(adjacency: Any, labels: npt.ArrayLike) -> float:
     return float(np.sum(1 - within / volumes) / 2)
 
 
-def _cluster(adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int) -> Any:
+def _labels(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.intp]:
+    """Label the vertices of a graph."""
+    connected = np.flatnonzero(adjacency.sum(axis=0) > 0)
+    labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
+    is_whole = isinstance(n_clusters, int | np.integer) and not isinstance(n_clusters, bool)
+    if not is_whole or not 1 <= n_clusters <= len(connected):
+        raise ValueError(
+            f"n_clusters: {n_clusters} was given; accepted are 1 to {len(connected)}, "
+            "the number of units that are connected to any other"
+        )
+    if len(connected) > _FACTORISED and n_clusters > _MOST:
+        raise ValueError(
+            f"n_clusters: {n_clusters} was given; accepted are 1 to {_MOST} for a graph of "
+            f"{len(connected)} connected units: more would take hours"
+        )
+    if len(connected) < len(labels):
+        adjacency = _among(adjacency, connected)
+    labels[connected] = _cluster(adjacency, n_clusters, seed)
+    return labels
+
+
+def _cluster(adjacency: Any, n_clusters: int, seed: int) -> Any:
     """Label the vertices of a graph without isolated vertices."""
     n_vertices = adjacency.shape[0]
     if n_clusters == 1:
         return np.zeros(n_vertices, dtype=np.intp)
     if n_clusters == n_vertices:
         return np.arange(n_vertices)
-    n_init = 25 if n_vertices <= 2000 else 100
-    if n_vertices > _FACTORISED:
+    n_init = _n_init(n_vertices, n_clusters)
+    if n_vertices > _FACTORISED or n_clusters > _MANY:
         with threadpool_limits(1):
             _, labels, _ = k_means(
                 _embedding(adjacency, n_clusters, seed),
@@ -392,44 +524,88 @@ def _cluster(adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int) -> A
         n_init=n_init,
         random_state=seed,
     )
+    is_sparse = scipy.sparse.issparse(adjacency)
     # One thread: sums in the same order on every machine, and no slower at this size.
     with warnings.catch_warnings(), threadpool_limits(1):
         # On a graph of several components the leading eigenvectors span their indicators: the
         # embedding maps each component to one point, so the warning does not apply.
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        return clustering.fit_predict(scipy.sparse.csr_matrix(adjacency))
+        return clustering.fit_predict(
+            scipy.sparse.csr_matrix(adjacency) if is_sparse else adjacency
+        )
 
 
-def _embedding(
-    adjacency: scipy.sparse.csr_array, n_clusters: int, seed: int
-) -> npt.NDArray[np.float64]:
-    """Return what scikit-learn clusters, without the factorisation that large graphs do not allow.
+def _n_init(n_vertices: int, n_clusters: int) -> int:
+    """Return how often k-means is started."""
+    usual = 25 if n_vertices <= 2000 else 100
+    cost = n_vertices * n_clusters**2
+    return max(1, min(usual, int(usual * _RESTART_COST / cost)))
+
+
+def _embedding(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.float64]:
+    """Return what scikit-learn clusters, where its way there takes too much memory or time.
 
     The leading eigenvectors of the normalised adjacency are those of the normalised Laplacian's
-    smallest eigenvalues, which scikit-learn finds by inverting it.
+    smallest eigenvalues, which scikit-learn finds by factorising it and iterating.
     """
     n_vertices = adjacency.shape[0]
     roots = np.sqrt(adjacency.sum(axis=1))
-    sizes = np.diff(adjacency.indptr)
-    weights = adjacency.data / np.repeat(roots, sizes)
-    weights /= roots[adjacency.indices]
-    scaled = scipy.sparse.csr_array((weights, adjacency.indices, adjacency.indptr))
-    start = np.random.default_rng(seed).uniform(-1, 1, n_vertices)
-    n_vectors = min(max(4 * n_clusters, 40), n_vertices)
-    _, vectors = eigsh(scaled, n_clusters, which="LA", v0=start, ncv=n_vectors, tol=1e-9)
+    if scipy.sparse.issparse(adjacency):
+        sizes = np.diff(adjacency.indptr)
+        weights = adjacency.data / np.repeat(roots, sizes)
+        weights /= roots[adjacency.indices]
+        scaled = scipy.sparse.csr_array((weights, adjacency.indices, adjacency.indptr))
+    else:
+        scaled = adjacency / roots
+        scaled /= roots[:, np.newaxis]
+    if n_vertices <= _FACTORISED and n_clusters > _MANY:
+        dense = scaled.toarray() if scipy.sparse.issparse(scaled) else scaled
+        first = n_vertices - n_clusters
+        _, vectors = eigh(dense, subset_by_index=(first, n_vertices - 1), overwrite_a=True)
+    else:
+        start = np.random.default_rng(seed).uniform(-1, 1, n_vertices)
+        n_vectors = min(max(4 * n_clusters, 40), n_vertices)
+        _, vectors = eigsh(scaled, n_clusters, which="LA", v0=start, ncv=n_vectors, tol=1e-9)
     return np.asarray(vectors[:, ::-1] / roots[:, np.newaxis])
 
 
-def _check_adjacency(adjacency: scipy.sparse.csr_array) -> None:
-    if not np.isfinite(adjacency.data).all():
+def _vertices(graph: "Graph", layer: str) -> npt.NDArray[np.intp]:
+    """Return the vertices that are a layer's units."""
+    units = graph.slice(layer)
+    return np.arange(units.start, units.stop)
+
+
+def _among(adjacency: Any, vertices: npt.NDArray[np.intp]) -> Any:
+    """Return the graph of some vertices and the edges among them."""
+    return adjacency[vertices][:, vertices]
+
+
+def _around(graph: "Graph", adjacency: Any, layer: str) -> npt.NDArray[np.intp]:
+    """Return the vertices of the subgraph that a layer is clustered in, see `layerwise`."""
+    reached = np.asarray(adjacency[graph.slice(layer)].sum(axis=0)) > 0
+    neighbours = [each for each in graph.layers if reached[graph.slice(each)].any()]
+    if layer in neighbours:
+        return _vertices(graph, layer)
+    chosen = [each for each in graph.layers if each in neighbours or each == layer]
+    return np.concatenate([_vertices(graph, each) for each in chosen])
+
+
+def _checked_adjacency(graph: "Graph") -> Any:
+    """Return a graph's adjacency, a sparse one by rows, if it is that of an undirected graph."""
+    given: Any = graph.adjacency
+    is_sparse = scipy.sparse.issparse(given)
+    adjacency = scipy.sparse.csr_array(given) if is_sparse else np.asarray(given, dtype=float)
+    weights = np.asarray(adjacency.data if is_sparse else adjacency)
+    if not np.isfinite(weights).all():
         raise ValueError("graph: the adjacency has edges that are NaN or infinite")
-    if (adjacency.data < 0).any():
+    if (weights < 0).any():
         raise ValueError("graph: the adjacency has negative edges")
     # A product with a random vector tells, and needs no second matrix of a hundred million edges.
     probe = np.random.default_rng(0).uniform(0.5, 1, adjacency.shape[0])
     there, back = adjacency @ probe, adjacency.T @ probe
     if not np.allclose(there, back, rtol=1e-9, atol=0):
         raise ValueError("graph: the adjacency is not symmetric")
+    return adjacency
 
 
 def _checked_labels(layer: str, given: npt.ArrayLike) -> npt.NDArray[np.intp]:

@@ -434,3 +434,50 @@ def test_large_networks_are_cut_as_well_as_small_ones(monkeypatch):
     expected = cut()
     monkeypatch.setattr(partitions, "_FACTORISED", 0)
     assert cut() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("n_clusters", [None, 2.0, "3", True])
+def test_numbers_of_clusters_that_are_no_integers_are_refused(n_clusters):
+    with pytest.raises(ValueError, match=f"n_clusters: {n_clusters} was given; accepted are 1 to"):
+        spectral(graph_of(components([3, 4])[0]), n_clusters)
+
+
+@pytest.mark.parametrize("n_clusters", [140, 170, 179])
+def test_nearly_as_many_clusters_as_units_are_found_in_little_time(n_clusters):
+    rng = np.random.default_rng(0)
+    weights = np.triu(rng.random((180, 180)), 1)
+    labels = all_labels(spectral(graph_of(weights + weights.T), n_clusters))
+    assert len(np.unique(labels)) == n_clusters
+
+
+def test_k_means_is_started_as_often_as_ever_for_the_papers_numbers_of_clusters():
+    assert [partitions._n_init(n, k) for n, k in ((1033, 12), (1818, 24), (4224, 24))] == [
+        *(25, 25, 100)
+    ]
+    assert partitions._n_init(1698, 1000) == 1
+    assert partitions._n_init(4224, 500) < 10
+
+
+def test_many_clusters_are_found_as_few_are(monkeypatch):
+    adjacency, widths, block = planted(widths=(30, 40, 30), n_blocks=5)
+    monkeypatch.setattr(partitions, "_MANY", 4)
+    assert_same_clusters(all_labels(spectral(graph_of(adjacency, widths), 5)), block)
+    dense = WeightGraph(adjacency, ("l0", "l1", "l2"), widths, ("l1",))
+    assert_same_clusters(all_labels(spectral(dense, 5)), block)
+
+
+def test_more_clusters_than_minutes_allow_are_refused_at_once_in_large_graphs(monkeypatch):
+    monkeypatch.setattr(partitions, "_FACTORISED", 20)
+    monkeypatch.setattr(partitions, "_MOST", 8)
+    adjacency, widths, _ = planted(widths=(9, 12, 6))
+    with pytest.raises(ValueError, match="accepted are 1 to 8 for a graph of 27 connected units"):
+        spectral(graph_of(adjacency, widths), 9)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+@pytest.mark.parametrize("edge", [np.nan, -1])
+def test_dense_graphs_are_checked_as_sparse_ones_are(form, edge):
+    adjacency, _ = components([6])
+    adjacency[0, 1] = adjacency[1, 0] = edge
+    with pytest.raises(ValueError, match="graph: the adjacency has"):
+        spectral(WeightGraph(form(adjacency), ("l0",), (6,), ()), 2)

@@ -203,6 +203,44 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     return shown.fillna("–").set_index(["layer", "cluster"])
 
 
+def partition_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what partitions find, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `evaluation.compare_partitions`, with the column network.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per network and partition: how many sub-clusters are tested; for each measure, its
+        effect with the 95 % interval, how many of them are found, and the p value of all.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    units = {"importance": "points", "class_range": "%"}
+    for row in table.to_dict("records"):
+        heading = MEASURES[row["measure"]]
+        rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])}).update(
+            {
+                f"{heading} ({units[row['measure']]})": format_effect(row),
+                f"{heading}, found": str(row["found"]),
+                f"{heading}, p": format_p(row["p"]),
+            }
+        )
+    shown = pd.DataFrame.from_dict(rows, orient="index")
+    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["network", "partition"])
+    return shown
+
+
+def format_effect(row: Mapping[Any, Any]) -> str:
+    """Return an effect with its interval, from effect, low and high; a dash if there is none."""
+    if pd.isna(row["effect"]):
+        return "–"
+    effect, low, high = (f"{round(row[end], 1) + 0:.1f}" for end in ("effect", "low", "high"))
+    return f"{effect} ({low} to {high})"
+
+
 def taxonomy_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the kinds of sub-clusters for reading (Tables 7 and 8).
 

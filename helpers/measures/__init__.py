@@ -17,16 +17,19 @@ from helpers.measures.constructed import (
 from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
 from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
+from helpers.measures.permuted import FOUND, against_permuted, leading
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 
 __all__ = [
     "CASES",
+    "FOUND",
     "KINDS",
     "TESTS",
     "Comparison",
     "EqualDamage",
     "activation_variance",
+    "against_permuted",
     "agreement",
     "at_equal_damage",
     "class_range",
@@ -38,6 +41,7 @@ __all__ = [
     "dependency_table",
     "importance",
     "kinds_by_chance",
+    "leading",
     "median_network",
     "output_entropy",
     "preference",

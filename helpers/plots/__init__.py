@@ -4,7 +4,12 @@ Each function takes what was measured and returns a Matplotlib figure; the reade
 Matplotlib stay as they are. Whoever wants to see something may enter.
 """
 
-from helpers.plots.comparisons import against_twins, over_n_clusters, p_value_counts
+from helpers.plots.comparisons import (
+    against_twins,
+    over_n_clusters,
+    p_value_counts,
+    partitions_compared,
+)
 from helpers.plots.dependencies import dependency_cases, dependency_graph, double_lesions
 from helpers.plots.effects import effects, equal_damage
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
@@ -32,6 +37,7 @@ __all__ = [
     "lesions_against_twins",
     "over_n_clusters",
     "p_value_counts",
+    "partitions_compared",
     "subcluster_pictures",
     "subcluster_sizes",
     "taxonomy",

@@ -1,6 +1,7 @@
 """Measures of sub-clusters beside their twins', and p values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.measures import Comparison
+from helpers.measures import FOUND, Comparison
 from helpers.plots.headings import MEASURES, TESTS
 from helpers.plots.style import (
     BLACK,
@@ -139,6 +140,66 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+@styled
+def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> Figure:
+    """Draw how much the parts of several partitions matter beyond permuted parts.
+
+    One row of panels per network, and one column per measure; vertical lines where it does not
+    matter which units a part has.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `evaluation.compare_partitions`, with the column network.
+    controls : collection of str
+        Partitions that are drawn in grey.
+    """
+    networks, names = list(table["network"].unique()), list(table["partition"].unique())
+    headings = {
+        "importance": ("lost beyond permuted parts (points of accuracy)", 0),
+        "class_range": ("probability to exceed a permuted part (%)", 50),
+    }
+    figure, panels = make_panels(
+        0.7 + (0.4 + 0.24 * len(names)) * len(networks), len(networks), 2, sharex="col", sharey=True
+    )
+    for row, network in zip(panels, networks, strict=True):
+        for axes, (measure, (label, chance)) in zip(row, headings.items(), strict=True):
+            chosen = table[(table["network"] == network) & (table["measure"] == measure)]
+            axes.axvline(chance, color=BLACK, ls=":", lw=1, zorder=0)
+            for each in chosen.itertuples():
+                _draw_effect(axes, names.index(each.partition), each, each.partition in controls)
+            axes.set_title(f"{network}: {MEASURES[measure]}")
+            axes.set_xlabel(label)
+            axes.label_outer()
+    panels[0, 0].set_yticks(range(len(names)), names)
+    panels[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    figure.legend(handles=_effect_handles(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _draw_effect(axes: Axes, y: int, row: Any, is_control: bool) -> None:
+    """Draw one partition's effect with its interval, and how many parts are found."""
+    colour = GREY if is_control else BLUE
+    axes.plot([row.low, row.high], [y, y], color=colour, lw=1.6)
+    face = colour if row.p <= FOUND else "white"
+    axes.plot(row.effect, y, "o", color=colour, mfc=face, ms=5)
+    axes.annotate(
+        f"{row.found} of {row.tested}",
+        (1.01, y),
+        xycoords=axes.get_yaxis_transform(),
+        va="center",
+        fontsize=6.5,
+    )
+
+
+def _effect_handles() -> list[mpl.lines.Line2D]:
+    return [
+        mpl.lines.Line2D([], [], color=BLUE, marker="o", label="p at most .05, with 95 % interval"),
+        mpl.lines.Line2D([], [], color=BLUE, marker="o", mfc="white", label="p above .05"),
+        mpl.lines.Line2D([], [], color=GREY, marker="o", label="controls, likewise"),
+    ]
 
 
 def draw_against_twins(
