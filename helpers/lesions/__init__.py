@@ -10,6 +10,7 @@ from helpers.lesions.profiles import (
     LesionProfiles,
     class_mean_accuracy,
     lesion_profiles,
+    logit_loss,
     overall_accuracy,
 )
 
@@ -22,20 +23,32 @@ if TYPE_CHECKING:
         correct_counts,
         correct_counts_given,
     )
+    from helpers.lesions.matched import MatchedPairs, matched_pairs
 
 __all__ = [
     "DoubleLesions",
     "Group",
     "Lesion",
     "LesionProfiles",
+    "MatchedPairs",
     "class_mean_accuracy",
     "correct",
     "correct_counts",
     "correct_counts_given",
     "double_lesions",
     "lesion_profiles",
+    "logit_loss",
+    "matched_pairs",
     "overall_accuracy",
 ]
+
+
+_MODULES = {
+    "DoubleLesions": "double",
+    "double_lesions": "double",
+    "MatchedPairs": "matched",
+    "matched_pairs": "matched",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -43,6 +56,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in __all__:
-        of_pairs = name in ("DoubleLesions", "double_lesions")
-        return getattr(import_module(f"helpers.lesions.{'double' if of_pairs else 'engine'}"), name)
+        module = _MODULES.get(name, "engine")
+        return getattr(import_module(f"helpers.lesions.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -174,6 +174,35 @@ def class_mean_accuracy(
     return np.asarray(totals / (common * int(np.sum(class_sizes > 0))), dtype=np.float64)
 
 
+def logit_loss(
+    intact: npt.ArrayLike, lesioned: npt.ArrayLike, n_images: int
+) -> npt.NDArray[np.float64]:
+    """Return what a lesion costs on the logit scale.
+
+    On this scale what two independent lesions cost adds up, about, while on that of accuracy
+    there is always less left to lose for the second.
+
+    Parameters
+    ----------
+    intact, lesioned : array-like of int, broadcast against each other
+        Correctly classified images.
+    n_images : int
+        Images altogether.
+
+    Returns
+    -------
+    ndarray of float
+        ln((c + 1/2) / (n - c + 1/2)) of the intact network less that of the lesioned one; the
+        halves keep it finite (Haldane, 1956, Annals of Human Genetics 20).
+    """
+
+    def logit(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        right = np.asarray(counts, dtype=np.float64)
+        return np.log((right + 0.5) / (n_images - right + 0.5))
+
+    return np.asarray(logit(intact) - logit(lesioned))
+
+
 def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.object_], int]:
     """Return integer weights that make counts of classes of different sizes comparable.
 
@@ -198,10 +227,21 @@ def check(model: "keras.Model", partition: Partition, n_random: int) -> None:
     ValueError
         Says how many twins are accepted, or names the layer that does not fit.
     """
-    from helpers import forward
-
     if n_random < 1:
         raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    check_labels(model, partition)
+
+
+def check_labels(model: "keras.Model", partition: Partition) -> None:
+    """Check that a partition has one label per unit of the model.
+
+    Raises
+    ------
+    ValueError
+        Names the layer that does not fit.
+    """
+    from helpers import forward
+
     for layer in partition.hidden:
         n_units = forward.n_units(model, layer)
         if len(partition.labels[layer]) != n_units:

@@ -16,11 +16,18 @@ from helpers.measures.constructed import (
 )
 from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
 from helpers.measures.importance import importance
+from helpers.measures.interactions import (
+    INTERACTIONS,
+    interaction,
+    interaction_test,
+    within_against_across,
+)
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, taxonomy
 
 __all__ = [
     "CASES",
+    "INTERACTIONS",
     "KINDS",
     "TESTS",
     "Comparison",
@@ -33,6 +40,8 @@ __all__ = [
     "contrast",
     "dependency_table",
     "importance",
+    "interaction",
+    "interaction_test",
     "median_network",
     "output_entropy",
     "preference",
@@ -40,4 +49,5 @@ __all__ = [
     "score",
     "taxonomy",
     "variation_quartiles",
+    "within_against_across",
 ]

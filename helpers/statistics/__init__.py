@@ -7,10 +7,14 @@ from helpers.statistics.combination import chi2, exchangeable, fisher, median_bo
 from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
 from helpers.statistics.permutation import PermutationTest, permutation_test
 from helpers.statistics.ranks import Side, Ties, p_value
+from helpers.statistics.replicates import Interval, share_interval, two_sided
+from helpers.statistics.strata import StratifiedTest, stratified_test
 
 __all__ = [
+    "Interval",
     "PermutationTest",
     "Side",
+    "StratifiedTest",
     "Ties",
     "benjamini_hochberg",
     "chi2",
@@ -22,4 +26,7 @@ __all__ = [
     "multiple_comparisons",
     "p_value",
     "permutation_test",
+    "share_interval",
+    "stratified_test",
+    "two_sided",
 ]

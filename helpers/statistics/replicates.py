@@ -1,0 +1,117 @@
+"""From networks to kinds of networks, and how sure one is of a share."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+
+class Interval(NamedTuple):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+def share_interval(n_hits: int, n: int, level: float = 0.95) -> Interval:
+    """Return the exact interval of a share (Clopper and Pearson, 1934, Biometrika 26).
+
+    Parameters
+    ----------
+    n_hits, n : int
+        So many of so many. Of a Monte-Carlo p value (r + 1) / (n + 1): r of n.
+    level : float
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there are more hits than tries, or no tries.
+    """
+    if not 0 <= n_hits <= n or n < 1:
+        raise ValueError(f"n_hits: {n_hits} of {n} was given; accepted are 0 to n, n from 1")
+    found = scipy.stats.binomtest(int(n_hits), int(n)).proportion_ci(level, method="exact")
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Return Student's interval of the mean of what replicates gave.
+
+    Parameters
+    ----------
+    values : array-like of float, shape (R,)
+        One per network; those that are NaN are left out.
+    level : float
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        NaN at both ends if fewer than two are left.
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if len(known) < 2:
+        return Interval(float("nan"), float("nan"))
+    half = scipy.stats.t.ppf((1 + level) / 2, len(known) - 1) * scipy.stats.sem(known)
+    return Interval(float(known.mean() - half), float(known.mean() + half))
+
+
+def partial_conjunction(p_values: npt.ArrayLike, least: int = 3) -> float:
+    """Test whether an effect is there in at least some of several networks.
+
+    Parameters
+    ----------
+    p_values : array-like of float, shape (R,)
+        One of each network, independent of each other.
+    least : int
+        In how many networks, u, from 1 to R.
+
+    Returns
+    -------
+    float
+        P value of the null hypothesis that it is there in fewer than u: the probability that
+        chi-squared with 2 (R - u + 1) degrees of freedom is at least -2 sum_{i >= u} ln p_(i), by
+        the p values in ascending order (Benjamini and Heller, 2008, Biometrics 64; Fisher's
+        combination). NaN if any p value is.
+
+    Raises
+    ------
+    ValueError
+        If `least` is not from 1 to R, or a p value is not in [0, 1].
+    """
+    p = np.sort(np.asarray(p_values, dtype=float))
+    if p.ndim != 1 or not 1 <= least <= len(p):
+        raise ValueError(
+            f"least: {least} was given for p values of shape {p.shape}; accepted "
+            "are 1 to their number"
+        )
+    if np.isnan(p).any():
+        return float("nan")
+    if (p < 0).any() or (p > 1).any():
+        raise ValueError("p_values: accepted are numbers from 0 to 1")
+    with np.errstate(divide="ignore"):
+        statistic = -2 * np.log(p[least - 1 :]).sum()
+    return float(scipy.stats.chi2.sf(statistic, 2 * (len(p) - least + 1)))
+
+
+def two_sided(right: float, left: float) -> float:
+    """Return the p value for an effect of either direction, from those for each.
+
+    Parameters
+    ----------
+    right, left : float
+        P values of the two one-sided tests.
+
+    Returns
+    -------
+    float
+        Twice the smaller one, at most 1; NaN if either is.
+    """
+    return float(np.minimum(1.0, 2 * np.minimum(right, left)))
