@@ -316,6 +316,35 @@ def test_sets_that_all_interact_alike_leave_nothing_undefined():
     assert (table["familywise"][0], table["p"][0], table["kind"][0]) == (1, 1, "neither")
 
 
+def test_the_summary_has_a_row_for_all_and_one_for_each_layer_of_x():
+    found = made_up()
+    found.pairs.loc[2:, "x_layer"] = "a, too"
+    table, test = measures.interaction(found), measures.interaction_test(found)
+    summary = measures.interaction_summary(found).set_index("layer")
+    assert summary.index.tolist() == ["all", "a", "a, too"]
+    assert summary["tested"].tolist() == [4, 2, 2]
+    assert summary["p"].tolist() == [test.p, test.by_layer["a"].p, test.by_layer["a, too"].p]
+    for row in summary.itertuples():
+        interval = statistics.share_interval(round(row.p * 41) - 1, 40)
+        assert (row.p_low, row.p_high) == interval
+    assert summary["excess"].tolist() == pytest.approx(
+        [each["excess"].median() for each in (table, table[:2], table[2:])]
+    )
+    for kind in ("dependent", "redundant"):
+        assert summary[kind].tolist() == [
+            (each["kind"] == kind).sum() for each in (table, table[:2], table[2:])
+        ]
+
+
+def test_the_summary_says_how_many_are_left_out_and_why_nothing_is_tested():
+    some = measures.interaction_summary(with_sets(made_up(), [40, 40, 1, 1])).iloc[0]
+    assert (some["tested"], some["excluded"], some["reason"]) == (2, 2, "")
+    none = measures.interaction_summary(with_sets(made_up(), [1, 1, 1, 1])).iloc[0]
+    assert (none["tested"], none["excluded"]) == (0, 4)
+    assert np.isnan([none["p"], none["p_low"], none["p_high"], none["excess"]]).all()
+    assert "no sub-cluster" in none["reason"]
+
+
 def with_sets(found, n):
     """The same counts, of which only the first n_matched of each pair were found."""
     is_there = np.arange(found.matched.shape[1]) < np.array(n)[:, np.newaxis]

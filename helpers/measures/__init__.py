@@ -14,11 +14,17 @@ from helpers.measures.constructed import (
     score,
     variation_quartiles,
 )
-from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
+from helpers.measures.dependencies import (
+    CASES,
+    conditional_importance,
+    dependency_table,
+    unimportant_sides,
+)
 from helpers.measures.importance import importance
 from helpers.measures.interactions import (
     INTERACTIONS,
     interaction,
+    interaction_summary,
     interaction_test,
     within_against_across,
 )
@@ -41,6 +47,7 @@ __all__ = [
     "dependency_table",
     "importance",
     "interaction",
+    "interaction_summary",
     "interaction_test",
     "median_network",
     "output_entropy",
@@ -48,6 +55,7 @@ __all__ = [
     "profile_range",
     "score",
     "taxonomy",
+    "unimportant_sides",
     "variation_quartiles",
     "within_against_across",
 ]

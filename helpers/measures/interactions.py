@@ -136,6 +136,49 @@ def interaction_test(found: "MatchedPairs") -> PermutationTest:
     )
 
 
+def interaction_summary(found: "MatchedPairs") -> pd.DataFrame:
+    """Return what all pairs say together, and those of each X's layer.
+
+    Parameters
+    ----------
+    found : MatchedPairs
+        Of `lesions.matched_pairs`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for all pairs, and one for each layer with an X: layer, "all" or its name; tested
+        and excluded, numbers of pairs; dependent and redundant, how many were found to be so;
+        interaction and excess, medians of tested pairs, see `interaction`; p, of
+        `interaction_test`, with p_low and p_high, its 95 % Monte-Carlo interval (Clopper and
+        Pearson, 1934); and reason, why nothing was tested, or "".
+    """
+    table, whole = interaction(found), interaction_test(found)
+    rows = []
+    for layer, test in {"all": whole, **whole.by_layer}.items():
+        ours = table if test is whole else table[table["x_layer"] == layer]
+        tested = ours[ours["excluded"] == ""]
+        n = test.n_permutations
+        n_reached = 0 if test.reason else round(test.p * (n + 1)) - 1
+        low, high = statistics.share_interval(n_reached, n)
+        rows.append(
+            {
+                "layer": layer,
+                "tested": len(tested),
+                "excluded": len(ours) - len(tested),
+                "dependent": int((ours["kind"] == "dependent").sum()),
+                "redundant": int((ours["kind"] == "redundant").sum()),
+                "interaction": tested["interaction"].median(),
+                "excess": tested["excess"].median(),
+                "p": test.p,
+                "p_low": np.nan if test.reason else low,
+                "p_high": np.nan if test.reason else high,
+                "reason": test.reason,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def within_against_across(
     table: pd.DataFrame,
     values: Sequence[str] = ("interaction", "excess"),

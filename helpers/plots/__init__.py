@@ -5,7 +5,12 @@ Matplotlib stay as they are. Whoever wants to see something may enter.
 """
 
 from helpers.plots.comparisons import against_twins, over_n_clusters, p_value_counts
-from helpers.plots.dependencies import dependency_cases, dependency_graph, double_lesions
+from helpers.plots.dependencies import (
+    dependency_cases,
+    dependency_graph,
+    double_lesions,
+    interactions,
+)
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
 from helpers.plots.pictures import (
@@ -26,6 +31,7 @@ __all__ = [
     "dependency_graph",
     "double_lesions",
     "example_images",
+    "interactions",
     "lesions_against_twins",
     "over_n_clusters",
     "p_value_counts",
