@@ -452,7 +452,7 @@ def test_a_side_that_is_not_important_lost_a_contest_or_costs_little_or_gains():
         columns=COLUMNS,
     )
     sides = measures.unimportant_sides(table)
-    assert sides[COLUMNS[:4]].values.tolist() == [
+    assert sides[COLUMNS[:4]].to_numpy().tolist() == [
         [*X, *Y],
         [*X, *Y],
         [*X, *Z],
