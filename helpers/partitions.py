@@ -133,26 +133,58 @@ class Partition:
             }
         )
 
-    def permuted(self, rng: np.random.Generator) -> "Partition":
+    def permuted(
+        self, rng: np.random.Generator, strata: Mapping[str, npt.ArrayLike] | None = None
+    ) -> "Partition":
         """Permute the labels of each layer's live units among themselves.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Source of randomness.
+        strata : mapping of str to array-like of int, shape (units,), optional
+            Of each layer, which group each unit belongs to, see `strata`: labels are permuted
+            within groups only. By default, a layer is one group.
 
         Returns
         -------
         Partition
             With the same sub-clusters, layer by layer and size by size, of other units: the null
-            hypothesis that which unit is in which cluster does not matter.
+            hypothesis that which unit (of a group) is in which cluster does not matter.
         """
         labels = {}
         for layer, ours in self.labels.items():
-            live = ours != ISOLATED
             labels[layer] = ours.copy()
-            labels[layer][live] = rng.permutation(ours[live])
+            for units in self._groups(layer, strata):
+                labels[layer][units] = rng.permutation(ours[units])
         return Partition(labels, self.hidden)
+
+    def can_change(
+        self, subcluster: SubCluster, strata: Mapping[str, npt.ArrayLike] | None = None
+    ) -> bool:
+        """Say whether any permutation (within groups) changes the units of a sub-cluster.
+
+        None does if the sub-cluster is all live units of each group that it is in, as a complete
+        one is.
+        """
+        ours = np.isin(np.arange(len(self.labels[subcluster.layer])), subcluster.units)
+        groups = self._groups(subcluster.layer, strata)
+        return any(0 < ours[units].sum() < len(units) for units in groups)
+
+    def _groups(
+        self, layer: str, strata: Mapping[str, npt.ArrayLike] | None
+    ) -> list[npt.NDArray[np.intp]]:
+        """Return the live units of a layer, group by group."""
+        live = self.live_units(layer)
+        if strata is None:
+            return [live]
+        group = np.asarray(strata[layer])
+        if group.shape != self.labels[layer].shape:
+            raise ValueError(
+                f"strata: shape {group.shape} was given for the {len(self.labels[layer])} units "
+                f"of {layer!r}"
+            )
+        return [live[group[live] == each] for each in np.unique(group[live])]
 
     def random_twins(
         self,
@@ -201,6 +233,44 @@ class Partition:
             )
         shuffled = rng.permuted(np.tile(units, (n, 1)), axis=1)
         return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
+
+
+def strata(graph: "WeightGraph", partition: Partition, size: int = 8) -> dict[str, Any]:
+    """Group the live units of each layer by how strongly they are connected.
+
+    Parameters
+    ----------
+    graph : WeightGraph
+        Of `graphs.weight_graph`.
+    partition : Partition
+        Of its units.
+    size : int
+        About how many units to a group, at least 2.
+
+    Returns
+    -------
+    dict of str to ndarray of int, shape (units,)
+        For `Partition.permuted`: groups of similar degree (the sum of a unit's edges), counted
+        from the weakest; 0 for isolated units, which have no part in it.
+
+    Raises
+    ------
+    ValueError
+        If `size` is less than 2.
+    """
+    if size < 2:
+        raise ValueError(f"size: {size} was given; accepted are integers from 2")
+    degrees = np.asarray(graph.adjacency.sum(axis=1)).ravel()
+    found = {}
+    for layer, labels in partition.labels.items():
+        live = partition.live_units(layer)
+        found[layer] = np.zeros(len(labels), dtype=np.intp)
+        if len(live):
+            order = live[np.argsort(degrees[graph.slice(layer)][live], kind="stable")]
+            n_groups = max(round(len(live) / size), 1)
+            for group, units in enumerate(np.array_split(order, n_groups)):
+                found[layer][units] = group
+    return found
 
 
 def as_partition(given: Partition | Mapping[str, npt.ArrayLike]) -> Partition:

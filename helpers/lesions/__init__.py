@@ -6,12 +6,16 @@ can be read without TensorFlow; whoever lesions a network loads it.
 
 from typing import TYPE_CHECKING, Any
 
+from helpers.lesions.nested import Orderings, orderings
 from helpers.lesions.profiles import (
     LesionProfiles,
+    Outcomes,
     class_mean_accuracy,
     lesion_profiles,
     logit_loss,
     overall_accuracy,
+    permutation_profiles,
+    profiles_of_permutations,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ __all__ = [
     "Lesion",
     "LesionProfiles",
     "MatchedPairs",
+    "Orderings",
+    "Outcomes",
     "class_mean_accuracy",
     "correct",
     "correct_counts",
@@ -39,7 +45,10 @@ __all__ = [
     "lesion_profiles",
     "logit_loss",
     "matched_pairs",
+    "orderings",
     "overall_accuracy",
+    "permutation_profiles",
+    "profiles_of_permutations",
 ]
 
 

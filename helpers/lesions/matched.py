@@ -126,9 +126,7 @@ def matched_pairs(
     """
     images, classes = validation.check_x_y(model, x, y)
     partition = as_partition(partition)
-    if n_matched < 1:
-        raise ValueError(f"n_matched: {n_matched} was given; accepted are integers from 1")
-    profiles.check_labels(model, partition)
+    profiles.check(model, partition, n_matched, "n_matched")
     rng = np.random.default_rng(validation.check_seed(seed))
     chosen = _subclusters_of(partition, pairs)
     program = forward.read_classifier(model)

@@ -6,7 +6,7 @@ how unevenly it is lost over the classes is (output) coherence.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,11 @@ class LesionProfiles:
     lesioned : callable, optional
         Counts the same under further lesions of the same network on the same images, so that
         more twins can be drawn; None where only the counts were kept.
+    fixed : ndarray of bool, shape (k,), optional
+        If the random twins are the sub-clusters of permuted partitions, of which column b is one:
+        whether no permutation changes a sub-cluster. None if they were drawn one by one.
+    outcomes : Outcomes, optional
+        The same image by image, which the intervals of effects need.
     """
 
     partition: Partition
@@ -60,6 +65,8 @@ class LesionProfiles:
     random: npt.NDArray[np.int64]
     fingerprint: str
     lesioned: "Callable[[Sequence[Lesion]], Counts] | None" = field(default=None, repr=False)
+    fixed: npt.NDArray[np.bool_] | None = None
+    outcomes: "Outcomes | None" = field(default=None, repr=False)
 
     @property
     def n_random(self) -> int:
@@ -76,6 +83,28 @@ class LesionProfiles:
             intact=overall_accuracy(self.intact, self.class_sizes),
             lesioned=overall_accuracy(self.true, self.class_sizes),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Which images were classified correctly, under the lesions of a `LesionProfiles`.
+
+    Attributes
+    ----------
+    classes : ndarray of int, shape (n_images,)
+        Class of each image.
+    intact : ndarray of bool, shape (n_images,)
+        Whether the intact network classifies it correctly.
+    true : ndarray of bool, shape (k, n_images)
+        The same under the lesion of each sub-cluster.
+    random : ndarray of int, shape (k, n_images)
+        Under the lesions of how many of its random twins it is classified correctly.
+    """
+
+    classes: npt.NDArray[np.int64]
+    intact: npt.NDArray[np.bool_]
+    true: npt.NDArray[np.bool_]
+    random: npt.NDArray[np.int32]
 
 
 def lesion_profiles(
@@ -140,6 +169,127 @@ def lesion_profiles(
         fingerprint=fingerprint(*model.get_weights(), *images, classes),
         lesioned=lesioned,
     )
+
+
+def permutation_profiles(
+    model: "keras.Model",
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    partition: Partition | Mapping[str, npt.ArrayLike],
+    n_permutations: int = 199,
+    seed: int = 0,
+    strata: Mapping[str, npt.ArrayLike] | None = None,
+    executor: "Executor | None" = None,
+) -> LesionProfiles:
+    """Lesion every sub-cluster of a partition, and those of partitions with permuted labels.
+
+    The exact test of `statistics.permutation_test` needs whole permuted partitions; and as each
+    of their sub-clusters is a random set of units of its layer, they are random twins as well.
+
+    Parameters
+    ----------
+    model, x, y, partition, executor
+        As for `lesion_profiles`.
+    n_permutations : int
+        Permuted partitions, at least 1.
+    seed : int
+        Seed of the permutations.
+    strata : mapping, optional
+        As for `Partition.permuted`: groups within which labels are permuted.
+
+    Returns
+    -------
+    LesionProfiles
+        With `fixed` and `outcomes`.
+
+    Raises
+    ------
+    ValueError
+        As `lesion_profiles`.
+    """
+    from helpers import validation
+    from helpers.lesions import engine
+
+    images, classes = validation.check_x_y(model, x, y)
+    partition = as_partition(partition)
+    check(model, partition, n_permutations, "n_permutations")
+    profiles = profiles_of_permutations(
+        partial(engine.correct, model, x, classes, executor=executor),
+        classes,
+        validation.n_classes_of(model),
+        partition,
+        n_permutations,
+        validation.check_seed(seed),
+        strata,
+    )
+    return replace(profiles, fingerprint=fingerprint(*model.get_weights(), *images, classes))
+
+
+def profiles_of_permutations(
+    correct: "Callable[[Sequence[Lesion]], npt.NDArray[np.bool_]]",
+    classes: npt.NDArray[np.int64],
+    n_classes: int,
+    partition: Partition,
+    n_permutations: int,
+    seed: int = 0,
+    strata: Mapping[str, npt.ArrayLike] | None = None,
+) -> LesionProfiles:
+    """Do the same with whatever can say which images are classified correctly under lesions.
+
+    Parameters
+    ----------
+    correct : callable
+        From lesions to an array of bool, shape (n_lesions, n_images), as `lesions.correct` returns.
+    classes : ndarray of int, shape (n_images,)
+        Classes of the images.
+    n_classes : int
+        How many classes there are.
+    partition, n_permutations, seed, strata
+        As for `permutation_profiles`.
+
+    Returns
+    -------
+    LesionProfiles
+        Without a fingerprint.
+    """
+    rng = np.random.default_rng(seed)
+    subclusters = tuple(partition.subclusters())
+    permuted = [partition.permuted(rng, strata).subclusters() for _ in range(n_permutations)]
+    (intact,) = correct([{}])
+    true = np.empty((len(subclusters), len(classes)), dtype=bool)
+    random = np.empty((len(subclusters), len(classes)), dtype=np.int32)
+    counts = np.empty((len(subclusters), n_permutations, n_classes), dtype=np.int64)
+    # Layer by layer: lesions of one layer share their work, and the answers fit into memory.
+    for layer in partition.hidden:
+        chosen = [i for i, each in enumerate(subclusters) if each.layer == layer]
+        sets = [[subclusters[i], *(each[i] for each in permuted)] for i in chosen]
+        if not sets:
+            continue
+        found = correct([{layer: each.units} for of_one in sets for each in of_one])
+        for i, right in zip(chosen, np.split(found, len(chosen)), strict=True):
+            true[i], random[i] = right[0], right[1:].sum(axis=0)
+            counts[i] = _per_class(right[1:], classes, n_classes)
+    return LesionProfiles(
+        partition=partition,
+        subclusters=subclusters,
+        class_sizes=np.bincount(classes, minlength=n_classes),
+        intact=_per_class(intact[np.newaxis], classes, n_classes)[0],
+        true=_per_class(true, classes, n_classes),
+        random=counts,
+        fingerprint="",
+        lesioned=lambda lesions: _per_class(correct(lesions), classes, n_classes),
+        fixed=np.array([not partition.can_change(each, strata) for each in subclusters], bool),
+        outcomes=Outcomes(classes, intact, true, random),
+    )
+
+
+def _per_class(
+    right: npt.NDArray[np.bool_], classes: npt.NDArray[np.int64], n_classes: int
+) -> Counts:
+    """Count correct images by class, shape (..., n_images) to (..., n_classes)."""
+    is_of = classes[:, np.newaxis] == np.arange(n_classes)
+    # Products of float32 are exact here: counts stay below 2**24.
+    return np.asarray(np.rint(right.astype(np.float32) @ is_of.astype(np.float32)), np.int64)
 
 
 def overall_accuracy(
@@ -219,7 +369,9 @@ def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.ob
     return np.array([common // size if size else 0 for size in sizes], dtype=object), common
 
 
-def check(model: "keras.Model", partition: Partition, n_random: int) -> None:
+def check(
+    model: "keras.Model", partition: Partition, n_random: int, argument: str = "n_random"
+) -> None:
     """Check that there are twins, and that a partition has one label per unit of the model.
 
     Raises
@@ -227,21 +379,10 @@ def check(model: "keras.Model", partition: Partition, n_random: int) -> None:
     ValueError
         Says how many twins are accepted, or names the layer that does not fit.
     """
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
-    check_labels(model, partition)
-
-
-def check_labels(model: "keras.Model", partition: Partition) -> None:
-    """Check that a partition has one label per unit of the model.
-
-    Raises
-    ------
-    ValueError
-        Names the layer that does not fit.
-    """
     from helpers import forward
 
+    if n_random < 1:
+        raise ValueError(f"{argument}: {n_random} was given; accepted are integers from 1")
     for layer in partition.hidden:
         n_units = forward.n_units(model, layer)
         if len(partition.labels[layer]) != n_units:

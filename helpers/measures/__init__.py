@@ -20,6 +20,7 @@ from helpers.measures.dependencies import (
     dependency_table,
     unimportant_sides,
 )
+from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
 from helpers.measures.interactions import (
     INTERACTIONS,
@@ -37,10 +38,13 @@ __all__ = [
     "KINDS",
     "TESTS",
     "Comparison",
+    "EqualDamage",
     "activation_variance",
     "agreement",
+    "at_equal_damage",
     "class_range",
     "class_wise_range",
+    "coherence",
     "compare",
     "conditional_importance",
     "contrast",

@@ -1,17 +1,22 @@
 """True sub-clusters beside their random twins: what passes between measuring and testing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from helpers import statistics
+from helpers.measures.effects import Damages, bootstrapped, damages
 from helpers.protocols import Protocol
-from helpers.statistics import Side
+from helpers.statistics import PermutationTest, Side
+
+if TYPE_CHECKING:
+    from helpers.lesions.profiles import Outcomes
 
 TESTS = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
-"""What `Comparison.combine` computes."""
+"""What `Comparison.combine` computes, besides the exact test."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,14 @@ class Comparison:
         Why a sub-cluster is not tested; "" if it is.
     fingerprint : str
         Of the network and the images (`fingerprints.fingerprint`).
+    fixed : ndarray of bool, shape (k,), optional
+        If the twins are the sub-clusters of permuted partitions, of which column b is one: whether
+        no permutation changes a sub-cluster. None if they were drawn one by one.
+    effect : ndarray of float, shape (k,), optional
+        How much each sub-cluster differs from its twins, in the unit that the measure names; by
+        default its value less their mean. NaN where it cannot be said.
+    outcomes : Outcomes, optional
+        Which images were classified correctly, for the intervals of effects.
     """
 
     measure: str
@@ -48,6 +61,9 @@ class Comparison:
     random: npt.NDArray[np.float64]
     excluded: npt.NDArray[np.object_]
     fingerprint: str
+    fixed: npt.NDArray[np.bool_] | None = None
+    effect: npt.NDArray[np.float64] | None = None
+    outcomes: "Outcomes | None" = field(default=None, repr=False)
 
     @property
     def n_random(self) -> int:
@@ -108,7 +124,106 @@ class Comparison:
             true=self.true[mask],
             random=self.random[mask],
             excluded=self.excluded[mask],
+            fixed=None if self.fixed is None else self.fixed[mask],
+            effect=None if self.effect is None else self.effect[mask],
+            outcomes=None
+            if self.outcomes is None
+            else replace(
+                self.outcomes, true=self.outcomes.true[mask], random=self.outcomes.random[mask]
+            ),
         )
+
+    def exact(self, side: Side | None = None) -> PermutationTest:
+        """Test all sub-clusters at once, however they depend on each other.
+
+        Parameters
+        ----------
+        side : {"right", "left"}, optional
+            Another side than that of the measure.
+
+        Returns
+        -------
+        PermutationTest
+            Of the sub-clusters that are tested and that permutations change, and by layer.
+
+        Raises
+        ------
+        ValueError
+            If the twins are not those of permuted partitions.
+        """
+        if self.fixed is None:
+            raise ValueError(
+                f"{self.measure}: its twins were drawn one by one; the exact test needs those of "
+                "lesions.permutation_profiles"
+            )
+        values = np.isfinite(self.true) & np.isfinite(self.random).all(axis=1)
+        return statistics.permutation_test(
+            self.true,
+            self.random.T,
+            side or self.side,
+            tested=self.is_tested & ~self.fixed & values,
+            layers=self.subclusters["layer"].to_numpy(),
+        )
+
+    def effects(self, random_state: int = 0) -> pd.DataFrame:
+        """Return how much each sub-cluster differs from its twins.
+
+        Parameters
+        ----------
+        random_state : int
+            Seed of the bootstrap over test images.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per sub-cluster: layer, cluster, size; and effect, in the unit of the measure
+            (of importance: percentage points of accuracy that its lesion costs beyond its
+            twins'). Where images are known, as of
+            `lesions.permutation_profiles`, also low and high, the 95 % interval; log_ratio,
+            log_ratio_low and log_ratio_high, of damages in images; relative, 2x / (x + random),
+            and relative_se, its standard error, NaN where any bootstrap has it undefined
+            (`measures.effects.Damages`).
+        """
+        table = self.subclusters[["layer", "cluster", "size"]].assign(effect=self._effect)
+        if self.outcomes is None:
+            return table
+        drawn = self._drawn(random_state)
+        points = self._points(drawn)
+        found = damages(self.outcomes, self.n_random, self._weights)
+        low, high = np.quantile(points, [0.025, 0.975], axis=0)
+        ratio_low, ratio_high = np.quantile(drawn.log_ratio, [0.025, 0.975], axis=0)
+        return table.assign(
+            low=low,
+            high=high,
+            log_ratio=found.log_ratio,
+            log_ratio_low=ratio_low,
+            log_ratio_high=ratio_high,
+            relative=found.relative,
+            relative_se=np.std(drawn.relative, axis=0, ddof=1),
+        )
+
+    @property
+    def _effect(self) -> npt.NDArray[np.float64]:
+        if self.effect is not None:
+            return self.effect
+        return np.asarray(self.true - self.random.mean(axis=1))
+
+    @property
+    def _weights(self) -> npt.NDArray[np.float64]:
+        """What each image counts: 1, or so that all classes count the same."""
+        classes = self.outcomes.classes if self.outcomes else np.zeros(0, int)
+        if self.protocol.accuracy == "overall":
+            return np.ones(len(classes))
+        sizes = np.bincount(classes)
+        return np.asarray(len(classes) / (sizes[classes] * np.count_nonzero(sizes)))
+
+    def _drawn(self, random_state: int) -> Damages:
+        assert self.outcomes is not None
+        return bootstrapped(self.outcomes, self.n_random, self._weights, seed=random_state)
+
+    def _points(self, drawn: Damages) -> npt.NDArray[np.float64]:
+        assert self.outcomes is not None
+        return np.asarray(100 * (drawn.true - drawn.random) / len(self.outcomes.classes))
 
     def combine(self, random_state: int = 0) -> pd.DataFrame:
         """Combine the sub-clusters into the network's p values.
@@ -121,12 +236,20 @@ class Comparison:
         Returns
         -------
         pandas.DataFrame
-            One row per test, of `TESTS`: measure, test; tested and excluded, numbers of
-            sub-clusters; p, NaN where no sub-cluster is tested or the test is not defined. The
+            One row per test, the exact one if there are permuted partitions, and those of `TESTS`:
+            measure, test; tested and excluded, numbers of sub-clusters; p, NaN where no
+            sub-cluster is tested or the test is not defined; p_two_sided, of the exact test and
+            the exchangeable Fisher's; effect, the mean over the tested sub-clusters, and low and
+            high, its 95 % interval over test images, NaN where images are not known. The
             exchangeable tests need inclusive ties and defined values.
         """
         tested = self.is_tested
-        p = dict.fromkeys(TESTS, np.nan)
+        names = TESTS if self.fixed is None else ("exact", *TESTS)
+        p, both = dict.fromkeys(names, np.nan), dict.fromkeys(names, np.nan)
+        other: Side = "left" if self.side == "right" else "right"
+        if self.fixed is not None:
+            p["exact"] = self.exact().p
+            both["exact"] = statistics.two_sided(p["exact"], self.exact(other).p)
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
             p["chi2"] = statistics.chi2(self.p[tested], self.n_random)
@@ -138,6 +261,11 @@ class Comparison:
                     p[f"exchangeable_{statistic}"] = statistics.exchangeable(
                         *values, self.side, statistic, rng=rng
                     )
+                reverse = statistics.exchangeable(*values, other, "fisher", rng=rng)
+                both["exchangeable_fisher"] = statistics.two_sided(
+                    p["exchangeable_fisher"], reverse
+                )
+        effect, low, high = self._mean_effect(random_state)
         return pd.DataFrame(
             {
                 "measure": self.measure,
@@ -145,8 +273,25 @@ class Comparison:
                 "tested": int(tested.sum()),
                 "excluded": int((~tested).sum()),
                 "p": list(p.values()),
+                "p_two_sided": list(both.values()),
+                "effect": effect,
+                "low": low,
+                "high": high,
             }
         )
+
+    def _mean_effect(self, random_state: int) -> tuple[float, float, float]:
+        """Return the mean effect of the tested sub-clusters with its interval."""
+        tested = self.is_tested
+        if not tested.any():
+            return float("nan"), float("nan"), float("nan")
+        known = self._effect[tested]
+        effect = float(np.nanmean(known)) if np.isfinite(known).any() else float("nan")
+        if self.outcomes is None:
+            return effect, float("nan"), float("nan")
+        means = self._points(self._drawn(random_state))[:, tested].mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return effect, float(low), float(high)
 
 
 def compare(
@@ -158,12 +303,15 @@ def compare(
     random: npt.NDArray[np.float64],
     fingerprint: str,
     reasons: npt.ArrayLike = "",
+    fixed: npt.NDArray[np.bool_] | None = None,
+    effect: npt.NDArray[np.float64] | None = None,
+    outcomes: "Outcomes | None" = None,
 ) -> Comparison:
     """Put sub-clusters beside their random twins, and say which of them are not tested.
 
     Parameters
     ----------
-    measure, side, protocol, subclusters, true, random, fingerprint
+    measure, side, protocol, subclusters, true, random, fingerprint, fixed, effect, outcomes
         As the attributes of `Comparison`; the sub-clusters with a column complete, whether one is
         all that its twins can be drawn from and so equals them.
     reasons : array-like of str, shape (k,)
@@ -190,4 +338,18 @@ def compare(
         excluded[subclusters["complete"].to_numpy(dtype=bool)] = "complete"
     given = np.broadcast_to(np.asarray(reasons, dtype=object), (k,))
     excluded = np.where(given != "", given, excluded)
-    return Comparison(measure, side, protocol, subclusters, true, random, excluded, fingerprint)
+    if fixed is not None and not protocol.keeps_complete:
+        excluded = np.where((excluded == "") & fixed, "cannot change", excluded)
+    return Comparison(
+        measure,
+        side,
+        protocol,
+        subclusters,
+        true,
+        random,
+        excluded,
+        fingerprint,
+        fixed,
+        effect,
+        outcomes,
+    )

@@ -27,15 +27,21 @@ def importance(profiles: "LesionProfiles", protocol: Protocol = PAPER) -> Compar
     Returns
     -------
     Comparison
-        Of accuracies under lesions, in [0, 1]; small ones are extreme.
+        Of accuracies under lesions, in [0, 1]; small ones are extreme. Effects are percentage
+        points of accuracy that are lost beyond what twins' lesions cost.
     """
     accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}[protocol.accuracy]
+    true = accuracy(profiles.true, profiles.class_sizes)
+    random = accuracy(profiles.random, profiles.class_sizes)
     return compare(
         "importance",
         "left",
         protocol,
         profiles.describe(),
-        accuracy(profiles.true, profiles.class_sizes),
-        accuracy(profiles.random, profiles.class_sizes),
+        true,
+        random,
         profiles.fingerprint,
+        fixed=profiles.fixed,
+        effect=100 * (random.mean(axis=1) - true),
+        outcomes=profiles.outcomes,
     )

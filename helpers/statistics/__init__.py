@@ -7,12 +7,20 @@ from helpers.statistics.combination import chi2, exchangeable, fisher, median_bo
 from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
 from helpers.statistics.permutation import PermutationTest, permutation_test
 from helpers.statistics.ranks import Side, Ties, p_value
-from helpers.statistics.replicates import Interval, share_interval, two_sided
+from helpers.statistics.replicates import (
+    Interval,
+    mean_interval,
+    partial_conjunction,
+    share_interval,
+    two_sided,
+)
+from helpers.statistics.sequential import SequentialTest, sequential_permutation_test
 from helpers.statistics.strata import StratifiedTest, stratified_test
 
 __all__ = [
     "Interval",
     "PermutationTest",
+    "SequentialTest",
     "Side",
     "StratifiedTest",
     "Ties",
@@ -21,11 +29,14 @@ __all__ = [
     "exchangeable",
     "fisher",
     "holm",
+    "mean_interval",
     "median_bound",
     "median_p_value",
     "multiple_comparisons",
     "p_value",
+    "partial_conjunction",
     "permutation_test",
+    "sequential_permutation_test",
     "share_interval",
     "stratified_test",
     "two_sided",

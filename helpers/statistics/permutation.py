@@ -17,7 +17,7 @@ from helpers.statistics.ranks import Side, _finite_order, _right_sided
 
 AnySide = Side | Literal["two-sided"]
 
-_TIED = 1e-12
+TIED = 1e-12
 """Equal statistics may differ by rounding, depending on the order of summation."""
 
 
@@ -141,7 +141,7 @@ def _tested(ranks: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_]) -> Permu
         reason = "no sub-cluster can change: each is complete, or none was given"
         return PermutationTest(float("nan"), each, familywise, n_rows - 1, reason)
     statistics = -2 * np.log(ours / n_rows).sum(axis=1)
-    reached = statistics >= statistics[0] * (1 - _TIED)
+    reached = statistics >= statistics[0] * (1 - TIED)
     each[chosen] = ours[0] / n_rows
     familywise[chosen] = (ours.min(axis=1)[:, None] <= ours[0]).mean(axis=0)
     return PermutationTest(float(reached.mean()), each, familywise, n_rows - 1)

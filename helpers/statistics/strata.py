@@ -7,13 +7,11 @@ from math import comb, prod
 import numpy as np
 import numpy.typing as npt
 
-from helpers.statistics.permutation import AnySide
+from helpers.statistics.permutation import TIED, AnySide
 from helpers.statistics.replicates import Interval, share_interval
 
 _ENUMERATED = 100_000
 """Arrangements of labels up to which all of them are looked at."""
-
-_TIED = 1e-12
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def stratified_test(
         reason = "no stratum has values of both groups"
         return StratifiedTest(nan, nan, Interval(nan, nan), 0, 0, reason)
     above = sum(float(part[mask].sum()) for part, mask in parts)
-    noise = _TIED * sum(float(np.abs(part).sum()) for part, _ in parts)
+    noise = TIED * sum(float(np.abs(part).sum()) for part, _ in parts)
     sizes = [(len(mask), int(mask.sum())) for _, mask in parts]
     sums, is_exact = _rearranged([part for part, _ in parts], sizes, n_draws, random_state)
     right, left = (sums >= above - noise).sum(), (sums <= above + noise).sum()

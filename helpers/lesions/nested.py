@@ -1,0 +1,188 @@
+"""What ever larger random sets of a layer's units cost, for comparisons at equal damage.
+
+A set that costs much cannot be as uneven as one that costs little, so class profiles compare only
+at equal damage. Random orderings of the units of a layer give, by their first m units, a set of
+any damage there is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.lesions.profiles import Counts, check
+from helpers.partitions import Partition, as_partition
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from helpers.backend import keras
+    from helpers.lesions.engine import Lesion
+
+LEAST_DAMAGE = 20
+"""Images that a set must cost before its class profile says anything."""
+
+
+@dataclass(frozen=True, eq=False)
+class Orderings:
+    """Correctly classified images per class under lesions of nested random sets of units.
+
+    Attributes
+    ----------
+    class_sizes, intact
+        As of `LesionProfiles`.
+    sets : mapping of str to list of (ndarray, ndarray)
+        For each layer and each ordering: sizes, shape (n_sizes,), ascending from 0, the intact
+        network; and counts, shape (n_sizes, n_classes), under lesions of so many first units.
+    """
+
+    class_sizes: npt.NDArray[np.int64]
+    intact: npt.NDArray[np.int64]
+    sets: Mapping[str, list[tuple[npt.NDArray[np.intp], Counts]]]
+
+
+def orderings(
+    model: "keras.Model",
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    partition: Partition | Mapping[str, npt.ArrayLike],
+    n_orderings: int = 100,
+    n_sizes: int = 22,
+    seed: int = 0,
+    executor: "Executor | None" = None,
+) -> Orderings:
+    """Lesion nested sets of units along random orderings of each layer's live units.
+
+    Parameters
+    ----------
+    model, x, y, executor
+        As for `lesions.correct`.
+    partition : Partition or mapping
+        As for `lesion_profiles`; says which units are live, and in which layers there are
+        sub-clusters that permutations change. Others have no orderings.
+    n_orderings : int
+        Orderings of each layer, at least 1.
+    n_sizes : int
+        Sizes of sets at first, evenly spaced up to the whole layer, at least 1. Between two of
+        which the larger costs at least 20 images, and more than twice what the smaller does, the
+        size in the middle is added, as long as there is any between: so the profile at any damage
+        lies between two that are not far from it.
+    seed : int
+        Seed of the orderings.
+
+    Returns
+    -------
+    Orderings
+
+    Raises
+    ------
+    ValueError
+        As `lesion_profiles`.
+    """
+    from helpers import validation
+    from helpers.lesions import engine
+
+    _, classes = validation.check_x_y(model, x, y)
+    partition = as_partition(partition)
+    check(model, partition, n_orderings, "n_orderings")
+    counted = partial(engine.correct_counts, model, x, classes, executor=executor)
+    sizes = np.bincount(classes, minlength=validation.n_classes_of(model))
+    return orderings_of(
+        counted, sizes, partition, n_orderings, n_sizes, validation.check_seed(seed)
+    )
+
+
+def orderings_of(
+    counted: "Callable[[Sequence[Lesion]], Counts]",
+    class_sizes: npt.NDArray[np.int64],
+    partition: Partition,
+    n_orderings: int = 100,
+    n_sizes: int = 22,
+    seed: int = 0,
+) -> Orderings:
+    """Do the same with whatever counts correctly classified images under lesions.
+
+    Parameters
+    ----------
+    counted : callable
+        From lesions to an array of int, shape (n_lesions, n_classes), as of
+        `lesions.correct_counts`.
+    class_sizes : ndarray of int, shape (n_classes,)
+        Images of each class.
+    partition, n_orderings, n_sizes, seed
+        As for `orderings`.
+
+    Returns
+    -------
+    Orderings
+
+    Raises
+    ------
+    ValueError
+        If `n_sizes` is less than 1.
+    """
+    if n_sizes < 1:
+        raise ValueError(f"n_sizes: {n_sizes} was given; accepted are integers from 1")
+    (intact,) = counted([{}])
+    streams = dict(
+        zip(partition.hidden, np.random.default_rng(seed).spawn(len(partition.hidden)), strict=True)
+    )
+    layers = dict.fromkeys(
+        each.layer for each in partition.subclusters() if partition.can_change(each)
+    )
+    return Orderings(
+        class_sizes,
+        intact,
+        {
+            layer: _of_layer(
+                counted,
+                intact,
+                layer,
+                streams[layer].permuted(
+                    np.tile(partition.live_units(layer), (n_orderings, 1)), axis=1
+                ),
+                n_sizes,
+            )
+            for layer in layers
+        },
+    )
+
+
+def _of_layer(
+    counted: "Callable[[Sequence[Lesion]], Counts]",
+    intact: npt.NDArray[np.int64],
+    layer: str,
+    ordered: npt.NDArray[np.intp],
+    n_sizes: int,
+) -> list[tuple[npt.NDArray[np.intp], Counts]]:
+    """Lesion the sets of one layer, shape (n_orderings, n_live): all sizes, then those between."""
+    n_live = ordered.shape[1]
+    found: list[dict[int, npt.NDArray[np.int64]]] = [{0: intact} for _ in ordered]
+    first = np.unique(np.rint(np.linspace(0, n_live, n_sizes + 1)).astype(int))[1:]
+    missing = [(i, int(size)) for i in range(len(ordered)) for size in first]
+    while missing:
+        counts = counted([{layer: ordered[i, :size]} for i, size in missing])
+        for (i, size), each in zip(missing, counts, strict=True):
+            found[i][size] = each
+        missing = [(i, size) for i, of_one in enumerate(found) for size in _between(of_one)]
+    return [
+        (np.array(sorted(of_one)), np.array([of_one[size] for size in sorted(of_one)]))
+        for of_one in found
+    ]
+
+
+def _between(counts: Mapping[int, npt.NDArray[np.int64]]) -> list[int]:
+    """Return the sizes that are missing where damage grows too fast."""
+    sizes = np.array(sorted(counts))
+    damages = np.array([(counts[0] - counts[size]).sum() for size in sizes])
+    # Profiles are taken where damage first reaches a level: where it falls again, nobody looks.
+    highest = np.maximum.accumulate(damages)
+    is_steep = (damages[1:] > highest[:-1]) & (damages[1:] >= LEAST_DAMAGE)
+    is_steep &= (damages[1:] > 2 * damages[:-1]) & (np.diff(sizes) > 1)
+    return [
+        int(low + high) // 2
+        for low, high in zip(sizes[:-1][is_steep], sizes[1:][is_steep], strict=True)
+    ]

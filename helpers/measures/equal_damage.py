@@ -1,0 +1,210 @@
+"""Class-wise coherence at equal damage: whether units matter for the same classes.
+
+The class-wise range divides by the damage and falls as it grows, so that the most useful
+detectors of a class come out as the least coherent sets there are. Here a set is compared with
+random sets of its layer that cost as many images as it does, whatever their size.
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.lesions.nested import LEAST_DAMAGE
+from helpers.measures.comparison import Comparison, compare
+from helpers.protocols import PAPER, Protocol
+
+if TYPE_CHECKING:
+    from helpers.lesions.nested import Orderings
+    from helpers.lesions.profiles import LesionProfiles
+
+LEAST_ORDERINGS = 15
+"""Random sets that must reach a damage before anything is compared at it."""
+
+Spread = Literal["range", "variance"]
+
+
+class EqualDamage(NamedTuple):
+    """How sets of units compare with random ones at equal damage, shapes (n,).
+
+    Attributes
+    ----------
+    p : ndarray of float
+        Share of the random sets, and the set itself, that are at least as uneven, in (0, 1]; 1
+        where it is not comparable.
+    spread : ndarray of float
+        Of the set's own profile.
+    typical : ndarray of float
+        Median of the random sets'; NaN where not comparable.
+    damage : ndarray of int
+        Images that the set's lesion costs.
+    reached : ndarray of int
+        How many orderings reach this damage.
+    """
+
+    p: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+    typical: npt.NDArray[np.float64]
+    damage: npt.NDArray[np.int64]
+    reached: npt.NDArray[np.int64]
+
+    @property
+    def is_comparable(self) -> npt.NDArray[np.bool_]:
+        """Whether each set costs 20 images at least, and 15 orderings reach that."""
+        return (self.damage >= LEAST_DAMAGE) & (self.reached >= LEAST_ORDERINGS)
+
+
+def at_equal_damage(
+    counts: npt.NDArray[np.int64], layer: str, random: "Orderings", spread: Spread = "range"
+) -> EqualDamage:
+    """Compare how unevenly sets' lesions fall on the classes with random sets of equal damage.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n, n_classes)
+        Correctly classified images per class under each lesion.
+    layer : str
+        Where all of them are.
+    random : Orderings
+        Of `lesions.orderings`, on the same images.
+    spread : {"range", "variance"}
+        Of the losses of the classes' accuracies: the largest less the smallest, divided by the
+        mean, or their variance, divided by the squared mean.
+
+    Returns
+    -------
+    EqualDamage
+
+    Raises
+    ------
+    ValueError
+        If the layer has no orderings, or the spread is unknown.
+
+    Notes
+    -----
+    In each ordering the first pair of sizes is taken that brackets the damage D, and their
+    profiles are mixed so that the damage is D.
+    """
+    if layer not in random.sets:
+        raise ValueError(f"layer: {layer!r} has no orderings; it has {', '.join(random.sets)}")
+    if spread not in ("range", "variance"):
+        raise ValueError(f"spread: {spread!r} was given; accepted are range, variance")
+    lost = random.intact - np.asarray(counts)
+    damage = lost.sum(axis=1)
+    profiles = np.stack(
+        [_at(damage, random.intact - nested) for _, nested in random.sets[layer]], axis=1
+    )
+    ours = _spread(lost, random.class_sizes, spread)
+    theirs = _spread(profiles, random.class_sizes, spread)
+    reached = np.isfinite(profiles[..., 0]).sum(axis=1)
+    is_comparable = (damage >= LEAST_DAMAGE) & (reached >= LEAST_ORDERINGS)
+    n_at_least = (theirs >= ours[:, np.newaxis]).sum(axis=1)
+    p = np.where(is_comparable, (n_at_least + 1) / (reached + 1), 1.0)
+    typical = np.full(len(ours), np.nan)
+    if is_comparable.any():
+        typical[is_comparable] = np.nanmedian(theirs[is_comparable], axis=1)
+    return EqualDamage(p, ours, typical, damage, reached)
+
+
+def coherence(
+    profiles: "LesionProfiles",
+    random: "Orderings",
+    protocol: Protocol = PAPER,
+    spread: Spread = "range",
+) -> Comparison:
+    """Compare how unevenly sub-clusters' lesions fall on the classes, at equal damage.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `lesions.permutation_profiles`, so that there is an exact test.
+    random : Orderings
+        Of `lesions.orderings`, on the same network and images.
+    protocol : Protocol
+        Whether complete sub-clusters are tested.
+    spread : {"range", "variance"}
+        As for `at_equal_damage`.
+
+    Returns
+    -------
+    Comparison
+        Of the p values of `at_equal_damage`, of true sub-clusters and of those of permuted
+        partitions; small ones are extreme. Its sub-clusters have, besides, damage (images),
+        spread, typical (the median spread of random sets of this damage), reached (orderings) and
+        comparable. Those that are not comparable have a p value of 1, and stay. The effect is how
+        many times as uneven a sub-cluster is as is typical at its damage.
+    """
+    found = [
+        at_equal_damage(np.vstack([true, others]), each.layer, random, spread)
+        if each.layer in random.sets
+        else _not_compared(np.vstack([true, others]), random, spread)
+        for each, true, others in zip(
+            profiles.subclusters, profiles.true, profiles.random, strict=True
+        )
+    ]
+    p = np.array([each.p for each in found]).reshape(len(found), profiles.n_random + 1)
+    ours = np.array([each.spread[0] for each in found], dtype=np.float64)
+    typical = np.array([each.typical[0] for each in found], dtype=np.float64)
+    return compare(
+        "coherence",
+        "left",
+        protocol,
+        profiles.describe().assign(
+            damage=[int(each.damage[0]) for each in found],
+            spread=ours,
+            typical=typical,
+            reached=[int(each.reached[0]) for each in found],
+            comparable=[bool(each.is_comparable[0]) for each in found],
+        ),
+        p[:, 0],
+        p[:, 1:],
+        profiles.fingerprint,
+        fixed=profiles.fixed,
+        effect=ours / typical,
+    )
+
+
+def _at(damage: npt.NDArray[np.int64], losses: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return one ordering's profile of losses at each damage; NaN where it is never reached."""
+    totals = losses.sum(axis=1)
+    highest = np.maximum.accumulate(totals)
+    upper = np.searchsorted(highest, damage)
+    is_reached = (upper < len(totals)) & (upper > 0)
+    high = np.where(is_reached, upper, 1 if len(totals) > 1 else 0)
+    low = np.maximum(high - 1, 0)
+    step = np.where(is_reached, totals[high] - totals[low], 1)
+    share = ((damage - totals[low]) / step)[:, np.newaxis]
+    mixed = (1 - share) * losses[low] + share * losses[high]
+    return np.where(is_reached[:, np.newaxis], mixed, np.nan)
+
+
+def _spread(
+    lost: npt.NDArray[np.float64] | npt.NDArray[np.int64],
+    class_sizes: npt.NDArray[np.int64],
+    spread: Spread,
+) -> npt.NDArray[np.float64]:
+    """Return how uneven losses are, shape (..., n_classes); NaN where there are none on average."""
+    present = class_sizes > 0
+    rates = lost[..., present] / class_sizes[present]
+    mean = np.abs(rates.mean(axis=-1))
+    wide = np.ptp(rates, axis=-1) if spread == "range" else rates.var(axis=-1)
+    scale = mean if spread == "range" else mean**2
+    with np.errstate(invalid="ignore"):
+        ratio = np.divide(wide, scale, out=np.full_like(mean, np.nan), where=scale > 0)
+    # Equal profiles must tie, whatever the rounding of their mixture.
+    return np.asarray(np.round(ratio, 9))
+
+
+def _not_compared(
+    counts: npt.NDArray[np.int64], random: "Orderings", spread: Spread
+) -> EqualDamage:
+    """Say nothing of sets in a layer in which no permutation changes anything."""
+    lost = random.intact - counts
+    n = len(counts)
+    return EqualDamage(
+        np.ones(n),
+        _spread(lost, random.class_sizes, spread),
+        np.full(n, np.nan),
+        lost.sum(axis=1),
+        np.zeros(n, dtype=np.int64),
+    )

@@ -1,0 +1,255 @@
+"""Permuted partitions, effects, and class-wise coherence at equal damage, end to end."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from test_profiles import network
+
+import brute_force
+from helpers import graphs, lesions, measures, partitions, protocols
+from helpers.backend import keras
+from helpers.lesions import Outcomes, orderings
+from helpers.lesions.nested import orderings_of
+from helpers.measures.effects import Damages, bootstrapped, damages
+from helpers.partitions import Partition
+
+
+def test_permuted_counts_equal_those_of_changing_the_weights():
+    model, x, y, partition = network()
+    found = lesions.permutation_profiles(model, x, y, partition, n_permutations=4, seed=3)
+    rng = np.random.default_rng(3)
+    permuted = [partition.permuted(rng).subclusters() for _ in range(4)]
+    for i, each in enumerate(found.subclusters):
+        sets = [each, *(one[i] for one in permuted)]
+        right = brute_force.correct(model, x, y, [{each.layer: one.units} for one in sets])
+        counts = np.array([np.bincount(y[row], minlength=4) for row in right])
+        np.testing.assert_array_equal(found.true[i], counts[0])
+        np.testing.assert_array_equal(found.random[i], counts[1:])
+        np.testing.assert_array_equal(found.outcomes.true[i], right[0])
+        np.testing.assert_array_equal(found.outcomes.random[i], right[1:].sum(axis=0))
+    np.testing.assert_array_equal(
+        found.intact, lesions.lesion_profiles(model, x, y, partition, 1).intact
+    )
+
+
+def test_what_no_permutation_changes_is_known_and_not_tested():
+    model, x, y, partition = network()
+    found = lesions.permutation_profiles(model, x, y, partition, n_permutations=9)
+    assert found.fixed.tolist() == [False, False, True, False, False, False]
+    compared = measures.importance(found)
+    assert compared.excluded[2] == "complete"
+    assert np.isnan(compared.exact().each[2])
+    assert set(compared.exact().by_layer) == {"dense_1", "dense_2", "dense_4"}
+
+
+def test_strata_keep_units_among_those_of_similar_degree():
+    degrees = np.array([5.0, 1, 2, 6, 3, 4, 7, 8])
+    adjacency = scipy.sparse.diags_array(degrees).tocsr()
+    graph = graphs.WeightGraph(adjacency, ("a",), (8,), ("a",))
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 0, 1, 1, 1]})
+    groups = partitions.strata(graph, partition, size=4)["a"]
+    assert groups.tolist() == [1, 0, 0, 1, 0, 0, 1, 1]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        drawn = partition.permuted(rng, {"a": groups}).labels["a"]
+        for group in (0, 1):
+            ours = partition.labels["a"][groups == group]
+            assert sorted(drawn[groups == group]) == sorted(ours)
+
+
+def test_a_sub_cluster_that_is_all_of_its_groups_cannot_change():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 2, 3]})
+    strata = {"a": np.array([0, 0, 1, 1, 2, 2])}
+    can = [partition.can_change(each, strata) for each in partition.subclusters()]
+    assert can == [False, False, True, True]
+
+
+def test_groups_of_one_unit_and_labels_for_too_few_are_refused():
+    partition = Partition.from_labels({"a": [0, 1]})
+    graph = graphs.WeightGraph(scipy.sparse.csr_array((2, 2)), ("a",), (2,), ("a",))
+    with pytest.raises(ValueError, match="size: 1"):
+        partitions.strata(graph, partition, 1)
+    with pytest.raises(ValueError, match="strata"):
+        partition.permuted(np.random.default_rng(0), {"a": [0]})
+
+
+def made_outcomes(n=400, k=3, n_random=10):
+    rng = np.random.default_rng(0)
+    return Outcomes(
+        classes=rng.integers(0, 4, n),
+        intact=rng.random(n) < 0.9,
+        true=rng.random((k, n)) < np.array([[0.9], [0.5], [0.2]]),
+        random=rng.binomial(n_random, 0.7, (k, n)).astype(np.int32),
+    )
+
+
+def test_damages_are_sums_over_images():
+    made = made_outcomes()
+    found = damages(made, 10, np.ones(400))
+    for i in range(3):
+        assert found.true[i] == made.intact.sum() - made.true[i].sum()
+        assert found.random[i] == pytest.approx(made.intact.sum() - made.random[i].sum() / 10)
+
+
+def test_the_bootstrap_agrees_with_the_formula_for_stratified_draws():
+    made = made_outcomes()
+    drawn = bootstrapped(made, 10, np.ones(400), n_bootstraps=4000, seed=1)
+    beyond = made.random / 10 - made.true
+    variance = sum(
+        (made.classes == each).sum() * beyond[:, made.classes == each].var(axis=1)
+        for each in range(4)
+    )
+    np.testing.assert_allclose(
+        (drawn.true - drawn.random).std(axis=0), np.sqrt(variance), rtol=0.05
+    )
+    np.testing.assert_allclose(
+        (drawn.true - drawn.random).mean(axis=0), beyond.sum(axis=1), rtol=0.05, atol=1
+    )
+
+
+def test_effects_without_any_loss_are_not_defined_instead_of_none():
+    nothing = Damages(np.array([0.0, 3, -1]), np.array([0.0, 1, -2]))
+    np.testing.assert_allclose(nothing.relative, [np.nan, 1.5, np.nan])
+    np.testing.assert_allclose(nothing.log_ratio, [0, np.log(3.5 / 1.5), 0])
+
+
+def test_effects_are_points_beyond_permuted_sub_clusters():
+    model, x, y, partition = network()
+    found = lesions.permutation_profiles(model, x, y, partition, n_permutations=30)
+    compared = measures.importance(found)
+    table = compared.effects()
+    lost = 100 * (found.random.sum(axis=2).mean(axis=1) - found.true.sum(axis=1)) / len(y)
+    np.testing.assert_allclose(table["effect"], lost, atol=1e-12)
+    varied = ~found.fixed
+    assert (table["low"] <= table["effect"])[varied].all()
+    assert (table["effect"] <= table["high"])[varied].all()
+    row = compared.combine().set_index("test").loc["exact"]
+    assert row["effect"] == pytest.approx(lost[compared.is_tested].mean())
+    assert row["low"] <= row["effect"] <= row["high"]
+    assert row["p"] == compared.exact().p
+
+
+def test_of_class_mean_accuracies_effects_weigh_classes_alike():
+    model, x, y, partition = network()
+    found = lesions.permutation_profiles(model, x, y, partition, n_permutations=5)
+    compared = measures.importance(found, protocols.RELEASED)
+    drawn = compared.effects()
+    found_points = (
+        100
+        * (
+            damages(found.outcomes, 5, compared._weights).true
+            - damages(found.outcomes, 5, compared._weights).random
+        )
+        / len(y)
+    )
+    np.testing.assert_allclose(drawn["effect"], found_points)
+
+
+def test_without_permuted_partitions_there_is_no_exact_test():
+    compared = measures.importance(lesions.lesion_profiles(*network(), n_random=3))
+    with pytest.raises(ValueError, match="permutation_profiles"):
+        compared.exact()
+    assert "exact" not in set(compared.combine()["test"])
+
+
+def test_nested_sets_cost_what_changing_the_weights_costs():
+    model, x, y, partition = network()
+    found = orderings(model, x, y, partition, n_orderings=3, n_sizes=4, seed=5)
+    assert set(found.sets) == {"dense_1", "dense_4"}
+    streams = np.random.default_rng(5).spawn(3)
+    for layer, stream in (("dense_1", streams[0]), ("dense_4", streams[2])):
+        live = partition.live_units(layer)
+        ordered = stream.permuted(np.tile(live, (3, 1)), axis=1)
+        for order, (sizes, counts) in zip(ordered, found.sets[layer], strict=True):
+            assert sizes[0] == 0
+            assert sizes[-1] == len(live)
+            right = brute_force.correct(model, x, y, [{layer: order[:size]} for size in sizes])
+            expected = [np.bincount(y[row], minlength=4) for row in right]
+            np.testing.assert_array_equal(counts, expected)
+
+
+def staircase(costs, n_classes=2, n_images=1000):
+    """Counts where a lesion costs images by its size alone, all of class 0."""
+
+    def counted(chosen):
+        lost = [costs[sum(map(len, each.values()))] for each in chosen]
+        return np.array([[n_images - each, *[n_images] * (n_classes - 1)] for each in lost])
+
+    return counted
+
+
+def test_where_damage_jumps_sizes_between_are_measured_until_it_does_not():
+    costs = [0, 1, 2, 4, 8, 15, 30, 60, 120, 240]
+    partition = Partition.from_labels({"a": [0, 0, 0, 0, 1, 1, 1, 1, 1]})
+    found = orderings_of(staircase(costs), np.array([1000, 1000]), partition, 2, 1)
+    for sizes, counts in found.sets["a"]:
+        lost = 1000 - counts[:, 0]
+        np.testing.assert_array_equal(lost, np.take(costs, sizes))
+        steep = (lost[1:] >= 20) & (lost[1:] > 2 * lost[:-1])
+        assert (np.diff(sizes)[steep] == 1).all()
+        assert len(sizes) < 10
+
+
+def test_profiles_are_taken_where_the_damage_is_first_reached():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1]})
+    # Damage rises, falls again, and rises: 50 images are first lost between the first two sizes.
+    lost = np.array([[0, 0], [40, 60], [10, 10], [100, 0], [100, 100]])
+
+    def counted(chosen):
+        return 1000 - lost[[sum(map(len, each.values())) for each in chosen]]
+
+    random = orderings_of(counted, np.array([1000, 1000]), partition, 20, 4)
+    found = measures.at_equal_damage(np.array([[1000 - 50, 1000]]), "a", random)
+    assert found.damage[0] == 50
+    assert found.reached[0] == 20
+    assert found.spread[0] == pytest.approx(2)
+    assert found.typical[0] == pytest.approx(0.4)
+    assert found.p[0] == pytest.approx(1 / 21)
+
+
+def test_sets_that_cost_too_little_or_more_than_random_ones_are_not_comparable():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1]})
+    random = orderings_of(staircase([0, 30, 60, 90, 120]), np.array([1000, 1000]), partition, 20, 4)
+    counts = np.array([[981, 1000], [1000, 970], [800, 1000]])
+    found = measures.at_equal_damage(counts, "a", random)
+    assert found.is_comparable.tolist() == [False, True, False]
+    np.testing.assert_array_equal(found.p, [1, 1, 1])
+    assert np.isnan(found.typical[[0, 2]]).all()
+
+
+def test_a_layer_without_orderings_and_an_unknown_spread_are_named():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1]})
+    random = orderings_of(staircase([0, 1, 2, 3, 4]), np.array([9, 9]), partition, 2, 2)
+    with pytest.raises(ValueError, match="layer: 'b' has no orderings"):
+        measures.at_equal_damage(np.array([[9, 9]]), "b", random)
+    with pytest.raises(ValueError, match="spread: 'length'"):
+        measures.at_equal_damage(np.array([[9, 9]]), "a", random, "length")
+    with pytest.raises(ValueError, match="n_sizes: 0"):
+        orderings_of(staircase([0] * 5), np.array([9, 9]), partition, 2, 0)
+
+
+def detectors():
+    """A classifier that reads each of ten classes off ten units of its own, with noisy inputs."""
+    inputs = keras.Input((10,))
+    hidden = keras.layers.Dense(100, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(10, name="scores")(hidden))
+    rng = np.random.default_rng(0)
+    belongs = np.repeat(np.eye(10), 10, axis=1)
+    model.get_layer("hidden").set_weights([belongs * rng.uniform(0.5, 1.5, 100), np.zeros(100)])
+    model.get_layer("scores").set_weights([belongs.T, np.full(10, 0.0)])
+    y = np.repeat(np.arange(10), 60)
+    x = np.eye(10)[y] * 0.6 + rng.random((600, 10))
+    return model, x.astype(np.float32), y
+
+
+def test_planted_detectors_are_found_coherent_and_random_sets_are_not():
+    model, x, y = detectors()
+    true = Partition.from_labels({"hidden": np.repeat(np.arange(10), 10)})
+    random = lesions.orderings(model, x, y, true, n_orderings=60)
+    found = {}
+    for name, partition in (("true", true), ("random", true.permuted(np.random.default_rng(1)))):
+        profiles = lesions.permutation_profiles(model, x, y, partition, 99)
+        compared = measures.coherence(profiles, random)
+        found[name] = compared.exact().p, compared.subclusters["comparable"].sum()
+    assert found["true"] == (0.01, 10)
+    assert found["random"][0] > 0.05
