@@ -31,7 +31,7 @@ TRIES = 2
 _ROUNDING = 1e-9
 
 Units = npt.NDArray[np.intp]
-Losses = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,44 +130,32 @@ def matched_pairs(
     rng = np.random.default_rng(validation.check_seed(seed))
     chosen = _subclusters_of(partition, pairs)
     program = forward.read_classifier(model)
-    order = {layer: program.order(layer) for layer in partition.hidden}
+    layers = sorted(partition.hidden, key=program.order)
 
-    def counts(lesions: Sequence[engine.Lesion]) -> npt.NDArray[np.int64]:
+    def counts(lesions: Sequence[engine.Lesion]) -> Counts:
         by_class = engine.correct_counts(model, x, classes, lesions, executor)
         return np.asarray(by_class.sum(axis=1))
 
-    own = [[{each.layer: each.units} for each in pair] for pair in chosen]
+    own = [({one.layer: one.units}, {other.layer: other.units}) for one, other in chosen]
     given: list[engine.Lesion] = [{}]
     given += [lesion for pair in own for lesion in (*pair, _union(*pair))]
     intact, *true = counts(given)
     first, second, joint = np.array(true, dtype=np.int64).reshape(-1, 3).T
 
-    def losses(lesions: Sequence[engine.Lesion]) -> tuple[Losses, npt.NDArray[np.int64]]:
-        found = counts(lesions)
-        return profiles.logit_loss(intact, found, len(classes)), found
+    def losses(of: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        return profiles.logit_loss(intact, of, len(classes))
 
-    searches: dict[tuple[str, int, int | None], _Search] = {}
-    keys = []
-    for (one, other), n_right in zip(chosen, first, strict=True):
-        beside = one.layer == other.layer
-        keys.append((one.layer, one.cluster, other.cluster if beside else None))
-        live = partition.live_units(one.layer)
-        pool = np.setdiff1d(live, other.units, assume_unique=True) if beside else live
-        loss = float(profiles.logit_loss(intact, n_right, len(classes)))
-        searches.setdefault(keys[-1], _Search(one.layer, pool, loss))
-    _find(list(searches.values()), n_matched, losses, rng)
-    of_pairs = [searches[key] for key in keys]
-    matched = np.full((len(chosen), n_matched), -1, dtype=np.int64)
-    matched_joint = matched.copy()
-    groups = _groups(of_pairs, [pair[1] for pair in own], order)
+    searches = _searches(partition, chosen, losses(first))
+    _find(list(dict.fromkeys(searches)), n_matched, counts, losses, rng)
+    matched, matched_joint = np.full((2, len(chosen), n_matched), -1, dtype=np.int64)
+    for row, search in enumerate(searches):
+        matched[row, : len(search.sets)] = search.counts
+    groups = _groups(searches, [lesion for _, lesion in own], layers)
     counted = engine.correct_counts_given(
         model, x, classes, [(lesion, on_top) for lesion, on_top, _ in groups], executor
     )
-    for (_, _, (rows, columns)), found in zip(groups, counted, strict=True):
-        matched_joint[rows, columns] = found.sum(axis=1)
-    for row, each in enumerate(of_pairs):
-        matched[row, : len(each.sets)] = each.counts
-    layers = sorted(partition.hidden, key=lambda layer: order[layer])
+    for (_, _, cells), found in zip(groups, counted, strict=True):
+        matched_joint[cells] = found.sum(axis=1)
     steps = [layers.index(other.layer) - layers.index(one.layer) for one, other in chosen]
     return MatchedPairs(
         pairs=pairs[list(PAIR)].reset_index(drop=True).assign(steps=steps),
@@ -176,15 +164,15 @@ def matched_pairs(
         first=first,
         second=second,
         joint=joint,
-        sets=tuple(tuple(each.sets) for each in of_pairs),
+        sets=tuple(tuple(search.sets) for search in searches),
         matched=matched,
         matched_joint=matched_joint,
-        n_tried=np.array([each.n_tried for each in of_pairs], dtype=np.int64),
+        n_tried=np.array([search.n_tried for search in searches], dtype=np.int64),
         fingerprint=fingerprint(*model.get_weights(), *images, classes),
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class _Search:
     """What is sought in a layer, where, and what was found."""
 
@@ -196,9 +184,29 @@ class _Search:
     n_tried: int = 0
 
 
+def _searches(
+    partition: Partition,
+    chosen: list[tuple[SubCluster, SubCluster]],
+    losses: npt.NDArray[np.float64],
+) -> list[_Search]:
+    """Return the search of each pair: one for an X and all its partners in other layers."""
+    known: dict[tuple[str, int, int | None], _Search] = {}
+    searches = []
+    for (one, other), loss in zip(chosen, losses.tolist(), strict=True):
+        pool, beside = partition.live_units(one.layer), None
+        if one.layer == other.layer:
+            pool, beside = np.setdiff1d(pool, other.units, assume_unique=True), other.cluster
+        search = _Search(one.layer, pool, loss)
+        searches.append(known.setdefault((one.layer, one.cluster, beside), search))
+    return searches
+
+
 @dataclass
 class _Nested:
-    """A bisection: the set of a size below `high` and from `low` on costs as much as is sought."""
+    """A bisection: the first `low` units cost too little (or are none), the first `high` too much.
+
+    As if one unit more than there are cost too much.
+    """
 
     of: _Search
     place: int
@@ -207,18 +215,15 @@ class _Nested:
     high: int
 
     @property
-    def lesion(self) -> engine.Lesion:
-        return {self.of.layer: self.ordering[: self.size]}
-
-    @property
-    def size(self) -> int:
-        return (self.low + self.high) // 2
+    def units(self) -> Units:
+        return self.ordering[: (self.low + self.high) // 2]
 
 
 def _find(
     searches: list[_Search],
     n_matched: int,
-    losses: Callable[[Sequence[engine.Lesion]], tuple[Losses, npt.NDArray[np.int64]]],
+    counts: Callable[[Sequence[engine.Lesion]], Counts],
+    losses: Callable[[npt.ArrayLike], npt.NDArray[np.float64]],
     rng: np.random.Generator,
 ) -> None:
     """Fill in matched sets, by bisections of all orderings of all searches in lockstep."""
@@ -227,55 +232,52 @@ def _find(
         search.n_tried += 1
         return _Nested(search, place, rng.permutation(search.pool), 0, len(search.pool) + 1)
 
-    found: dict[int, list[tuple[int, Units, int]]] = {id(each): [] for each in searches}
+    hits: list[tuple[_Nested, int]] = []
     running = [begin(each, r) for each in searches if each.loss > 0 for r in range(n_matched)]
     while running:
-        measured = losses([each.lesion for each in running])
-        going_on = []
-        for each, loss, n_right in zip(running, *measured, strict=True):
+        measured = counts([{each.of.layer: each.units} for each in running])
+        tried, running = running, []
+        for each, n_right, loss in zip(tried, measured, losses(measured), strict=True):
             search = each.of
             if abs(loss - search.loss) <= TOLERANCE * search.loss * (1 + _ROUNDING):
-                units = np.sort(each.ordering[: each.size])
-                found[id(search)].append((each.place, units, int(n_right)))
+                hits.append((each, int(n_right)))
                 continue
             if loss < search.loss:
-                each.low = each.size
+                each.low = len(each.units)
             else:
-                each.high = each.size
+                each.high = len(each.units)
             if each.high - each.low > 1:
-                going_on.append(each)
+                running.append(each)
             elif search.n_tried < TRIES * n_matched:
-                going_on.append(begin(search, each.place))
-        running = going_on
-    for search in searches:
-        # By place, not by how many rounds it took to find them.
-        for _, units, n_right in sorted(found[id(search)], key=lambda one: one[0]):
-            search.sets.append(units)
-            search.counts.append(n_right)
+                running.append(begin(search, each.place))
+    # By place, not by how many rounds it took to find them.
+    for each, n_right in sorted(hits, key=lambda hit: hit[0].place):
+        each.of.sets.append(np.sort(each.units))
+        each.of.counts.append(n_right)
 
 
 Cells = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 def _groups(
-    of_pairs: list[_Search], partners: list[engine.Lesion], order: Mapping[str, int]
+    searches: list[_Search], partners: list[engine.Lesion], layers: list[str]
 ) -> list[tuple[engine.Lesion, list[engine.Lesion], Cells]]:
     """Return lesions of matched sets and partners, on top of that of the earlier layer.
 
     Each group with where its counts belong, rows and columns of (P, n_matched).
     """
     groups: list[tuple[engine.Lesion, list[engine.Lesion], Cells]] = []
-    behind: dict[int, list[int]] = {}
-    for row, (search, partner) in enumerate(zip(of_pairs, partners, strict=True)):
+    behind: dict[_Search, list[int]] = {}
+    for row, (search, partner) in enumerate(zip(searches, partners, strict=True)):
         (layer,) = partner
-        if order[search.layer] < order[layer]:
-            behind.setdefault(id(search), []).append(row)
+        if layers.index(search.layer) < layers.index(layer):
+            behind.setdefault(search, []).append(row)
         else:
-            columns = np.arange(len(search.sets))
-            sets = [{search.layer: units} for units in search.sets]
-            groups.append((partner, list(sets), (np.full(len(columns), row), columns)))
-    for rows in behind.values():
-        search, on_top = of_pairs[rows[0]], [partners[row] for row in rows]
+            sets: list[engine.Lesion] = [{search.layer: units} for units in search.sets]
+            columns = np.arange(len(sets))
+            groups.append((partner, sets, (np.full_like(columns, row), columns)))
+    for search, rows in behind.items():
+        on_top = [partners[row] for row in rows]
         for column, units in enumerate(search.sets):
             cells = np.array(rows), np.full(len(rows), column)
             groups.append(({search.layer: units}, on_top, cells))
