@@ -253,3 +253,25 @@ def test_planted_detectors_are_found_coherent_and_random_sets_are_not():
         found[name] = compared.exact().p, compared.subclusters["comparable"].sum()
     assert found["true"] == (0.01, 10)
     assert found["random"][0] > 0.05
+
+
+def test_kinds_of_permuted_partitions_are_counted_as_those_of_the_true_one():
+    model, x, y, partition = network()
+    found = lesions.permutation_profiles(model, x, y, partition, 12)
+    table = measures.kinds_by_chance(found, n_random=5).set_index("kind")
+    rows = np.concatenate([found.true[:, None], found.random], axis=1)
+    lost = (found.intact - rows).sum(axis=2)
+    sizes = np.array([len(each.units) for each in found.subclusters])
+    counts = []
+    for b in range(13):
+        others = lost[:, [(b + step) % 13 for step in range(1, 6)]]
+        beyond = (lost[:, b, None] > others).all(axis=1) & (sizes < 8)
+        complete = np.array([partition.is_complete(each) for each in found.subclusters])
+        counts.append(int((beyond & ~complete & (100 * lost[:, b] > len(y))).sum()))
+    assert table.loc["important", "found"] == counts[0]
+    assert table.loc["important", "expected"] == pytest.approx(np.mean(counts[1:]))
+    assert table.loc["important", "p"] == pytest.approx(np.mean(np.array(counts) >= counts[0]))
+    with pytest.raises(ValueError, match="n_random: 12"):
+        measures.kinds_by_chance(found, n_random=12)
+    with pytest.raises(ValueError, match="permuted partitions"):
+        measures.kinds_by_chance(lesions.lesion_profiles(model, x, y, partition, 3), n_random=2)

@@ -41,6 +41,68 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
+EFFECTS = {
+    "importance": "{} points",
+    "within_strata": "{} points",
+    "coherence": "{} times as uneven",
+}
+"""How effects of measures are written."""
+
+
+def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return exact tests for reading, each beside its effect.
+
+    Parameters
+    ----------
+    tests : pandas.DataFrame
+        Of `Comparison.combine`, of permuted partitions; rows of other tests are left out.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per measure: numbers of sub-clusters, the exact p value and the two-sided one, the
+        mean effect, with its interval over test images if there is one.
+    """
+    rows = {}
+    for row in tests[tests["test"] == "exact"].to_dict("records"):
+        effect = f"{row['effect']:.2g}"
+        if row["low"] == row["low"]:
+            effect += f" ({row['low']:.2g} to {row['high']:.2g})"
+        known = row["effect"] == row["effect"]
+        rows[MEASURES[row["measure"]]] = {
+            "tested": str(row["tested"]),
+            "excluded": str(row["excluded"]),
+            "exact p": format_p(row["p"]),
+            "two-sided": format_p(row["p_two_sided"]),
+            "mean effect": EFFECTS[row["measure"]].format(effect) if known else "–",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def chance_table(kinds: pd.DataFrame) -> pd.DataFrame:
+    """Return how many sub-clusters are of a kind beside what chance gives, for reading.
+
+    Parameters
+    ----------
+    kinds : pandas.DataFrame
+        Of `measures.kinds_by_chance`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per kind.
+    """
+    return pd.DataFrame(
+        {
+            "found": kinds["found"].astype(str).to_list(),
+            "expected by chance": kinds["expected"].map("{:.2g}".format).to_list(),
+            "permuted partitions with any": kinds["chance"].map("{:.0%}".format).to_list(),
+            "exact p": kinds["p"].map(format_p).to_list(),
+        },
+        index=kinds["kind"].to_list(),
+    )
+
+
 def comparison(groups: Mapping[Hashable, Comparison], random_state: int = 0) -> pd.DataFrame:
     """Return how groups of sub-clusters compare with their twins.
 

@@ -30,7 +30,7 @@ from helpers.measures.interactions import (
     within_against_across,
 )
 from helpers.measures.pictures import agreement, contrast, preference
-from helpers.measures.taxonomy import KINDS, taxonomy
+from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 
 __all__ = [
     "CASES",
@@ -53,6 +53,7 @@ __all__ = [
     "interaction",
     "interaction_summary",
     "interaction_test",
+    "kinds_by_chance",
     "median_network",
     "output_entropy",
     "preference",

@@ -1,5 +1,7 @@
 """Kinds of sub-clusters by size, damage and rank (Figure 2, Tables 7 and 8)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -95,6 +97,76 @@ def taxonomy(profiles: LesionProfiles, protocol: Protocol = PAPER) -> pd.DataFra
         p=p,
         kind=np.select([np.asarray(rule, bool) for rule in rules.values()], list(rules), "other"),
     )
+
+
+def kinds_by_chance(
+    profiles: LesionProfiles, protocol: Protocol = PAPER, n_random: int = 20
+) -> pd.DataFrame:
+    """Ask whether there are more sub-clusters of a kind than among permuted ones.
+
+    With many sub-clusters some are "important" by chance. So the sub-clusters of each permuted
+    partition are sorted, too, as if theirs were the true one, each beside those of the next
+    `n_random` partitions; and how many are of a kind is a statistic of the exact test.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `lesions.permutation_profiles`.
+    protocol : Protocol
+        As for `taxonomy`.
+    n_random : int
+        Twins of each sub-cluster, less than there are permutations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per kind of "important" and "sig-but-not-diff": kind; found, how many sub-clusters
+        are of it; expected, the mean over permuted partitions; chance, the share of these that
+        have any; p, the exact p value of so many.
+
+    Raises
+    ------
+    ValueError
+        If the twins are not those of permuted partitions, or there are too few of these.
+    """
+    n_permutations = profiles.n_random
+    if profiles.fixed is None or not 1 <= n_random < n_permutations:
+        raise ValueError(
+            f"n_random: {n_random} was given for {n_permutations} twins; accepted are 1 to less "
+            "than the number of permuted partitions (lesions.permutation_profiles)"
+        )
+    partitions = np.concatenate([profiles.true[:, np.newaxis], profiles.random], axis=1)
+    ahead = np.arange(1, n_random + 1)
+    counts = np.array(
+        [
+            _count(
+                replace(
+                    profiles,
+                    true=partitions[:, row],
+                    random=partitions[:, (row + ahead) % (n_permutations + 1)],
+                ),
+                protocol,
+            )
+            for row in range(n_permutations + 1)
+        ]
+    )
+    return pd.DataFrame(
+        {
+            "kind": _BY_CHANCE,
+            "found": counts[0],
+            "expected": counts[1:].mean(axis=0),
+            "chance": (counts[1:] > 0).mean(axis=0),
+            "p": (counts >= counts[0]).mean(axis=0),
+        }
+    )
+
+
+_BY_CHANCE = ("important", "sig-but-not-diff")
+
+
+def _count(profiles: LesionProfiles, protocol: Protocol) -> list[int]:
+    kinds = taxonomy(profiles, protocol)["kind"]
+    return [int((kinds == each).sum()) for each in _BY_CHANCE]
 
 
 def _widths(profiles: LesionProfiles) -> list[int]:

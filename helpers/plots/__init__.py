@@ -11,6 +11,7 @@ from helpers.plots.dependencies import (
     double_lesions,
     interactions,
 )
+from helpers.plots.effects import effects, equal_damage
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
 from helpers.plots.pictures import (
@@ -30,6 +31,8 @@ __all__ = [
     "dependency_cases",
     "dependency_graph",
     "double_lesions",
+    "effects",
+    "equal_damage",
     "example_images",
     "interactions",
     "lesions_against_twins",

@@ -3,6 +3,8 @@
 MEASURES = {
     "importance": "importance",
     "class_range": "class-wise range",
+    "within_strata": "importance among units of similar strength",
+    "coherence": "class-wise coherence at equal damage",
     "score": "score",
     "entropy": "output entropy",
     "variance": "activation variance",
