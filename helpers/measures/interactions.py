@@ -126,8 +126,8 @@ def interaction_test(found: "MatchedPairs") -> PermutationTest:
     If each X is exchangeable with its matched sets, given the partners, the rows of one layer's
     pairs are exchangeable, but for this: the sub-clusters of a layer are disjoint, and their
     matched sets are drawn apart. A random X of another size than sets that cost as much is not
-    exchangeable with them, and may be found to interact for this reason alone. A Y that is an X as well, of a layer further on, is the true one
-    in all rows of its partners in front.
+    exchangeable with them, and may be found to interact for this reason alone. A Y that is an X
+    as well, of a layer further on, is the true one in all rows of its partners in front.
     """
     own, matched = _interactions(found)
     tested = _excluded(found) == ""
