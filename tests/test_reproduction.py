@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import zoo
-from helpers.book import claims, published, scorecard, table1
+from helpers.book import published, scorecard, table1
 
 LESIONS = ("importance", "class_range")
 
@@ -149,119 +149,6 @@ def test_every_table_and_figure_of_the_paper_is_on_the_scorecard_once(found):
     assert len(scorecard.ITEMS) == len({item.name for item in scorecard.ITEMS})
 
 
-def judged(found):
-    return claims.judged(
-        claims.Evidence(table1.table1(found["lesions"], found["constructed"]), found)
-    )
-
-
-def test_claims_are_judged_by_the_median_of_each_kind_of_network(found):
-    important = judged(found).loc["Sub-clusters are important."]
-    assert important["published"] == "2 of 2"
-    assert important["RELEASED"] == important["PAPER"] == "1 of 2"
-    assert important["verdict"] == "holds in part"
-
-
-def test_kinds_of_networks_that_lack_a_protocol_are_not_counted(found):
-    found["lesions"] = pd.concat(
-        [found["lesions"], collected("fashion-cnn", 0.001, [0], protocols=["released"])]
-    )
-    important = judged(found).loc["Sub-clusters are important."]
-    assert important["published"] == "2 of 2"
-    assert important["RELEASED"] == "1 of 2"
-
-
-def test_a_claim_holds_if_it_is_so_as_often_as_in_the_published_numbers(found):
-    (usually,) = (row for row in judged(found).itertuples() if "usually" in row.Index)
-    # Of the published networks the MLP has a median below the level, and the CNN has not.
-    assert (usually.published, usually.PAPER, usually.verdict) == ("1 of 2", "1 of 2", "holds")
-
-
-def test_that_something_is_not_found_is_no_more_than_not_contradicted(found):
-    rows = judged(found)
-    driven = next(row for row in rows.itertuples() if row.Index.startswith("Scores outside"))
-    assert (driven.PAPER, driven.verdict) == ("1 of 1", "not contradicted")
-
-
-def test_claims_about_networks_that_are_not_built_are_not_run(found):
-    rows = judged(found)
-    of_vggs = rows[rows.index.str.contains("VGG") & ~rows.index.str.contains("outside")]
-    assert len(of_vggs) >= 5
-    assert set(of_vggs["verdict"]) == {"not run here"}
-
-
-def test_pictures_are_judged_by_agreement_under_paper_and_by_contrast_under_released(found):
-    row = judged(found).loc["Pictures of MLPs' sub-clusters are clearer."]
-    assert (row["published"], row["RELEASED"], row["PAPER"]) == ("by eye", "1 of 1", "2 of 2")
-    assert row["verdict"] == "holds"
-
-
-def test_verdicts_that_change_with_the_number_of_clusters_are_counted(found):
-    row = judged(found).loc["Other numbers of clusters give the same verdicts."]
-    # With 18 clusters all four medians are on the other side.
-    assert row["PAPER"] == row["RELEASED"] == "4 of 8"
-    assert row["verdict"] == "holds in part"
-
-
-def test_dependencies_are_judged_by_their_share_of_pairs_once_there_are_enough_networks(found):
-    claim = "Dependencies are more frequent within clusters."
-    one = pd.DataFrame(
-        [("paper", 1, 1), ("paper", 1, 0), ("paper", 0, 1), ("paper", 0, 0), ("paper", 0, 0)],
-        columns=["protocol", "within", "edge"],
-    ).astype({"within": bool, "edge": bool})
-    one = one.assign(network="fashion-mlp-dropout", replicate=0)
-    row = judged(found | {"pairs": one}).loc[claim]
-    # Of the pairs within a half have an edge, of those across a third, though as many edges.
-    assert (row["PAPER"], row["verdict"]) == ("1 of 1", "too few networks")
-    without = one.assign(edge=False)
-    pairs = pd.concat([(one if i else without).assign(replicate=i) for i in range(5)])
-    row = judged(found | {"pairs": pairs}).loc[claim]
-    assert (row["networks"], row["PAPER"], row["verdict"]) == ("5", "4 of 5", "holds in part")
-
-
-def test_a_verdict_that_rests_on_the_choice_of_test_says_so(found):
-    lesions = found["lesions"]
-    is_exact = lesions["test"].str.startswith("exchangeable")
-    found["lesions"] = lesions.assign(p=lesions["p"].mask(is_exact, 0.001))
-    row = judged(found).loc["Sub-clusters are important."]
-    assert (row["PAPER"], row["PAPER, asymptotic"]) == ("2 of 2", "1 of 2")
-    assert row["verdict"] == "holds; asymptotically holds in part"
-
-
-def test_each_claim_says_how_many_of_our_networks_are_behind_it(found):
-    rows = judged(found)
-    assert rows.loc["Sub-clusters are important.", "networks"] == "6"
-    assert rows.loc["Other numbers of clusters give the same verdicts.", "networks"] == "5"
-    assert rows.loc["Sub-clusters on halves-diff prefer one half.", "networks"] == "1"
-    assert rows.loc["Untrained VGGs have no input coherence.", "networks"] == "–"
-
-
-def test_claims_about_vggs_show_what_was_published_before_any_is_run(found):
-    row = judged(found).loc["VGGs' sub-clusters have higher class-wise ranges on CIFAR-10."]
-    assert (row["published"], row["PAPER"], row["verdict"]) == ("2 of 2", "–", "not run here")
-
-
-def test_kinds_of_sub_clusters_are_counted_by_network(found):
-    kinds = pd.DataFrame(
-        [
-            *[("paper", 0, "important"), ("paper", 0, "small"), ("paper", 1, "small")],
-            *[("released", 0, "important"), ("released", 1, "important")],
-        ],
-        columns=["protocol", "replicate", "kind"],
-    ).assign(network="fashion-mlp")
-    row = judged(found | {"kinds": kinds}).loc["Some sub-clusters are important in practice, too."]
-    assert (row["RELEASED"], row["PAPER"], row["verdict"]) == ("2 of 2", "1 of 2", "holds in part")
-
-
-def test_numbers_of_clusters_that_lack_a_protocol_are_not_compared(found):
-    by_k = found["by_k"]
-    is_left = (by_k["protocol"] == "released") | (by_k["k"] == 8)
-    row = judged(found | {"by_k": by_k[is_left]}).loc[
-        "Other numbers of clusters give the same verdicts."
-    ]
-    assert row["RELEASED"] == row["PAPER"] == "4 of 4"
-
-
 def test_agreement_counts_ranges_that_overlap_and_medians_on_the_same_side():
     p = {"importance": (1e-9, 1e-7), "class_range": (1e-9, 1e-7)}
     ours = pd.concat(
@@ -273,12 +160,6 @@ def test_agreement_counts_ranges_that_overlap_and_medians_on_the_same_side():
     # Published are importances from 2.7e-9 to 3.7e-7, and class-wise ranges around a half.
     assert set(counts.loc["Fisher", "ranges overlap"]) == {"1 of 2"}
     assert set(counts.loc["Fisher", "same side of 0.05"]) == {"1 of 2"}
-
-
-def test_a_claim_of_which_nothing_was_run_does_not_hold_by_default(found):
-    empty = found | {"pictures": found["pictures"].iloc[:0]}
-    row = judged(empty).loc["Pictures of MLPs' sub-clusters are clearer."]
-    assert (row["PAPER"], row["verdict"]) == ("–", "not run here")
 
 
 def test_of_two_networks_the_larger_p_value_stands_for_both():

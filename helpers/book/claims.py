@@ -1,227 +1,178 @@
-"""The paper's claims as values, and what became of them here."""
+"""The paper's claims as values, and what became of them here.
+
+A claim is about a kind of network. It holds if its effect is there in at least three of five
+networks (partial conjunction), after a correction for the number of claims; it is refuted only if
+the mean effect is shown to be smaller than anybody would care about; all else is undecided.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
+from helpers import statistics, zoo
+from helpers.book import published
 from helpers.book.scorecard import accuracies
-from helpers.book.table1 import LEVEL, ROW, THEIR_WAY, WAYS, labelled, medians
+from helpers.book.tables import format_p
 
-_SOURCES = ("released", "paper")
+LEVEL = 0.05
+"""Claims hold at this level, all together."""
 
-_FEW = 5
-"""Fewer networks than this say nothing about where dependencies lie: a sign test could not reach
-`LEVEL` even if all agreed."""
-
-Count = tuple[int, int]
-"""So many of so many."""
+N_NETWORKS, N_WITH_EFFECT = 5, 3
+"""Replicates that a verdict needs, and in how many of them an effect must be."""
 
 
-class Counts(NamedTuple):
-    """In how many cases a claim is so: published (None if only by eye), and by our tests."""
-
-    published: Count | None
-    released: Count
-    paper: Count
-    asymptotic: Count | None
-    """PAPER by the asymptotic test, if it is about one."""
-    networks: int
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What claims are judged by.
+class Unit(NamedTuple):
+    """What effects are counted in.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        Of `table1.table1`.
-    found : mapping of str to pandas.DataFrame
-        As for `scorecard.scorecard`.
+    text : str
+        How one is written.
+    none : float
+        What is no effect.
+    margin : float
+        What nobody would care about: beyond it effects matter.
     """
 
-    table: pd.DataFrame
-    found: Mapping[str, pd.DataFrame]
+    text: str
+    none: float
+    margin: float
+
+
+POINTS = Unit("{:.2g} points", 0.0, 1.0)
+"""Percentage points of accuracy; the paper's own threshold is one."""
+
+TIMES = Unit("{:.3g} times", 1.0, 1.1)
+"""Times what is typical of random sets, where large is extreme."""
+
+FRACTION = Unit("{:.3g} times", 1.0, 1 / 1.1)
+"""The same where small is extreme."""
+
+COUNT = Unit("{:.2g} more", 0.0, float("-inf"))
+"""Sub-clusters beyond those expected by chance; no number of them is too small to matter."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a claim, for one kind of network.
+
+    Attributes
+    ----------
+    network : str
+        The kind, as in Table 1.
+    n_networks : int
+        How many of it there are.
+    p : float
+        That the effect is in fewer than three networks; NaN without a test.
+    reverse : float
+        The same of the opposite effect.
+    effect, low, high : float
+        Mean over networks and its interval (Student).
+    unit : Unit
+        Of the effect.
+    verdict : str
+        If there is nothing to test.
+    """
+
+    network: str
+    n_networks: int
+    p: float = float("nan")
+    reverse: float = float("nan")
+    effect: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    unit: Unit = POINTS
+    verdict: str = ""
 
 
 class Question(Protocol):
-    """What is counted for a claim."""
+    """What is looked at for a claim."""
 
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count in how many cases it is so."""
-
-
-class Judged(Enum):
-    """How a claim is judged by its counts."""
-
-    BY_FINDING = "holds if it is so as often as in the published numbers"
-    BY_NOT_FINDING = "says that something is not found, which can only be contradicted"
-    BY_ENOUGH_NETWORKS = "says how often something is so, for which a few networks are too few"
+    def answers(self, found: Mapping[str, pd.DataFrame]) -> list[Judged]:
+        """Look at it, for each kind of network that there is."""
 
 
 @dataclass(frozen=True)
-class Low:
-    """Whether the median p value of a kind of networks is low, or is not.
-
-    Only of kinds that we have under both protocols, because what is compared must be the same
-    kinds; if there are none, of all published ones.
+class Tested:
+    """Whether a test of each network finds an effect.
 
     Attributes
     ----------
-    measure, test : str
-        As in `table1.table1`.
-    networks : str
-        Regular expression for the rows of Table 1.
-    is_negative : bool
-        Whether it is counted where it is not low.
-    """
-
-    measure: str
-    test: str = "fisher"
-    networks: str = ""
-    is_negative: bool = False
-
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count kinds of networks."""
-        table = evidence.table
-        is_ours = (table["measure"] == self.measure) & table["network"].str.match(self.networks)
-        ours = table[is_ours]
-        both = [set(ours.loc[ours["source"] == each, "network"]) for each in _SOURCES]
-        if kinds := set.intersection(*both):
-            ours = ours[ours["network"].isin(kinds)]
-        chosen = medians(ours)
-        theirs, released, asymptotic, paper = (
-            _n_low(
-                chosen[(chosen["source"] == source) & (chosen["test"] == prefix + self.test)]["p"],
-                self.is_negative,
-            )
-            for _, source, prefix in (THEIR_WAY, *WAYS)
-        )
-        n_networks = _n_networks(ours[ours["source"] == "paper"])
-        return Counts(theirs, released, paper, asymptotic, n_networks)
-
-
-@dataclass(frozen=True)
-class Has:
-    """Whether a network has a sub-cluster of some kind (`measures.KINDS`)."""
-
-    kind: str
-
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count networks."""
-        kinds = evidence.found["kinds"]
-        has_any = kinds.assign(so=kinds["kind"] == self.kind)
-        by_network = has_any.groupby(["protocol", "network", "replicate"])["so"].any()
-        released, paper = (
-            (int(so.sum()), len(so))
-            for so in (
-                by_network[by_network.index.get_level_values(0) == each] for each in _SOURCES
-            )
-        )
-        return Counts(None, released, paper, None, paper[1])
-
-
-@dataclass(frozen=True)
-class Clear:
-    """Whether a measure of a network's pictures is high, or is not.
-
-    Attributes
-    ----------
+    table, measure, test : str
+        Which of the collected tests.
+    unit : Unit
+        Of its effect.
     networks : str
         Regular expression for names of the zoo.
-    measures : (str, str)
-        Which measure under RELEASED, and which under PAPER.
-    is_negative : bool
-        Whether it is counted where it is not high.
     """
 
-    networks: str
-    measures: tuple[str, str]
-    is_negative: bool = False
+    table: str
+    measure: str
+    unit: Unit
+    test: str = "exact"
+    networks: str = ""
 
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count networks."""
-        pictures = evidence.found["pictures"]
-        pictures = pictures[pictures["network"].str.match(self.networks)]
-        released, asymptotic, paper = (
-            _n_low(
-                pictures[
-                    (pictures["protocol"] == source)
-                    & (pictures["test"] == f"{prefix}fisher")
-                    & (pictures["measure"] == self.measures[_SOURCES.index(source)])
-                ]["p"],
-                self.is_negative,
-            )
-            for _, source, prefix in WAYS
+    def answers(self, found: Mapping[str, pd.DataFrame]) -> list[Judged]:
+        """Combine the p values of the networks of each kind under the paper's protocol."""
+        table = found[self.table]
+        chosen = table[
+            (table["protocol"] == "paper")
+            & (table["measure"] == self.measure)
+            & (table["test"] == self.test)
+            & table["network"].str.match(self.networks)
+        ]
+        return [
+            self._of_kind(str(name), rows.sort_values("replicate"))
+            for name, rows in chosen.groupby("network", sort=False)
+        ]
+
+    def _of_kind(self, name: str, rows: pd.DataFrame) -> Judged:
+        known = rows.dropna(subset="p").drop_duplicates("replicate")
+        label = published.label(zoo.recipe(name)) or name
+        if len(known) < N_NETWORKS:
+            return Judged(label, len(known), unit=self.unit)
+        effects = known.get("effect", pd.Series(np.nan, known.index))
+        low, high = statistics.mean_interval(effects)
+        return Judged(
+            label,
+            len(known),
+            statistics.partial_conjunction(known["p"], N_WITH_EFFECT),
+            statistics.partial_conjunction(_opposite(known), N_WITH_EFFECT),
+            float(effects.mean()),
+            low,
+            high,
+            self.unit,
         )
-        return Counts(None, released, paper, asymptotic, paper[1])
 
 
-class SameForOtherNumbersOfClusters:
-    """Whether a median of Table 1b stays on its side of the level.
-
-    By Fisher's and the chi-squared test; of kinds of networks and numbers of clusters that we
-    have under both protocols.
-    """
-
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count medians."""
-        by_k = labelled(evidence.found["by_k"])
-        n_protocols = by_k.groupby(["network", "replicate", "k"])["protocol"].transform("nunique")
-        by_k = by_k[n_protocols == 2]
-        at_12 = medians(evidence.table).set_index(ROW)["p"]
-        released, asymptotic, paper = (
-            _n_same(by_k, at_12, source, prefix) for _, source, prefix in WAYS
-        )
-        # Appendix A.6: three medians are different with 8 clusters and one with 18, of the 32
-        # each that Table 1b has.
-        return Counts((60, 64), released, paper, asymptotic, _n_networks(by_k))
-
-
-class MoreWithinClusters:
-    """Whether a network's pairs have an edge more often within a cluster than across."""
-
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count networks."""
-        share = (
-            evidence.found["pairs"]
-            .astype({"edge": float})
-            .pivot_table(
-                index=["protocol", "network", "replicate"], columns="within", values="edge"
-            )
-        )
-        known = share.reindex(columns=[False, True]).dropna()
-        released, paper = (
-            (int((of_source[True] > of_source[False]).sum()), len(of_source))
-            for of_source in (
-                known[known.index.get_level_values("protocol") == each] for each in _SOURCES
-            )
-        )
-        return Counts(None, released, paper, None, paper[1])
-
-
+@dataclass(frozen=True)
 class AsAccurate:
-    """Whether all networks of a kind reach the paper's floor, as they did in its logs."""
+    """Whether all networks of a kind reach the paper's floor."""
 
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count kinds of networks."""
-        table = accuracies()
-        known, logged = table.dropna(subset="floor"), table.dropna(subset=["floor", "logged_min"])
-        met = (int((known["lowest"] >= known["floor"]).sum()), len(known))
-        theirs = (int((logged["logged_min"] >= logged["floor"]).sum()), len(logged))
-        return Counts(theirs, met, met, None, int(known["replicates"].sum()))
+    def answers(self, found: Mapping[str, pd.DataFrame]) -> list[Judged]:
+        """Compare percentage points above the floor; the lowest of a kind counts."""
+        table = accuracies().dropna(subset="floor")
+        return [
+            Judged(
+                str(row["network"]),
+                int(row["replicates"]),
+                effect=100 * (row["lowest"] - row["floor"]),
+                verdict="holds" if row["lowest"] >= row["floor"] else "does not hold",
+            )
+            for row in table.to_dict("records")
+        ]
 
 
-class Untested:
+class NotRun:
     """What is about networks that have not been run here."""
 
-    def counts(self, evidence: Evidence) -> Counts:
-        """Count nothing."""
-        return Counts((0, 0), (0, 0), (0, 0), None, 0)
+    def answers(self, found: Mapping[str, pd.DataFrame]) -> list[Judged]:
+        """Find nothing."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -233,176 +184,186 @@ class Claim:
     text, section : str
         The claim, and where it is made.
     question : Question
-        What is counted for it.
-    judged : Judged
-        How it is judged by that.
+        What is looked at for it.
+    denies : bool
+        Whether it says that an effect is not there.
     """
 
     text: str
     section: str
-    question: Question
-    judged: Judged = Judged.BY_FINDING
+    question: Question = field(default_factory=NotRun)
+    denies: bool = False
 
 
-_OUTSIDE, _VGGS = "(?!vgg)", "vgg(-regularized)?, cifar10"
-_CLARITY = ("contrast, not aligned", "agreement")
-_PREFERENCE = ("preference", "preference")
-_NOT = Judged.BY_NOT_FINDING
+_OUTSIDE, _VGGS = "(?!cifar10)", "cifar10-vgg"
+_EXCHANGEABLE = "exchangeable_fisher"
 
 CLAIMS = (
-    Claim("Sub-clusters are important.", "3.2", Low("importance")),
-    Claim("Some sub-clusters are important in practice, too.", "3.2", Has("important")),
+    Claim("Sub-clusters are important.", "3.2", Tested("exact", "importance", POINTS)),
+    Claim(
+        "Some sub-clusters are important in practice, too.",
+        "3.2",
+        Tested("chance", "important", COUNT),
+    ),
     Claim(
         "Some sub-clusters do significant damage, but of less than one percentage point.",
         "3.2",
-        Has("sig-but-not-diff"),
+        Tested("chance", "sig-but-not-diff", COUNT),
     ),
     Claim(
-        "Class-wise ranges are usually distributed otherwise than those of random sets.",
+        "Outside VGGs, lesions of sub-clusters fall on the classes no less evenly than others.",
         "3.2",
-        Low("class_range", "chi2"),
+        Tested("exact", "coherence", TIMES, networks=_OUTSIDE),
+        denies=True,
     ),
     Claim(
-        "Class-wise ranges outside VGGs: no higher than those of random sets.",
-        "3.2",
-        Low("class_range", networks=_OUTSIDE, is_negative=True),
-        _NOT,
-    ),
-    Claim(
-        "Scores outside VGGs: no higher than those of random sets.",
+        "Outside VGGs, constructed inputs drive sub-clusters no more than random sets.",
         "3.1.2",
-        Low("score", networks=_OUTSIDE, is_negative=True),
-        _NOT,
+        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _OUTSIDE),
+        denies=True,
     ),
     Claim(
-        "Output entropies outside VGGs: no lower than those of random sets.",
+        "Outside VGGs, outputs for constructed inputs are no clearer than for random sets.",
         "3.1.2",
-        Low("entropy", networks=_OUTSIDE, is_negative=True),
-        _NOT,
+        Tested("constructed", "entropy", FRACTION, _EXCHANGEABLE, _OUTSIDE),
+        denies=True,
     ),
-    Claim("Pictures of MLPs' sub-clusters are clearer.", "3.1.1", Clear(".*-mlp", _CLARITY)),
     Claim(
-        "Pictures of CNNs' sub-clusters: no clearer.",
+        "Pictures of MLPs' sub-clusters are clearer.",
         "3.1.1",
-        Clear("(?!.*-mlp)", _CLARITY, is_negative=True),
-        _NOT,
+        Tested("pictures", "agreement", TIMES, _EXCHANGEABLE, ".*-mlp"),
     ),
     Claim(
-        "Sub-clusters on halves-diff prefer one half.", "3.1.1", Clear("halves-diff", _PREFERENCE)
+        "Sub-clusters on halves-diff prefer one half.",
+        "3.1.1",
+        Tested("pictures", "preference", TIMES, _EXCHANGEABLE, "halves-diff"),
     ),
     Claim(
         "Sub-clusters on halves-same prefer no half more than random sets.",
         "3.1.1",
-        Clear("halves-same", _PREFERENCE, is_negative=True),
-        _NOT,
-    ),
-    Claim(
-        "Other numbers of clusters give the same verdicts.", "A.6", SameForOtherNumbersOfClusters()
+        Tested("pictures", "preference", TIMES, _EXCHANGEABLE, "halves-same"),
+        denies=True,
     ),
     Claim("Networks are as accurate as the paper says.", "A.2", AsAccurate()),
     Claim(
-        "Dependencies are more frequent within clusters.",
-        "A.10",
-        MoreWithinClusters(),
-        Judged.BY_ENOUGH_NETWORKS,
-    ),
-    Claim(
         "Constructed inputs drive VGGs' sub-clusters more than random sets.",
         "3.1.2",
-        Low("score", networks="vgg"),
+        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _VGGS),
     ),
     Claim(
         "Unregularised VGGs classify constructed inputs more clearly.",
         "3.1.2",
-        Low("entropy", networks="vgg, cifar10"),
+        Tested("constructed", "entropy", FRACTION, _EXCHANGEABLE, "cifar10-vgg$"),
     ),
     Claim(
-        "VGGs' sub-clusters have higher class-wise ranges on CIFAR-10.",
+        "VGGs' sub-clusters matter for particular classes on CIFAR-10.",
         "3.2",
-        Low("class_range", networks=_VGGS),
+        Tested("exact", "coherence", TIMES, networks=_VGGS),
     ),
-    Claim("Sub-clusters of VGG-16 on ImageNet have lower class-wise ranges.", "3.2", Untested()),
-    Claim("Untrained VGGs have no input coherence.", "A.5", Untested()),
-    Claim("Activations vary less in sub-clusters of VGGs.", "A.8", Untested()),
+    Claim("Sub-clusters of VGG-16 on ImageNet have lower class-wise ranges.", "3.2"),
+    Claim("Untrained VGGs have no input coherence.", "A.5"),
+    Claim("Activations vary less in sub-clusters of VGGs.", "A.8"),
 )
 """What the paper says, as far as it can be judged."""
 
 
-def judged(evidence: Evidence) -> pd.DataFrame:
+def of_chance(kinds: pd.DataFrame) -> pd.DataFrame:
+    """Return collected counts of `measures.kinds_by_chance` as tests of how many there are.
+
+    Parameters
+    ----------
+    kinds : pandas.DataFrame
+        With columns kind, found, expected and p.
+    """
+    return kinds.assign(
+        measure=kinds["kind"], test="exact", effect=kinds["found"] - kinds["expected"]
+    )
+
+
+def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Judge what the paper says by what was found.
 
     Parameters
     ----------
-    evidence : Evidence
-        Table 1 and the collected results.
+    found : mapping of str to pandas.DataFrame
+        Collected tests: "exact", "chance", "constructed" and "pictures", with the columns
+        network, replicate, protocol, measure, test, p and, where they are known, p_two_sided and
+        effect.
 
     Returns
     -------
     pandas.DataFrame of str
-        A row per claim: section; networks, how many of ours are behind it; published, RELEASED,
-        PAPER, and PAPER by the asymptotic test that the published ones rest on, in how many cases
-        it is so among those that we have; and verdict, by PAPER: "holds" if it is so as often as
-        in the published numbers (where there are none, always), "holds in part" if less often,
-        "does not hold" if never; "not contradicted" where it says that something is not found,
-        and it is not; "too few networks"; or "not run here". If the asymptotic test has it
-        otherwise, its verdict follows.
+        A row per claim and kind of network: claim, network; verdict; networks, how many of ours
+        are behind it; p, the partial conjunction after Holm's correction over all claims;
+        reverse, for the opposite effect, not corrected; effect, the mean over networks with its
+        interval; section.
+
+    Notes
+    -----
+    A claim that something is there holds if the corrected p is at most .05. It does not hold if
+    the whole interval of the mean effect lies short of the margin (one percentage point of
+    accuracy, a ratio of 1.1). For one that something is not there it is the other way round. All
+    else is undecided, and with fewer than five networks nothing is judged.
     """
-    rows = {claim.text: _row(claim, claim.question.counts(evidence)) for claim in CLAIMS}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    answers = [(claim, each) for claim in CLAIMS for each in claim.question.answers(found)]
+    corrected = _holm([each.p for _, each in answers])
+    by_claim: dict[str, list[dict[str, str]]] = {claim.text: [] for claim in CLAIMS}
+    for (claim, each), p in zip(answers, corrected, strict=True):
+        by_claim[claim.text].append(_row(claim, each, p))
+    rows = []
+    for claim in CLAIMS:
+        nothing = {"network": "–", "verdict": "not run here", "networks": "–"}
+        for row in by_claim[claim.text] or [nothing]:
+            rows.append({"claim": claim.text} | row | {"section": claim.section})
+    return pd.DataFrame(rows).fillna("–")
 
 
-def _row(claim: Claim, counts: Counts) -> dict[str, str]:
+def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
     return {
-        "section": claim.section,
-        "networks": str(counts.networks or "–"),
-        "published": _count(counts.published),
-        "RELEASED": _count(counts.released),
-        "PAPER": _count(counts.paper),
-        "PAPER, asymptotic": _count(counts.asymptotic) if counts.asymptotic else "–",
-        "verdict": _judge(counts, claim.judged),
+        "network": each.network,
+        "verdict": _verdict(claim, each, p),
+        "networks": str(each.n_networks),
+        "p": format_p(p),
+        "reverse": format_p(each.reverse),
+        "effect": _effect(each),
     }
 
 
-def _n_low(p: pd.Series, is_negative: bool) -> Count:
-    """Count the p values that are below the level, or are not."""
-    return int(((p < LEVEL) != is_negative).sum()), len(p)
-
-
-def _n_same(by_k: pd.DataFrame, at_12: pd.Series, source: str, prefix: str) -> Count:
-    """Count the medians that are on the same side of the level as those at 12 clusters."""
-    is_way = by_k["test"].isin([f"{prefix}fisher", f"{prefix}chi2"])
-    other = medians(by_k[(by_k["source"] == source) & is_way])
-    before = at_12.reindex(pd.MultiIndex.from_frame(other[ROW])).to_numpy()
-    known = ~np.isnan(before)
-    same = ((other["p"] < LEVEL).to_numpy() == (before < LEVEL)) & known
-    return int(same.sum()), int(known.sum())
-
-
-def _n_networks(results: pd.DataFrame) -> int:
-    return len(results[["network", "replicate"]].drop_duplicates())
-
-
-def _count(count: Count | None) -> str:
-    if count is None:
-        return "by eye"
-    return f"{count[0]} of {count[1]}" if count[1] else "–"
-
-
-def _judge(counts: Counts, how: Judged) -> str:
-    if not counts.paper[1]:
-        return "not run here"
-    if how is Judged.BY_ENOUGH_NETWORKS and counts.networks < _FEW:
+def _verdict(claim: Claim, each: Judged, p: float) -> str:
+    if each.n_networks < N_NETWORKS:
         return "too few networks"
-    verdict = _verdict(counts.published, counts.paper, how)
-    if counts.asymptotic is None:
-        return verdict
-    other = _verdict(counts.published, counts.asymptotic, how)
-    return verdict if other == verdict else f"{verdict}; asymptotically {other}"
+    if each.verdict:
+        return each.verdict
+    if p <= LEVEL:
+        return "does not hold" if claim.denies else "holds"
+    short = each.high < each.unit.margin
+    if each.unit.margin < each.unit.none:  # Small is extreme.
+        short = each.low > each.unit.margin
+    if np.isfinite(each.unit.margin) and short:
+        return "holds" if claim.denies else "does not hold"
+    return "undecided"
 
 
-def _verdict(theirs: Count | None, ours: Count, how: Judged) -> str:
-    so, n = ours
-    expected = theirs[0] / theirs[1] if theirs and theirs[1] else 1.0
-    if n and so / n >= expected:
-        return "not contradicted" if how is Judged.BY_NOT_FINDING else "holds"
-    return "holds in part" if so else "does not hold"
+def _effect(each: Judged) -> str:
+    if np.isnan(each.effect):
+        return "–"
+    text = each.unit.text.format(each.effect)
+    if np.isnan(each.low):
+        return text
+    number = each.unit.text.split(" ")[0]
+    return f"{text} ({number.format(each.low)} to {number.format(each.high)})"
+
+
+def _holm(p: list[float]) -> list[float]:
+    """Return Holm's adjusted p values of those that there are."""
+    adjusted = np.array(p, dtype=float)
+    known = ~np.isnan(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
+    return [float(each) for each in adjusted]
+
+
+def _opposite(rows: pd.DataFrame) -> pd.Series:
+    """Return p values of the opposite effect: 1 where the effect's own is the smaller one."""
+    both = rows.get("p_two_sided", pd.Series(np.nan, rows.index))
+    return (both / 2).where(both / 2 < rows["p"], 1.0).where(both.notna())

@@ -353,3 +353,15 @@ def compare(
         effect,
         outcomes,
     )
+
+
+def times_typical(
+    true: npt.NDArray[np.float64], random: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return how many times the mean of its twins each value is, shape (k,).
+
+    An effect for measures from 0 up without a unit that anyone knows; NaN where the mean is not
+    above 0.
+    """
+    mean = random.mean(axis=1)
+    return np.asarray(np.divide(true, mean, out=np.full_like(mean, np.nan), where=mean > 0))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from helpers.measures.comparison import Comparison, compare
+from helpers.measures.comparison import Comparison, compare, times_typical
 from helpers.protocols import PAPER, Protocol
 from helpers.statistics import Side
 
@@ -126,4 +126,4 @@ def _compared(
 ) -> Comparison:
     description = made.partition.describe(made.subclusters)
     given = (description, true, random, made.fingerprint, reasons)
-    return compare(measure, side, protocol, *given)
+    return compare(measure, side, protocol, *given, effect=times_typical(true, random))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from helpers.measures.comparison import Comparison, compare
+from helpers.measures.comparison import Comparison, compare, times_typical
 from helpers.protocols import PAPER, Protocol
 
 if TYPE_CHECKING:
@@ -102,7 +102,16 @@ def _compared(
     **columns: npt.NDArray[np.intp],
 ) -> Comparison:
     description = pictures.partition.describe(pictures.subclusters).assign(**columns)
-    return compare(measure, "right", protocol, description, true, random, pictures.fingerprint)
+    return compare(
+        measure,
+        "right",
+        protocol,
+        description,
+        true,
+        random,
+        pictures.fingerprint,
+        effect=times_typical(true, random),
+    )
 
 
 def _difference(

@@ -1,0 +1,134 @@
+"""Verdicts: known answers, and how often a claim without any truth in it holds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.book import claims
+from helpers.book.claims import judged
+
+IMPORTANT = "Sub-clusters are important."
+EVEN = "Outside VGGs, lesions of sub-clusters fall on the classes no less evenly than others."
+CLEAR = "Unregularised VGGs classify constructed inputs more clearly."
+COLUMNS = ["network", "replicate", "protocol", "measure", "test", "p", "p_two_sided", "effect"]
+
+
+def made(network, measure, p, effect, kind="exact"):
+    """Collected tests of networks of a kind; one p value and one effect of each."""
+    rows = [
+        (network, i, "paper", measure, kind, one, min(1, 2 * min(one, 1 - one)), much)
+        for i, (one, much) in enumerate(zip(p, effect, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def found(exact=None, constructed=None):
+    nothing = pd.DataFrame([], columns=COLUMNS).astype({"network": str})
+    return {
+        "exact": nothing if exact is None else exact,
+        "chance": nothing,
+        "constructed": nothing if constructed is None else constructed,
+        "pictures": nothing,
+    }
+
+
+def row_of(table, claim, network="mlp, mnist"):
+    (row,) = table[(table["claim"] == claim) & (table["network"] == network)].to_dict("records")
+    return row
+
+
+STRONG, NOTHING = [0.001] * 5, [0.3, 0.7, 0.5, 0.9, 0.4]
+
+
+def test_an_effect_in_three_of_five_networks_is_enough_and_in_two_is_not():
+    three = made("mnist-mlp", "importance", [0.001] * 3 + [0.6, 0.9], [3.0, 3, 3, 0, 0])
+    two = made("mnist-mlp", "importance", [0.001] * 2 + [0.5, 0.6, 0.9], [9.0, 9, 0, 0, 0])
+    assert row_of(judged(found(three)), IMPORTANT)["verdict"] == "holds"
+    assert row_of(judged(found(two)), IMPORTANT)["verdict"] == "undecided"
+
+
+def test_no_evidence_is_not_evidence_of_absence():
+    wide = made("mnist-mlp", "importance", NOTHING, [3.0, -2, 2, 4, -1])
+    narrow = made("mnist-mlp", "importance", NOTHING, [0.1, 0.2, 0.0, 0.1, 0.2])
+    assert row_of(judged(found(wide)), IMPORTANT)["verdict"] == "undecided"
+    assert row_of(judged(found(narrow)), IMPORTANT)["verdict"] == "does not hold"
+
+
+def test_a_claim_that_there_is_no_effect_holds_only_if_the_effect_is_shown_to_be_small():
+    small = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.02, 0.99, 1.01, 1.0])
+    unsure = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.6, 0.7, 1.3, 1.0])
+    there = made("mnist-mlp", "coherence", STRONG, [1.5] * 5)
+    assert row_of(judged(found(small)), EVEN)["verdict"] == "holds"
+    assert row_of(judged(found(unsure)), EVEN)["verdict"] == "undecided"
+    assert row_of(judged(found(there)), EVEN)["verdict"] == "does not hold"
+
+
+def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_one():
+    at_one = made(
+        "cifar10-vgg", "entropy", NOTHING, [1.0, 0.99, 1.01, 1.0, 1.0], "exchangeable_fisher"
+    )
+    below = at_one.assign(effect=[0.4, 0.6, 1.1, 0.9, 0.5])
+    kind = "vgg, cifar10"
+    assert row_of(judged(found(None, at_one)), CLEAR, kind)["verdict"] == "does not hold"
+    assert row_of(judged(found(None, below)), CLEAR, kind)["verdict"] == "undecided"
+
+
+def test_four_networks_are_too_few_whatever_they_say():
+    four = made("mnist-mlp", "importance", STRONG[:4], [5.0] * 4)
+    row = row_of(judged(found(four)), IMPORTANT)
+    assert (row["verdict"], row["networks"], row["p"]) == ("too few networks", "4", "–")
+
+
+def test_all_claims_together_are_held_to_the_level():
+    one = made("mnist-mlp", "importance", [0.1, 0.15, 0.2, 0.05, 0.1], [3.0, 2, 1, 4, 3])
+    alone = judged(found(one))
+    many = pd.concat(
+        [one, made("fashion-mlp", "importance", NOTHING, [0.0, 5, 9, -9, 3])]
+        + [made(each, "coherence", NOTHING, [1.0] * 5) for each in ("mnist-mlp", "fashion-mlp")]
+    )
+    assert row_of(alone, IMPORTANT)["verdict"] == "holds"
+    assert row_of(judged(found(many)), IMPORTANT)["verdict"] == "undecided"
+
+
+def test_that_an_effect_is_the_other_way_round_can_be_seen():
+    lower = made("mnist-mlp", "importance", [0.999] * 5, [-4.0] * 5)
+    row = row_of(judged(found(lower)), IMPORTANT)
+    assert row["reverse"] != "–"
+    assert float(row["reverse"].replace("<", "")) < 0.001
+
+
+def test_effects_stand_beside_with_the_interval_over_networks():
+    table = made("mnist-mlp", "importance", STRONG, [1.0, 2, 3, 4, 5])
+    assert row_of(judged(found(table)), IMPORTANT)["effect"] == "3 points (1 to 5)"
+
+
+def test_what_was_not_run_says_so():
+    rows = judged(found())
+    of_vggs = rows[rows["claim"].str.contains("VGG") & ~rows["claim"].str.contains("Outside")]
+    assert len(of_vggs) >= 5
+    assert set(of_vggs["verdict"]) == {"not run here"}
+
+
+def test_a_network_without_a_p_value_does_not_count():
+    table = made("mnist-mlp", "importance", [*STRONG[:4], np.nan], [5.0] * 5)
+    assert row_of(judged(found(table)), IMPORTANT)["verdict"] == "too few networks"
+
+
+def test_untrue_claims_hold_together_as_seldom_as_the_level_says():
+    rng = np.random.default_rng(0)
+    kinds = ["mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"]
+    n_wrong = 0
+    for _ in range(150):
+        p = pd.concat(
+            [made(each, "importance", rng.random(5), rng.normal(size=5)) for each in kinds]
+        )
+        rows = judged(found(p))
+        n_wrong += (rows[rows["claim"] == IMPORTANT]["verdict"] == "holds").any()
+    assert n_wrong / 150 <= 0.1
+
+
+def test_counts_of_kinds_are_judged_by_what_is_more_than_expected():
+    kinds = pd.DataFrame({"kind": ["important"], "found": [3], "expected": [0.5], "p": [0.01]})
+    table = claims.of_chance(kinds)
+    assert table["effect"].tolist() == [pytest.approx(2.5)]
+    assert table["measure"].tolist() == ["important"]
