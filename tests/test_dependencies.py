@@ -441,6 +441,31 @@ def test_tables_of_different_sub_clusters_are_refused(one, other):
         measures.dependency_table(conditional_table([], one), kinds_table([X], other))
 
 
+def test_a_side_that_is_not_important_lost_a_contest_or_costs_little_or_gains():
+    table = pd.DataFrame(
+        [
+            (*X, *Y, 0.408, 0.04, False, 0.0101, 0.06, False, "neither", True, False),
+            (*X, *Z, 0.01, 0.02, False, 0.3, 0.02, True, "Y given X", True, True),
+            (*Y, *Z, -0.0101, 1.0, False, -0.01, 1.0, False, "neither", True, False),
+            (*Z, *Y, 0.5, 0.02, True, 0.5, 0.02, True, "both", False, False),
+        ],
+        columns=COLUMNS,
+    )
+    sides = measures.unimportant_sides(table)
+    assert sides[COLUMNS[:4]].to_numpy().tolist() == [
+        [*X, *Y],
+        [*X, *Y],
+        [*X, *Z],
+        [*Y, *Z],
+        [*Y, *Z],
+    ]
+    assert sides["side"].tolist() == ["X", "Y", "X", "X", "Y"]
+    assert sides["delta"].tolist() == [0.408, 0.0101, 0.01, -0.0101, -0.01]
+    assert sides["p"].tolist() == [0.04, 0.06, 0.02, 1, 1]
+    assert sides["why"].tolist() == ["lost contest", "lost contest", "small", "gain", "small"]
+    assert measures.unimportant_sides(table[:0]).columns.tolist() == sides.columns.tolist()
+
+
 # A network hears one feature per class, and its units pass them on one to one; the last class is
 # what it says when it hears nothing.
 CLASS_SIZES = [20, 18, 14, 12, 10, 9, 17]

@@ -17,6 +17,16 @@ def by_loops(true, permuted, side):
     """The definition, one count after the other."""
     rows = [list(true), *map(list, permuted)]
     n = len(rows)
+    if side == "two-sided":
+        columns = list(zip(*rows, strict=True))
+        rows = [
+            [
+                -min(sum(b >= a for b in column), sum(b <= a for b in column))
+                for a, column in zip(row, columns, strict=True)
+            ]
+            for row in rows
+        ]
+        side = "right"
 
     def is_as_extreme(a, b):
         return a >= b if side == "right" else a <= b
@@ -36,7 +46,7 @@ def by_loops(true, permuted, side):
     values=arrays.arrays(
         float, st.tuples(st.integers(2, 9), st.integers(1, 5)), elements=st.integers(0, 4)
     ),
-    side=st.sampled_from(["right", "left"]),
+    side=st.sampled_from(["right", "left", "two-sided"]),
 )
 def test_it_is_what_loops_over_the_definition_give(values, side):
     found = permutation_test(values[0], values[1:], side)
@@ -51,6 +61,37 @@ def test_one_sub_cluster_has_the_rank_of_its_value():
     found = permutation_test([3.0], [[1.0], [2.0], [3.0], [4.0]], "right")
     assert (found.p, found.each[0], found.familywise[0]) == (3 / 5, 3 / 5, 3 / 5)
     assert permutation_test([3.0], [[1.0], [2.0], [3.0], [4.0]], "left").p == 4 / 5
+
+
+def test_both_sides_are_extreme_if_one_asks_for_both():
+    others = np.arange(1.0, 20.0)[:, np.newaxis]
+    for value in (0.0, 20.0):
+        found = permutation_test([value], others, "two-sided")
+        # The lowest and the highest of twenty are equally extreme.
+        assert (found.p, found.each[0], found.familywise[0]) == (2 / 20, 2 / 20, 2 / 20)
+    assert permutation_test([10.5], others, "two-sided").p == 1
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_its_size_is_right_if_both_sides_are_extreme(level):
+    rng = np.random.default_rng(6)
+    n_runs, low, low_familywise = 1000, 0, 0
+    for _ in range(n_runs):
+        values = rng.normal(size=(200, 1)) + rng.integers(0, 3, size=(200, 3))
+        found = permutation_test(values[0], values[1:], "two-sided")
+        low += found.p <= level
+        low_familywise += found.familywise.min() <= level
+    for count in (low, low_familywise):
+        assert scipy.stats.binomtest(int(count), n_runs, level, "greater").pvalue > 0.001
+        assert count > 0.5 * level * n_runs
+
+
+def test_two_sided_it_finds_what_lies_on_either_side():
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(200, 6))
+    values[0] = [-2, -2, 2, -2, -2, -2]
+    assert permutation_test(values[0], values[1:], "two-sided").p <= 0.01
+    assert permutation_test(values[0], values[1:], "right").p > 0.1
 
 
 def test_no_p_value_is_below_one_in_all_rows():
@@ -147,7 +188,7 @@ def test_nothing_to_test_gives_nan_and_a_reason():
         (([[1.0]], [[1.0]]), r"accepted are \(S,\) and \(B, S\)"),
         (([np.nan], [[1.0]]), "true"),
         (([1.0], [[np.nan]]), "permuted"),
-        (([1.0], [[1.0]], "both"), "side"),
+        (([1.0], [[1.0]], "both"), "'both' was given; accepted are right, left, two-sided"),
         (([1.0], [[1.0]], "right", [True, False]), r"tested: shape \(2,\) was given"),
         (([1.0], [[1.0]], "right", None, ["a", "b"]), r"layers: shape \(2,\) was given"),
     ],

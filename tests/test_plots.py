@@ -6,7 +6,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from made_up import made_kinds, made_pairs
+from made_up import made_interactions, made_kinds, made_pairs
 
 from helpers import measures, plots, statistics
 from helpers.book import figures, published
@@ -318,6 +318,52 @@ def test_without_important_sub_clusters_the_graph_says_so():
     assert "empty" in figure.axes[0].texts[0].get_text()
 
 
+def test_interactions_are_drawn_by_distance_beside_those_of_matched_sets():
+    kinds = made_kinds(3, 2)
+    table = made_interactions(kinds)
+    axes = plots.interactions(table, kinds).axes[0]
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(labels) == len(table) == 12
+    # One step first; within a distance the largest interaction first.
+    assert sorted(labels[-4:]) == ["1-0 → 3-0", "1-0 → 3-1", "1-1 → 3-0", "1-1 → 3-1"]
+    assert [text.get_text() for text in axes.texts] == ["1 step", "2 steps"]
+    heights = {}
+    for line in axes.lines:
+        if line.get_marker() in ("o", "s", "x"):
+            heights |= dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    drawn = [heights[i] for i in range(12)]
+    assert drawn[:8] == sorted(drawn[:8], reverse=True)
+    assert drawn[8:] == sorted(drawn[8:], reverse=True)
+    assert sorted(drawn) == sorted(table["interaction"])
+
+
+def test_what_kind_of_pair_it_is_shows_in_marker_and_filling():
+    kinds = made_kinds(2, 2)
+    table = made_interactions(kinds)
+    lines = plots.interactions(table, kinds).axes[0].lines
+    shown = {
+        (line.get_marker(), line.get_markerfacecolor() == "white"): len(line.get_xdata())
+        for line in lines
+        if line.get_marker() in ("o", "s")
+    }
+    found = table["kind"].isin(["dependent", "redundant"])
+    neither = table["kind"] == "neither"
+    assert shown == {
+        ("o", False): (found & table["within"]).sum(),
+        ("o", True): (neither & table["within"]).sum(),
+        ("s", False): (found & ~table["within"]).sum(),
+        ("s", True): (neither & ~table["within"]).sum(),
+    }
+    crosses = sum(len(line.get_xdata()) for line in lines if line.get_marker() == "x")
+    assert crosses == (table["kind"] == "not comparable").sum() > 0
+
+
+def test_without_pairs_the_figure_of_interactions_says_so():
+    kinds = made_kinds(1, 2)
+    figure = plots.interactions(made_interactions(kinds), kinds)
+    assert "no two important sub-clusters" in figure.axes[0].texts[0].get_text()
+
+
 def test_new_figures_label_their_axes_and_are_not_left_open():
     kinds = made_kinds(2, 2)
     corrected = statistics.multiple_comparisons(published.table1())
@@ -325,6 +371,7 @@ def test_new_figures_label_their_axes_and_are_not_left_open():
     drawn = [
         plots.taxonomy(kinds),
         plots.double_lesions(made_pairs(kinds), kinds),
+        plots.interactions(made_interactions(kinds), kinds),
         figures.corrected_p_values(corrected, 0.05),
     ]
     assert all(figure.axes[0].get_xlabel() for figure in drawn)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import made_kinds, made_pairs
+from made_up import made_interactions, made_kinds, made_pairs
 
 from helpers import measures, statistics, zoo
 from helpers.book import published, tables
@@ -171,3 +171,39 @@ def test_a_dependency_table_without_pairs_is_empty_for_readers_too():
     kinds = made_kinds(2, 2, "other")
     table = measures.dependency_table(made_pairs(kinds), kinds)
     assert tables.dependency_table(table).empty
+
+
+def test_interactions_are_read_in_logits_with_the_interval_of_p():
+    shown = tables.interaction_table(made_interactions(made_kinds(2, 2)))
+    assert shown.index.names == ["X", "Y"]
+    assert shown.index[1] == ("dense_1, 0", "dense_2, 1")
+    row = shown.iloc[1]
+    assert row[["steps", "loss X", "loss Y", "both"]].tolist() == ["1", "0.50", "0.25", "0.75"]
+    assert row[["interaction", "matched sets'"]].tolist() == ["0.10", "0.20"]
+    assert row[["p", "familywise"]].tolist() == ["0.01 (0.0003 to 0.04)", "0.04"]
+    assert shown["finding"].tolist() == ["dependent", "redundant", "neither", "X loses nothing"]
+    assert tables.interaction_table(made_interactions(made_kinds(1, 2))).empty
+
+
+def test_within_and_across_are_read_with_the_reason_where_nothing_is_compared():
+    compared = pd.DataFrame(
+        {
+            "value": ["a", "b", "c"],
+            "n_within": [2, 0, 9],
+            "n_across": [3, 0, 9],
+            "difference": [-0.001, np.nan, 0.5],
+            "p": [0.25, np.nan, 0.031],
+            "p_low": [0.25, np.nan, 0.02],
+            "p_high": [0.25, np.nan, 0.04],
+            "reason": ["", "no stratum has values of both groups", ""],
+        }
+    )
+    shown = tables.within_across_table(compared, {"a": "first", "b": "second", "c": "third"})
+    assert shown.index.tolist() == ["first", "second", "third"]
+    assert shown["pairs within"].tolist() == ["2", "0", "9"]
+    assert shown["within less across"].tolist() == ["0.00", "–", "0.50"]
+    assert shown["p"].tolist() == [
+        "0.25",
+        "no stratum has values of both groups",
+        "0.031 (0.02 to 0.04)",
+    ]

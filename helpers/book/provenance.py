@@ -23,6 +23,7 @@ VERSIONS = {
     "class range": 1,
     "taxonomy": 1,
     "dependencies": 1,
+    "interactions": 1,
     "pictures": 1,
     "constructed inputs": 1,
     "combination": 1,

@@ -184,6 +184,12 @@ def format_p(p: float) -> str:
     return "–" if pd.isna(p) else f"{p:.2g}"
 
 
+def format_p_with_interval(p: Any, low: Any, high: Any) -> str:
+    """Return a p value with its Monte-Carlo interval in brackets, if it has one."""
+    is_exact = pd.isna(p) or low == high
+    return format_p(p) if is_exact else f"{p:.2g} ({low:.2g} to {high:.2g})"
+
+
 def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     """Return a comparison's table for reading: rounded, the twins' values as their median.
 
@@ -302,6 +308,71 @@ def dependency_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame.from_dict(rows, orient="index")
     shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
     return shown
+
+
+def interaction_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what pairs of sub-clusters are to each other, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `measures.interaction`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per pair: losses and interaction in logits, the interaction's median where matched
+        sets take the place of X; p values; and what was found.
+    """
+    rows = {}
+    for row in table.itertuples():
+        name = f"{row.x_layer}, {row.x_cluster}", f"{row.y_layer}, {row.y_cluster}"
+        rows[name] = {
+            "steps": str(row.steps),
+            "loss X": _format_logits(row.loss_x),
+            "loss Y": _format_logits(row.loss_y),
+            "both": _format_logits(row.loss_both),
+            "interaction": _format_logits(row.interaction),
+            "matched sets'": _format_logits(row.matched_median),
+            "p": format_p_with_interval(row.p, row.p_low, row.p_high),
+            "familywise": format_p(float(str(row.familywise))),
+            "finding": str(row.excluded) or str(row.kind),
+        }
+    shown = pd.DataFrame.from_dict(rows, orient="index")
+    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
+    return shown
+
+
+def within_across_table(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return how pairs within clusters compare with those across at equal distance, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `measures.within_against_across`.
+    names : mapping of str to str
+        What to call each value.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per value: numbers of pairs, the difference and its p value with its interval, or
+        why there is none.
+    """
+    rows = {
+        names[str(row.value)]: {
+            "pairs within": str(row.n_within),
+            "pairs across": str(row.n_across),
+            "within less across": _format_logits(row.difference),
+            "p": row.reason or format_p_with_interval(row.p, row.p_low, row.p_high),
+        }
+        for row in table.itertuples()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _format_logits(value: Any) -> str:
+    return "–" if pd.isna(value) else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def _format_points(share: Any) -> str:

@@ -12,6 +12,7 @@ from helpers.lesions.profiles import (
     Outcomes,
     class_mean_accuracy,
     lesion_profiles,
+    logit_loss,
     overall_accuracy,
     permutation_profiles,
     profiles_of_permutations,
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
         correct_counts,
         correct_counts_given,
     )
+    from helpers.lesions.matched import MatchedPairs, matched_pairs
 
 __all__ = [
     "DoubleLesions",
     "Group",
     "Lesion",
     "LesionProfiles",
+    "MatchedPairs",
     "Orderings",
     "Outcomes",
     "class_mean_accuracy",
@@ -40,6 +43,8 @@ __all__ = [
     "correct_counts_given",
     "double_lesions",
     "lesion_profiles",
+    "logit_loss",
+    "matched_pairs",
     "orderings",
     "overall_accuracy",
     "permutation_profiles",
@@ -47,11 +52,19 @@ __all__ = [
 ]
 
 
+_MODULES = {
+    "DoubleLesions": "double",
+    "double_lesions": "double",
+    "MatchedPairs": "matched",
+    "matched_pairs": "matched",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Load what needs TensorFlow when it is first asked for (PEP 562)."""
     from importlib import import_module
 
     if name in __all__:
-        of_pairs = name in ("DoubleLesions", "double_lesions")
-        return getattr(import_module(f"helpers.lesions.{'double' if of_pairs else 'engine'}"), name)
+        module = _MODULES.get(name, "engine")
+        return getattr(import_module(f"helpers.lesions.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

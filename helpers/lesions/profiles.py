@@ -324,6 +324,35 @@ def class_mean_accuracy(
     return np.asarray(totals / (common * int(np.sum(class_sizes > 0))), dtype=np.float64)
 
 
+def logit_loss(
+    intact: npt.ArrayLike, lesioned: npt.ArrayLike, n_images: int
+) -> npt.NDArray[np.float64]:
+    """Return what a lesion costs on the logit scale.
+
+    On this scale what two independent lesions cost adds up, about, while on that of accuracy
+    there is always less left to lose for the second.
+
+    Parameters
+    ----------
+    intact, lesioned : array-like of int, broadcast against each other
+        Correctly classified images.
+    n_images : int
+        Images altogether.
+
+    Returns
+    -------
+    ndarray of float
+        ln((c + 1/2) / (n - c + 1/2)) of the intact network less that of the lesioned one; the
+        halves keep it finite (Haldane, 1956, Annals of Human Genetics 20).
+    """
+
+    def logit(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        right = np.asarray(counts, dtype=np.float64)
+        return np.log((right + 0.5) / (n_images - right + 0.5))
+
+    return np.asarray(logit(intact) - logit(lesioned))
+
+
 def class_weights(class_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.object_], int]:
     """Return integer weights that make counts of classes of different sizes comparable.
 

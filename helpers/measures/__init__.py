@@ -14,9 +14,21 @@ from helpers.measures.constructed import (
     score,
     variation_quartiles,
 )
-from helpers.measures.dependencies import CASES, conditional_importance, dependency_table
+from helpers.measures.dependencies import (
+    CASES,
+    conditional_importance,
+    dependency_table,
+    unimportant_sides,
+)
 from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
+from helpers.measures.interactions import (
+    INTERACTIONS,
+    interaction,
+    interaction_summary,
+    interaction_test,
+    within_against_across,
+)
 from helpers.measures.permuted import FOUND, against_permuted, leading
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
@@ -24,6 +36,7 @@ from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 __all__ = [
     "CASES",
     "FOUND",
+    "INTERACTIONS",
     "KINDS",
     "TESTS",
     "Comparison",
@@ -40,6 +53,9 @@ __all__ = [
     "contrast",
     "dependency_table",
     "importance",
+    "interaction",
+    "interaction_summary",
+    "interaction_test",
     "kinds_by_chance",
     "leading",
     "median_network",
@@ -48,5 +64,7 @@ __all__ = [
     "profile_range",
     "score",
     "taxonomy",
+    "unimportant_sides",
     "variation_quartiles",
+    "within_against_across",
 ]

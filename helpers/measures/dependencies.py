@@ -152,6 +152,37 @@ def dependency_table(
     return pd.DataFrame(rows, columns=_DEPENDENCY_COLUMNS)
 
 
+def unimportant_sides(table: pd.DataFrame) -> pd.DataFrame:
+    """Say why the sides that are not important given the other are not: arrows rest on them.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `dependency_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sub-cluster of a pair that is not important when the other is gone: x_layer,
+        x_cluster, y_layer, y_cluster; side, "X" or "Y"; delta, what its lesion costs then, as a
+        share of all images; p; and why: "lost contest", if that is more than one percentage
+        point, but no more than some random twin costs; "gain", if the network does better by
+        more than a point; "small", if neither.
+    """
+    pair = ["x_layer", "x_cluster", "y_layer", "y_cluster"]
+    sides = [
+        table[[*pair, f"delta_{side}", f"p_{side}"]]
+        .set_axis([*pair, "delta", "p"], axis=1)
+        .assign(side=side.upper())[~table[given].astype(bool)]
+        for side, given in (("x", "x_given_y"), ("y", "y_given_x"))
+    ]
+    found = pd.concat(sides).sort_index(kind="stable")[[*pair, "side", "delta", "p"]]
+    why = np.select(
+        [found["delta"] > 0.01, found["delta"] < -0.01], ["lost contest", "gain"], "small"
+    )
+    return found.reset_index(drop=True).assign(why=why)
+
+
 def _is_all(found: "DoubleLesions", first: int, second: int) -> bool:
     """Say whether the first sub-cluster is all that its twins can be drawn from."""
     one, other = found.subclusters[first], found.subclusters[second]

@@ -10,7 +10,12 @@ from helpers.plots.comparisons import (
     p_value_counts,
     partitions_compared,
 )
-from helpers.plots.dependencies import dependency_cases, dependency_graph, double_lesions
+from helpers.plots.dependencies import (
+    dependency_cases,
+    dependency_graph,
+    double_lesions,
+    interactions,
+)
 from helpers.plots.effects import effects, equal_damage
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
@@ -34,6 +39,7 @@ __all__ = [
     "effects",
     "equal_damage",
     "example_images",
+    "interactions",
     "lesions_against_twins",
     "over_n_clusters",
     "p_value_counts",

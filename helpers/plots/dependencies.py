@@ -4,6 +4,7 @@ from textwrap import wrap
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
@@ -12,12 +13,14 @@ from helpers.measures import CASES
 from helpers.plots.style import (
     BLACK,
     BLUE,
+    GREY,
     SKY,
     VERMILLION,
     cluster_colours,
     draw_arrow,
     ink,
     make_panels,
+    name_layer,
     notice,
     styled,
     subcluster_names,
@@ -172,3 +175,76 @@ def dependency_graph(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=3)
     return figure
+
+
+@styled
+def interactions(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Draw how the lesions of each pair interact, beside sets that are missed as much as X.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `measures.interaction`.
+    kinds : pandas.DataFrame
+        Of `measures.taxonomy`; numbers the layers, so that labels are those of the other figures.
+    """
+    if not len(table):
+        return notice("no two important sub-clusters lie in layers of which one leads to the other")
+    drawn = table.sort_values(["steps", "interaction"], ascending=[True, False], ignore_index=True)
+    nodes = zip(kinds["layer"], kinds["cluster"], strict=True)
+    names = dict(zip(nodes, subcluster_names(kinds), strict=True))
+    figure, ((axes,),) = make_panels(3.2)
+    axes.axhline(0, color=BLACK, ls=":", lw=0.8, zorder=0)
+    position = np.arange(len(drawn))
+    axes.vlines(
+        position, drawn["matched_low"], drawn["matched_high"], color=GREY, lw=5, alpha=0.5, zorder=1
+    )
+    axes.plot(position, drawn["matched_median"], "_", color=BLACK, ms=7, mew=1, zorder=2)
+    is_within = drawn["within"].to_numpy(dtype=bool)
+    is_found = drawn["kind"].isin(["dependent", "redundant"]).to_numpy()
+    is_compared = (drawn["kind"] != "not comparable").to_numpy()
+    for chosen, marker, colour in ((is_within, "o", VERMILLION), (~is_within, "s", BLUE)):
+        for filled, shown in (
+            (True, chosen & is_compared & is_found),
+            (False, chosen & is_compared & ~is_found),
+        ):
+            axes.plot(
+                position[shown],
+                drawn["interaction"][shown],
+                marker,
+                color=colour,
+                mfc=colour if filled else "white",
+                ms=5,
+                zorder=3,
+            )
+        left_out = chosen & ~is_compared
+        axes.plot(position[left_out], drawn["interaction"][left_out], "x", color=colour, ms=5)
+    for steps, group in drawn.groupby("steps"):
+        if group.index[0]:
+            axes.axvline(group.index[0] - 0.5, color=GREY, lw=0.5)
+        name_layer(axes, group.index.to_numpy().mean(), f"{steps} step{'s' * (steps != 1)}")
+    labels = [
+        f"{names[row.x_layer, row.x_cluster]} → {names[row.y_layer, row.y_cluster]}"
+        for row in drawn.itertuples()
+    ]
+    axes.set_xticks(position, labels, rotation=90 if len(drawn) > 8 else 0, fontsize=7)
+    axes.set_xlim(-0.7, len(drawn) - 0.3)
+    axes.set_xlabel("X → Y")
+    axes.set_ylabel("interaction of the two lesions (logits)")
+    figure.legend(handles=_interaction_handles(~is_compared), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _interaction_handles(left_out: npt.NDArray[np.bool_]) -> list[mpl.lines.Line2D]:
+    """Return what a legend of interactions says."""
+    line = mpl.lines.Line2D
+    handles = [
+        line([], [], color=VERMILLION, marker="o", mfc="white", ls="", label="within a cluster"),
+        line([], [], color=BLUE, marker="s", mfc="white", ls="", label="between clusters"),
+        line([], [], color=BLACK, marker="D", ls="", label="filled: familywise p ≤ 0.05"),
+        line([], [], color=GREY, lw=5, alpha=0.5, label="X replaced by matched sets: 95 %"),
+        line([], [], color=BLACK, marker="_", ls="", label="their median"),
+    ]
+    if left_out.any():
+        handles.append(line([], [], color=BLACK, marker="x", ls="", label="not comparable"))
+    return handles

@@ -15,12 +15,14 @@ from helpers.statistics.replicates import (
     two_sided,
 )
 from helpers.statistics.sequential import SequentialTest, sequential_permutation_test
+from helpers.statistics.strata import StratifiedTest, stratified_test
 
 __all__ = [
     "Interval",
     "PermutationTest",
     "SequentialTest",
     "Side",
+    "StratifiedTest",
     "Ties",
     "benjamini_hochberg",
     "chi2",
@@ -36,5 +38,6 @@ __all__ = [
     "permutation_test",
     "sequential_permutation_test",
     "share_interval",
+    "stratified_test",
     "two_sided",
 ]

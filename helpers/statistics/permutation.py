@@ -7,13 +7,15 @@ no independence: nonparametric combination (Pesarin, "Multivariate permutation t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
 from helpers.statistics.ranks import Side, _finite_order, _right_sided
+
+AnySide = Side | Literal["two-sided"]
 
 TIED = 1e-12
 """Equal statistics may differ by rounding, depending on the order of summation."""
@@ -51,7 +53,7 @@ class PermutationTest:
 def permutation_test(
     true: npt.ArrayLike,
     permuted: npt.ArrayLike,
-    side: Side = "right",
+    side: AnySide = "right",
     tested: npt.ArrayLike | None = None,
     layers: npt.ArrayLike | None = None,
 ) -> PermutationTest:
@@ -64,8 +66,8 @@ def permutation_test(
     permuted : array-like of float, shape (B, S)
         Values of the same sub-clusters, by layer and size, of B partitions whose live labels were
         permuted within layers (`Partition.permuted`).
-    side : {"right", "left"}
-        Whether large or small values are extreme.
+    side : {"right", "left", "two-sided"}
+        Whether large values are extreme, small ones, or both.
     tested : array-like of bool, shape (S,), optional
         Which sub-clusters are tested; by default all. Leave out complete ones, and with them
         layers of a single label: no permutation changes them.
@@ -86,7 +88,8 @@ def permutation_test(
     With the true partition as row 0 of values D, p_bj is the share of rows b' in which D_b'j is
     at least as extreme as D_bj. The statistic of row b is T_b = -2 sum_j ln p_bj, and p the share
     of rows with T_b >= T_0. The familywise p value of sub-cluster j is the share of rows with
-    min_i p_bi <= p_0j (Westfall and Young, 1993).
+    min_i p_bi <= p_0j (Westfall and Young, 1993). If both sides are extreme, the extremeness of a
+    value is -min(r, l): r rows of 0..B have a value at least as large, l one at most as large.
     """
     first, others = np.asarray(true, dtype=float), np.asarray(permuted, dtype=float)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
@@ -100,7 +103,7 @@ def permutation_test(
         [_finite_order(first[chosen], "true"), _finite_order(others[:, chosen], "permuted")]
     )
     ranks = np.zeros((len(values), len(first)), np.intp)
-    ranks[:, chosen] = scipy.stats.rankdata(-_right_sided(values, side), method="max", axis=0)
+    ranks[:, chosen] = scipy.stats.rankdata(-_extremeness(values, side), method="max", axis=0)
     whole = _tested(ranks, chosen)
     if layers is None:
         return whole
@@ -110,6 +113,16 @@ def permutation_test(
         for layer in dict.fromkeys(of_each.tolist())
     }
     return replace(whole, by_layer=by_layer)
+
+
+def _extremeness(values: npt.NDArray[np.float64], side: AnySide) -> npt.NDArray[np.float64]:
+    """Return what is large where values, shape (B + 1, S), are extreme."""
+    if side == "two-sided":
+        ranks = [scipy.stats.rankdata(sign * values, method="max", axis=0) for sign in (1, -1)]
+        return np.asarray(-np.minimum(*ranks), dtype=np.float64)
+    if side not in ("right", "left"):
+        raise ValueError(f"side: {side!r} was given; accepted are right, left, two-sided")
+    return _right_sided(values, side)
 
 
 def _of_each(given: npt.ArrayLike, name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

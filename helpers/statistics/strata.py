@@ -1,0 +1,157 @@
+"""Two groups compared within strata, so that what differs between strata explains nothing."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb, prod
+
+import numpy as np
+import numpy.typing as npt
+
+from helpers.statistics.permutation import TIED, AnySide
+from helpers.statistics.replicates import Interval, share_interval
+
+_ENUMERATED = 100_000
+"""Arrangements of labels up to which all of them are looked at."""
+
+
+@dataclass(frozen=True)
+class StratifiedTest:
+    """What `stratified_test` found.
+
+    Attributes
+    ----------
+    difference : float
+        Mean of the chosen less that of the others, within strata, averaged with weights
+        c o / (c + o) for c chosen ones and o others; NaN if no stratum has both.
+    p : float
+        In (0, 1]; NaN if no stratum has both.
+    interval : Interval
+        Of p, at 95 %, if it was estimated from random arrangements; of no length if all were
+        looked at.
+    n_chosen, n_others : int
+        How many are in strata that have both; the others tell nothing.
+    reason : str
+        Why nothing was tested; empty if something was.
+    """
+
+    difference: float
+    p: float
+    interval: Interval
+    n_chosen: int
+    n_others: int
+    reason: str = ""
+
+
+def stratified_test(
+    values: npt.ArrayLike,
+    chosen: npt.ArrayLike,
+    strata: npt.ArrayLike,
+    side: AnySide = "two-sided",
+    n_draws: int = 9999,
+    random_state: int = 0,
+) -> StratifiedTest:
+    """Test whether the chosen values are larger than others of the same stratum, by permutations.
+
+    Parameters
+    ----------
+    values : array-like of float or bool, shape (n,)
+        What is compared: of bool, the share of those that are true.
+    chosen : array-like of bool, shape (n,)
+        The two groups.
+    strata : array-like, shape (n,)
+        What is permuted among itself only.
+    side : {"right", "left", "two-sided"}
+        Whether it counts if the chosen values are larger, smaller, or either.
+    n_draws : int
+        Random arrangements, from 1, where there are too many to look at each.
+    random_state : int
+        Seed of these.
+
+    Returns
+    -------
+    StratifiedTest
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a value is NaN, or an option is unknown.
+
+    Notes
+    -----
+    The statistic is the sum of the chosen values. Which values are chosen is rearranged within
+    each stratum in all ways, of which p is the share with a sum at least as extreme; or in
+    n_draws random ways, and p = (r + 1) / (n_draws + 1). For values of bool and one stratum it is
+    Fisher's exact test. Two-sided p values are twice the smaller one.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    is_chosen, of = np.asarray(chosen, dtype=bool), np.asarray(strata)
+    _check(numbers, is_chosen, of, side, n_draws)
+    parts = []
+    for name in dict.fromkeys(of.tolist()):
+        part, mask = numbers[of == name], is_chosen[of == name]
+        if mask.any() and not mask.all():
+            # Around the mean, so that the sum tells how far the chosen lie above the stratum.
+            parts.append((part - part.mean(), mask))
+    if not parts:
+        nan = float("nan")
+        reason = "no stratum has values of both groups"
+        return StratifiedTest(nan, nan, Interval(nan, nan), 0, 0, reason)
+    above = sum(float(part[mask].sum()) for part, mask in parts)
+    noise = TIED * sum(float(np.abs(part).sum()) for part, _ in parts)
+    sizes = [(len(mask), int(mask.sum())) for _, mask in parts]
+    sums, is_exact = _rearranged([part for part, _ in parts], sizes, n_draws, random_state)
+    right, left = (sums >= above - noise).sum(), (sums <= above + noise).sum()
+    n_beyond = int({"right": right, "left": left, "two-sided": min(right, left)}[side])
+    factor = 2 if side == "two-sided" else 1
+    p = factor * (n_beyond + (not is_exact)) / (len(sums) + (not is_exact))
+    interval = Interval(p, p) if is_exact else share_interval(n_beyond, len(sums))
+    if not is_exact:
+        interval = Interval(factor * interval.low, factor * interval.high)
+    n_chosen, n_all = sum(c for _, c in sizes), sum(n for n, _ in sizes)
+    return StratifiedTest(
+        difference=above / sum(c * (n - c) / n for n, c in sizes),
+        p=min(1.0, p),
+        interval=Interval(min(1.0, interval.low), min(1.0, interval.high)),
+        n_chosen=n_chosen,
+        n_others=n_all - n_chosen,
+    )
+
+
+def _check(
+    values: npt.NDArray[np.float64],
+    chosen: npt.NDArray[np.bool_],
+    strata: npt.NDArray[np.generic],
+    side: AnySide,
+    n_draws: int,
+) -> None:
+    if values.ndim != 1 or chosen.shape != values.shape or strata.shape != values.shape:
+        raise ValueError(
+            f"values, chosen and strata: shapes {values.shape}, {chosen.shape} and "
+            f"{strata.shape} were given; accepted are one-dimensional arrays of one length"
+        )
+    if np.isnan(values).any():
+        raise ValueError("values: NaN cannot be compared; leave undefined values out first")
+    if side not in ("right", "left", "two-sided"):
+        raise ValueError(f"side: {side!r} was given; accepted are right, left, two-sided")
+    if n_draws < 1:
+        raise ValueError(f"n_draws: {n_draws} was given; accepted are integers from 1")
+
+
+def _rearranged(
+    parts: list[npt.NDArray[np.float64]],
+    sizes: list[tuple[int, int]],
+    n_draws: int,
+    random_state: int,
+) -> tuple[npt.NDArray[np.float64], bool]:
+    """Return the sum of the chosen values under rearrangements, and whether these are all."""
+    if prod(comb(n, c) for n, c in sizes) <= _ENUMERATED:
+        sums = np.zeros(1)
+        for part, (_, c) in zip(parts, sizes, strict=True):
+            choices = np.array([sum(each) for each in combinations(part.tolist(), c)])
+            sums = np.add.outer(sums, choices).ravel()
+        return sums, True
+    rng = np.random.default_rng(random_state)
+    sums = np.zeros(n_draws)
+    for part, (_, c) in zip(parts, sizes, strict=True):
+        sums += rng.permuted(np.tile(part, (n_draws, 1)), axis=1)[:, :c].sum(axis=1)
+    return sums, False
