@@ -97,7 +97,7 @@ def table1(table: pd.DataFrame) -> Figure:
     )
     panels[0, 0].minorticks_off()
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
-    panels[0, 0].set_yticks(list(position.values()), names, fontsize=7)
+    panels[0, 0].set_yticks(list(position.values()), names)
     for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
         label.set_color(BLACK if is_ours[row] else "#6B6B6B")
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)

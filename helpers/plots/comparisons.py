@@ -19,6 +19,7 @@ from helpers.plots.style import (
     VERMILLION,
     letter_panels,
     make_panels,
+    name_columns,
     notice,
     separate_layers,
     styled,
@@ -57,7 +58,7 @@ def against_twins(
         draw_against_twins(axes, compared, [markers[part] for part in preferred])
     letter_panels(drawn[:, 0], panels)
     drawn[0, 0].set_ylim(bottom=0)
-    figure.supylabel(label, fontsize=8.5)
+    figure.supylabel(label)
     drawn[-1, 0].set_xlabel("cluster, layer by layer")
     names = [f"sub-cluster, prefers {part}" for part in parts] if parts else ["sub-cluster"]
     handles = [
@@ -129,8 +130,8 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
                 )
             axes.set_title(f"{network}: {MEASURES[measure]}")
             axes.set_yscale("log")
-    figure.supxlabel("number of clusters", fontsize=8.5)
-    figure.supylabel("combined p value", fontsize=8.5)
+    figure.supxlabel("number of clusters")
+    figure.supylabel("combined p value")
     handles = [
         mpl.lines.Line2D(
             [], [], color=colour, marker=marker, ls=line, mfc="none", label=TESTS[test]
@@ -154,5 +155,5 @@ def draw_against_twins(
         face = VERMILLION if is_beyond else "white"
         axes.plot(x, value, marker, color=VERMILLION, mfc=face, ms=4.5, zorder=2)
     separate_layers(axes, table["layer"])
-    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    name_columns(axes, position, [str(cluster) for cluster in table["cluster"]])
     axes.set_xlim(-0.8, len(table) - 0.2)

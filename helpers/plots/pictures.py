@@ -16,6 +16,7 @@ from helpers.plots.style import (
     letter_panels,
     make_panels,
     mosaic,
+    name_columns,
     name_layer,
     notice,
     styled,
@@ -41,7 +42,7 @@ def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
         for axes, (title, images) in zip(column, rows.items(), strict=False):
             left = np.arange(len(images)) * (images.shape[2] + 1)
             picture = mosaic(coloured(images)[np.newaxis], np.array([0]), left)
-            axes.imshow(picture, interpolation="nearest")
+            axes.imshow(picture)
             axes.set_title(title, loc="left", pad=2)
     return figure
 
@@ -99,12 +100,12 @@ def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
     left = columns * (width + 1) + max(1, width // 3) * (columns > 0)
     top = np.arange(len(chosen)) * (height + 1)
     figure, ((axes,),) = make_panels(0.4 + 0.58 * len(chosen))
-    axes.imshow(mosaic(coloured(images), top, left, ground=0.7), interpolation="nearest")
+    axes.imshow(mosaic(coloured(images), top, left, ground=0.7))
     labels = [
         f"{each.layer}, cluster {each.cluster}\n{len(each.units)} units"
         for each in (made.subclusters[i] for i in chosen)
     ]
-    axes.set_yticks(top + (height - 1) / 2, labels, fontsize=7)
+    axes.set_yticks(top + (height - 1) / 2, labels)
     axes.set_xticks([(width - 1) / 2, left[1:].mean() + (width - 1) / 2], ["true", "random twins"])
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
@@ -147,9 +148,9 @@ def _draw_pictures(
     is_next_layer = layers.ne(layers.shift()).to_numpy()
     top = np.arange(n_shown + 1) * (height + 1) + gap * (np.arange(n_shown + 1) > 0)
     left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
-    axes.imshow(mosaic(images, top, left), interpolation="nearest")
+    axes.imshow(mosaic(images, top, left))
     middle = left + (width - 1) / 2
-    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=7)
+    name_columns(axes, middle, [str(each.cluster) for each in pictures.subclusters])
     axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
