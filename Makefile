@@ -4,7 +4,8 @@ SCALE ?= digits
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
-NBVAL := $(PYTHON) -m pytest --nbval --nbval-cell-timeout 600 notebooks
+NBVAL := $(PYTHON) -m pytest --nbval --nbval-cell-timeout 600 \
+    --nbval-sanitize-with tests/nbval.cfg notebooks
 
 export JUPYTER_PREFER_ENV_PATH := 1
 

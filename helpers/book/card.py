@@ -1,8 +1,12 @@
 """The picture that a link to the book is shown with in messengers and feeds."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, styled
 
@@ -10,6 +14,14 @@ _WIDTHS = (8, 10, 10, 9, 6)
 """Units in each layer of the network that is drawn."""
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
+
+
+def write_card(title: str, path: Path) -> None:
+    """Write the card of a title as PNG, of 64 colours: whoever shows it fetches it each time."""
+    drawn = io.BytesIO()
+    draw_card(title).savefig(drawn, format="png", dpi=100)
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").quantize(64).save(path, format="PNG", optimize=True)
 
 
 @styled
@@ -37,12 +49,12 @@ def draw_card(title: str) -> Figure:
             for j, end in enumerate(upper):
                 cluster = clusters[layer][i]
                 within = cluster == clusters[layer + 1][j]
-                colour, strength = (_COLOURS[cluster], 2.6) if within else (GREY, 0.35)
+                colour, strength = (_COLOURS[cluster], 2.6) if within else (GREY, 0.5)
                 axes.plot([layer, layer + 1], [start, end], color=colour, lw=strength, zorder=1)
     for layer, units in enumerate(layers):
         colours = [_COLOURS[each] for each in clusters[layer]]
         axes.scatter(np.full(len(units), layer), units, s=330, c=colours, ec="white", zorder=2)
     lines = "\n".join(title.split())
-    figure.text(0.05, 0.56, lines, size=50, weight="bold", color=BLACK, va="center")
-    figure.text(0.05, 0.17, "Do clusters of a network's weights\nmean anything?", size=23)
+    figure.text(0.05, 0.56, lines, size=46, weight="bold", color=BLACK, va="center")
+    figure.text(0.05, 0.17, "Do clusters of a network's weights\nmean anything?", size=20)
     return figure

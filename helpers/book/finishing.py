@@ -195,12 +195,15 @@ def _lighten(pages: dict[Path, str], static: Path) -> None:
     scripts = [path.read_text() for path in static.glob("**/*.js") if "mathjax" not in path.parts]
     words = set(re.findall(r"[\w-]+", " ".join([*pages.values(), *scripts])))
     theme = static / "styles" / "pydata-sphinx-theme.css"
-    for sheet in (theme, *static.glob("*.css")):
-        if sheet.exists() and sheet.name not in ("formulas.css", "book.css"):
+    icons: set[int] = set()
+    for sheet in (*static.glob("styles/*.css"), *static.glob("*.css")):
+        if sheet.name not in ("formulas.css", "book.css"):
+            css = stylesheets.used_only(sheet.read_text(), words)
+            icons |= stylesheets.icons(css)
             with files.written_whole(sheet) as temporary:
-                temporary.write_text(stylesheets.used_only(sheet.read_text(), words))
+                temporary.write_text(css)
     if theme.exists():
-        stylesheets.subset_fonts(theme)
+        stylesheets.subset_fonts(theme, icons)
 
 
 def _without_search_index(page: str) -> str:

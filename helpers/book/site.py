@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from helpers import files
-from helpers.book.card import draw_card
+from helpers.book.card import write_card
 
 CARD = "_static/card.png"
 """Where the picture lies that a link to the book is shown with elsewhere."""
@@ -112,6 +112,7 @@ def _describe(
         for key, value in said.items()
         if value
     )
+    context["site_address"] = address
     context["site_pages"] = [(each, app.env.titles[each].astext()) for each in _in_order(app)]
     context["cite"] = is_page and bibtex(
         "importance-and-coherence-" + name.rpartition("/")[2],
@@ -135,7 +136,7 @@ def _write_site(app: Sphinx, error: Exception | None) -> None:
         return
     folder, address = Path(app.outdir), app.config.html_baseurl
     with files.written_whole(folder / CARD) as temporary:
-        draw_card(app.config.html_title).savefig(temporary, format="png", dpi=100)
+        write_card(app.config.html_title, temporary)
     if address:
         with files.written_whole(folder / "sitemap.xml") as temporary:
             temporary.write_text(sitemap(address, _in_order(app)))

@@ -42,7 +42,12 @@ def used_only(css: str, words: set[str]) -> str:
     return "".join(kept)
 
 
-def subset_fonts(sheet: Path) -> None:
+def icons(css: str) -> set[int]:
+    """Return the code points of the icons that a style sheet draws."""
+    return {int(code, 16) for code in re.findall(r'"\\([0-9a-f]{3,5})"', css)}
+
+
+def subset_fonts(sheet: Path, code_points: set[int]) -> None:
     """Cut the fonts of a style sheet down to the icons that it still draws.
 
     Parameters
@@ -50,16 +55,17 @@ def subset_fonts(sheet: Path) -> None:
     sheet : Path
         Style sheet, whose font faces have TrueType files. It is rewritten to have WOFF files with
         the same names, and these are made.
+    code_points : set of int
+        Of these icons.
     """
     css = sheet.read_text()
-    icons = {int(code, 16) for code in re.findall(r'"\\([0-9a-f]{3,5})"', css)}
     faces = re.compile(r'src:url\([^)]*\) format\("woff2"\),url\(([^)]*)\.ttf\) format\("truetype"\)')
     for name in faces.findall(css):
         source = sheet.parent / f"{name}.ttf"
         options = subset.Options(flavor="woff", notdef_outline=True, layout_features=[])
         font = subset.load_font(source, options)
         subsetter = subset.Subsetter(options)
-        subsetter.populate(unicodes=icons)
+        subsetter.populate(unicodes=code_points)
         subsetter.subset(font)
         subset.save_font(font, source.with_suffix(".woff"), options)
         source.unlink()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ def against_twins(
     """
     if not panels:
         return notice("no networks to draw")
-    figure, drawn = make_panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
+    figure, drawn = make_panels(2.2 * len(panels) + 0.3, len(panels), sharey=True)
     markers = "<>" if parts else "o"
     for axes, compared in zip(drawn[:, 0], panels.values(), strict=True):
         preferred = compared.subclusters["preferred"] if parts else [0] * len(compared.true)
@@ -149,7 +150,7 @@ def draw_against_twins(
     table = compared.subclusters
     position = np.arange(len(table))
     true, random = scale * compared.true, scale * compared.random
-    axes.plot(position, random, "_", color=GREY, ms=6, mew=0.9, zorder=1)
+    _draw_dashes(axes, position, random)
     drawn = zip(position, true, compared.is_beyond, markers, strict=True)
     for x, value, is_beyond, marker in drawn:
         face = VERMILLION if is_beyond else "white"
@@ -157,3 +158,14 @@ def draw_against_twins(
     separate_layers(axes, table["layer"])
     name_columns(axes, position, [str(cluster) for cluster in table["cluster"]])
     axes.set_xlim(-0.8, len(table) - 0.2)
+
+
+def _draw_dashes(
+    axes: Axes, position: npt.NDArray[np.intp], values: npt.NDArray[np.float64]
+) -> None:
+    """Draw a dash for each of the values of shape (positions, n): one line, which is light."""
+    ends = position[:, np.newaxis, np.newaxis] + np.array([-0.28, 0.28, np.nan])
+    heights = values[..., np.newaxis] * np.array([1, 1, np.nan])
+    across = np.broadcast_to(ends, heights.shape)
+    style = {"color": GREY, "lw": 0.9, "solid_capstyle": "butt", "zorder": 1}
+    axes.plot(across.ravel(), heights.ravel(), **style)
