@@ -3,9 +3,9 @@
 ``python -m helpers.book.pages execute digits`` executes the sections with their defaults into
 ``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
 sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
-and ``... render paper`` render these pages. What is stale is made again; with ``--keep-stale`` it
-is shown as it is. Papermill executes, Jupyter Book only renders: its own
-cache would not notice that a helper has changed.
+and ``... render paper`` render these pages, and ``... pdf paper`` prints what has been rendered. What
+is stale is made again; with ``--keep-stale`` it is shown as it is. Papermill executes, Jupyter Book
+only renders: its own cache would not notice that a helper has changed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 import nbformat
 
 from helpers import files, settings
-from helpers.book import collecting, finishing, points, reading, sweeps
+from helpers.book import collecting, finishing, points, printing, reading, sweeps
 from helpers.book.points import Run
 from helpers.book.store import NOTEBOOK, Store
 
@@ -203,18 +203,21 @@ def _paper_parameters() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Execute or render the book's pages."""
+    """Execute, render or print the book's pages."""
     parser = argparse.ArgumentParser(prog="python -m helpers.book.pages", description=main.__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     executing = verbs.add_parser("execute")
     executing.add_argument("--keep-stale", action="store_true", help="show what is stale as it is")
-    for each in (executing, verbs.add_parser("render")):
+    for each in (executing, verbs.add_parser("render"), verbs.add_parser("pdf")):
         each.add_argument("scale", choices=SCALES)
     arguments = parser.parse_args()
+    source = settings.BUILD / arguments.scale
     if arguments.verb == "execute":
         print(execute(arguments.scale, arguments.keep_stale))
+    elif arguments.verb == "render":
+        print(render(_folder(arguments.scale), source))
     else:
-        print(render(_folder(arguments.scale), settings.BUILD / arguments.scale))
+        print(printing.print_book(source / "_build" / "html"))
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _shortened(svg: str) -> str:
     svg = svg[svg.index("<svg") :].replace("\n", " ")
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg)
     referred = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda it: it[0] if it[1] in referred else "", svg)
+    svg = re.sub(r' id="([^"]+)"', lambda it: it[0] if it[1] in referred else "", svg)
     rounded = re.compile(r"-?\d+\.\d{3,}")
     return re.sub(
         r' (?:d|x|y|width|height)="[^"]*"',
