@@ -6,9 +6,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const page = new DOMParser().parseFromString(html, "text/html");
     page.querySelectorAll(".headerlink, .math, .eqno, .made-with").forEach((each) => each.remove());
     const paragraphs = [
-      ...page.querySelectorAll("article p, article li, article figcaption, article td"),
+      ...page.querySelectorAll("article p, article li, article figcaption"),
     ].map((each) => each.textContent.replace(/\s+/g, " ").trim());
-    const sentences = paragraphs.flatMap((each) => each.match(/.+?[.!?:](?= |$)|.+$/g) ?? []);
+    const sentences = paragraphs.flatMap((each) => each.match(/\S.*?[.!?:](?= |$)/g) ?? []);
     const has = (text) => [...words].some((word) => text.toLowerCase().includes(word.toLowerCase()));
     const sentence = sentences.find(has) ?? sentences[0];
     if (!sentence) return null;

@@ -339,13 +339,13 @@ def judged(evidence: Evidence) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per claim: section; networks, how many of ours are behind it; published, RELEASED,
-        PAPER, and PAPER by the asymptotic test that the published ones rest on, in how many cases
-        it is so among those that we have; and verdict, by PAPER: "holds" if it is so as often as
-        in the published numbers (where there are none, always), "holds in part" if less often,
-        "does not hold" if never; "not contradicted" where it says that something is not found,
-        and it is not; "too few networks"; or "not run here". If the asymptotic test has it
-        otherwise, its verdict follows.
+        A row per claim: verdict, first because a phone shows what is first, by PAPER: "holds" if
+        it is so as often as in the published numbers (where there are none, always), "holds in
+        part" if less often, "does not hold" if never; "not contradicted" where it says that
+        something is not found, and it is not; "too few networks"; or "not run here". If the
+        asymptotic test has it otherwise, its verdict follows. Then section; networks, how many of
+        ours are behind it; published, RELEASED, PAPER, and PAPER by the asymptotic test that the
+        published ones rest on, in how many cases it is so among those that we have.
     """
     rows = {claim.text: _row(claim, claim.question.counts(evidence)) for claim in CLAIMS}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -353,13 +353,13 @@ def judged(evidence: Evidence) -> pd.DataFrame:
 
 def _row(claim: Claim, counts: Counts) -> dict[str, str]:
     return {
+        "verdict": _judge(counts, claim.judged),
         "section": claim.section,
         "networks": str(counts.networks or "–"),
         "published": _count(counts.published),
         "RELEASED": _count(counts.released),
         "PAPER": _count(counts.paper),
         "PAPER, asymptotic": _count(counts.asymptotic) if counts.asymptotic else "–",
-        "verdict": _judge(counts, claim.judged),
     }
 
 
