@@ -52,14 +52,18 @@ def test_formulas_are_drawn_before_anybody_reads_them(html):
     assert page.count("<mjx-container") >= 150
     assert not re.search(r"mathjax/[^\"]*\.js|\\\(|\\\[", page)
     assert 'role="math" aria-label="n"' in page
-    for font in re.findall(r"url\(\"?([^)\"]+)", (html.parent / "_static/formulas.css").read_text()):
+    for font in re.findall(
+        r"url\(\"?([^)\"]+)", (html.parent / "_static/formulas.css").read_text()
+    ):
         assert (html.parent / "_static" / font).exists()
 
 
 def test_figures_are_numbered_and_described(html):
     page = (html / "05-lesion-tests.html").read_text()
     assert len(set(re.findall(r"Fig\. (\d+)", page))) >= 3
-    drawn = re.findall(r'<(?:svg class="drawing"|img[^>]*_images|svg[^>]*class="drawing")[^>]*>', page)
+    drawn = re.findall(
+        r'<(?:svg class="drawing"|img[^>]*_images|svg[^>]*class="drawing")[^>]*>', page
+    )
     assert len(drawn) >= 4
     for figure in drawn:
         assert re.search(r'(?:alt|aria-label)="[^"]{40,}"', figure)

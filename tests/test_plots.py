@@ -98,7 +98,7 @@ def pictures():
 
 
 def pixels(figure):
-    """The images that a figure shows, one array of red, green and blue per panel, the rest white."""
+    """The images that a figure shows, red, green and blue for each panel, the rest white."""
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
     return [np.where(each[..., 3:] == 0, 1, each[..., :3]) for each in shown]
 

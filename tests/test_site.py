@@ -1,12 +1,14 @@
 """What becomes of notebooks and pages on their way to a reader, in small."""
 
 import re
+import shutil
+from pathlib import Path
 
+import matplotlib as mpl
 import nbformat
 import pytest
 from docutils import nodes
 from fontTools.ttLib import TTFont
-from matplotlib import pyplot as plt
 
 from helpers.book import finishing, reading, site, stylesheets
 
@@ -126,8 +128,8 @@ def test_a_style_sheet_without_its_last_brace_is_refused():
 
 
 def test_an_icon_font_keeps_the_icons_that_are_drawn(tmp_path):
-    source = f"{plt.matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
-    (tmp_path / "icons.ttf").write_bytes(open(source, "rb").read())
+    source = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    shutil.copy(source, tmp_path / "icons.ttf")
     (tmp_path / "icons.woff2").write_bytes(b"")
     css = (
         '@font-face{src:url(icons.woff2) format("woff2"),url(icons.ttf) format("truetype")}'

@@ -1,6 +1,7 @@
 """The picture that a link to the book is shown with in messengers and feeds."""
 
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def draw_card(title: str) -> Figure:
     axes.set_axis_off()
     layers = [np.linspace(0, 1, width) for width in _WIDTHS]
     clusters = [np.floor(units * (len(_COLOURS) - 1e-9)).astype(int) for units in layers]
-    for layer, (lower, upper) in enumerate(zip(layers, layers[1:], strict=False)):
+    for layer, (lower, upper) in enumerate(pairwise(layers)):
         for i, start in enumerate(lower):
             for j, end in enumerate(upper):
                 cluster = clusters[layer][i]

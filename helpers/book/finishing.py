@@ -84,7 +84,7 @@ _MENDED = (
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     (r' role="doc-biblioentry"| role="list"(?= class="citation-list")', ""),
     (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
-    (r'\s*<script[^>]*fontawesome\.js[^>]*></script>', ""),
+    (r"\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
 )
 """Patterns in a page of the theme or a table of pandas, and what stands there instead."""
 

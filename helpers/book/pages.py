@@ -3,9 +3,9 @@
 ``python -m helpers.book.pages execute digits`` executes the sections with their defaults into
 ``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
 sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
-and ``... render paper`` render these pages, and ``... pdf paper`` prints what has been rendered. What
-is stale is made again; with ``--keep-stale`` it is shown as it is. Papermill executes, Jupyter Book
-only renders: its own cache would not notice that a helper has changed.
+and ``... render paper`` render these pages, and ``... pdf paper`` prints what has been rendered.
+What is stale is made again; with ``--keep-stale`` it is shown as it is. Papermill executes, Jupyter
+Book only renders: its own cache would not notice that a helper has changed.
 """
 
 import argparse

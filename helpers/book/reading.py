@@ -36,7 +36,8 @@ def readable(page: Any) -> Any:
         tags = set(cell.metadata.get("tags", []))
         if tags & set(_PARAMETERS):
             if made_with:
-                shown.cells.append(nbformat.v4.new_markdown_cell(made_with, id=cell.id))
+                line = nbformat.v4.new_markdown_cell(made_with)  # type: ignore[no-untyped-call]
+                shown.cells.append(line)
                 made_with = ""
         elif cell.cell_type != "code" or INSTRUCTIVE in tags:
             shown.cells.append(cell)
@@ -66,13 +67,9 @@ def _assigned(code: str) -> dict[str, Any]:
     found = {}
     for statement in ast.parse(code).body:
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            target = statement.target
+            found[ast.unparse(statement.target)] = ast.literal_eval(statement.value)
         elif isinstance(statement, ast.Assign):
-            target = statement.targets[0]
-        else:
-            continue
-        if isinstance(target, ast.Name):
-            found[target.id] = ast.literal_eval(statement.value)
+            found[ast.unparse(statement.targets[0])] = ast.literal_eval(statement.value)
     return found
 
 

@@ -59,7 +59,10 @@ def subset_fonts(sheet: Path, code_points: set[int]) -> None:
         Of these icons.
     """
     css = sheet.read_text()
-    faces = re.compile(r'src:url\([^)]*\) format\("woff2"\),url\(([^)]*)\.ttf\) format\("truetype"\)')
+    faces = re.compile(
+        r'src:url\([^)]*\) format\("woff2"\),'
+        r'url\((?P<name>[^)]*)\.ttf\) format\("truetype"\)'
+    )
     for name in faces.findall(css):
         source = sheet.parent / f"{name}.ttf"
         options = subset.Options(flavor="woff", notdef_outline=True, layout_features=[])

@@ -167,5 +167,4 @@ def _draw_dashes(
     ends = position[:, np.newaxis, np.newaxis] + np.array([-0.28, 0.28, np.nan])
     heights = values[..., np.newaxis] * np.array([1, 1, np.nan])
     across = np.broadcast_to(ends, heights.shape)
-    style = {"color": GREY, "lw": 0.9, "solid_capstyle": "butt", "zorder": 1}
-    axes.plot(across.ravel(), heights.ravel(), **style)
+    axes.plot(across.ravel(), heights.ravel(), color=GREY, lw=0.9, solid_capstyle="butt", zorder=1)

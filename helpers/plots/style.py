@@ -97,7 +97,8 @@ class StyledFigure(Figure):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display({"image/svg+xml": self.svg(), "text/plain": repr(self)}, raw=True)
+        shown = {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+        display(shown, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _shortened(svg: str) -> str:
