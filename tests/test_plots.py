@@ -1,5 +1,7 @@
 """Figures, from counts made by hand: what they show, and that they leave settings alone."""
 
+import base64
+import io
 import re
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_up import made_kinds, made_pairs
+from PIL import Image
 
 from helpers import measures, plots, statistics
 from helpers.book import figures, published
@@ -16,6 +19,7 @@ from helpers.correlations import Pictures
 from helpers.lesions import LesionProfiles
 from helpers.partitions import Partition
 from helpers.plots.style import PAGE_WIDTH, TEXT_SIZE
+from helpers.plots.svg import shortened
 
 
 @pytest.fixture
@@ -380,6 +384,7 @@ def test_no_text_of_a_figure_is_smaller_than_ten_points(made, pictures, profiles
 def test_a_figure_is_shown_as_the_same_short_svg_each_time(profiles):
     first, second = (plots.subcluster_sizes(profiles.partition).svg() for _ in range(2))
     assert first == second
+    assert first.count(">") == first.count("<")
     assert first.startswith("<svg")
     assert first.rstrip().endswith("</svg>")
     assert "<metadata" not in first
@@ -404,3 +409,33 @@ def test_a_figure_is_displayed_once_and_as_svg(profiles, monkeypatch):
     ((data, raw),) = shown
     assert raw
     assert sorted(data) == ["image/svg+xml", "text/plain"]
+
+
+def test_an_svg_is_shortened_to_what_is_seen():
+    long = """<?xml version="1.0"?>
+<svg width="518.4pt"> <metadata>who</metadata>
+ <g id="figure_1"> <path id="DejaVu-13" d="M 1.23456 2.5 L 3.0 2.5 L 4.00 5.125 z "/> </g>
+ <use xlink:href="#DejaVu-13" x="0.10001" transform="translate(95.40625 0) scale(0.015625)"/>
+</svg>"""
+    assert shortened(long) == (
+        '<svg width="518.4pt"><g><path id="a" d="M1.23 2.5H3L4 5.12z"/></g>'
+        '<use href="#a" x="0.1" transform="translate(95.41 0) scale(0.015625)"/></svg>'
+    )
+
+
+def test_names_in_an_svg_are_short_and_differ():
+    many = "".join(f'<path id="it{i}"/><use href="#it{i}"/>' for i in range(4000))
+    names = re.findall(r'id="([^"]+)"', shortened(f"<svg>{many}</svg>"))
+    assert len(set(names)) == 4000
+    assert max(map(len, names)) <= 3
+    assert re.findall(r'href="#([^"]+)"', shortened(f"<svg>{many}</svg>")) == names
+
+
+def test_pixels_of_an_svg_stay_as_they_look(pictures):
+    svg = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).svg()
+    (webp,) = re.findall(r'data:image/webp;base64,([^"]+)', svg)
+    with Image.open(io.BytesIO(base64.b64decode(webp))) as picture:
+        shown = np.asarray(picture.convert("RGBA")) / 255
+    drawn = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).axes[0].images[0].get_array()
+    assert shown.shape == drawn.shape
+    np.testing.assert_array_equal(shown[..., 3], drawn[..., 3])

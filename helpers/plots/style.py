@@ -7,7 +7,6 @@ colours stay. Hence `ink` returns almost black and almost white.
 """
 
 import io
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from string import ascii_lowercase
@@ -23,6 +22,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 from helpers.partitions import ISOLATED, Partition
+from helpers.plots.svg import shortened
 
 _P = ParamSpec("_P")
 
@@ -92,27 +92,13 @@ class StyledFigure(Figure):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         with mpl.rc_context(STYLE):
             self.savefig(written, format="svg", metadata=nothing)
-        return _shortened(written.getvalue())
+        return shortened(written.getvalue())
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         shown = {"image/svg+xml": self.svg(), "text/plain": repr(self)}
         display(shown, raw=True)  # type: ignore[no-untyped-call]
-
-
-def _shortened(svg: str) -> str:
-    """Return an SVG without preamble, names that nothing refers to, and digits nobody sees."""
-    svg = svg[svg.index("<svg") :].replace("\n", " ")
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg)
-    referred = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([^"]+)"', lambda it: it[0] if it[1] in referred else "", svg)
-    rounded = re.compile(r"-?\d+\.\d{3,}")
-    return re.sub(
-        r' (?:d|x|y|width|height)="[^"]*"',
-        lambda it: rounded.sub(lambda number: f"{float(number[0]):.2f}", it[0]),
-        re.sub(r" {2,}", " ", svg),
-    )
 
 
 def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
