@@ -72,7 +72,7 @@ def against_twins(
         ),
         mpl.lines.Line2D([], [], color=GREY, marker="_", ls="", label="random twins"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2 if parts else 3)
     return figure
 
 

@@ -54,7 +54,7 @@ def _smaller(png: str) -> str:
     """Return a PNG in base64 as WebP in base64."""
     written = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
-        picture.save(written, "WEBP", quality=85, method=6)
+        picture.save(written, "WEBP", quality=75, method=6)
     return base64.b64encode(written.getvalue()).decode()
 
 
