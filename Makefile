@@ -4,7 +4,10 @@ SCALE ?= digits
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
-NBVAL := $(PYTHON) -m pytest --nbval --nbval-cell-timeout 600 notebooks
+NBVAL := $(PYTHON) -m pytest --nbval --nbval-cell-timeout 600 \
+    --nbval-sanitize-with tests/nbval.cfg notebooks
+
+AXE := tests/node_modules/axe-core/axe.min.js
 
 export JUPYTER_PREFER_ENV_PATH := 1
 
@@ -35,6 +38,10 @@ reproduce: $(STAMP) ## Execute the book's notebooks and render it (SCALE=paper w
 book: $(STAMP) ## Render the pages in book/ as they are, without executing anything.
 	$(PYTHON) -m helpers.book.pages render paper
 
+.PHONY: pdf
+pdf: book ## Print the pages in book/ as one PDF (needs Chromium).
+	$(PYTHON) -m helpers.book.pages pdf paper
+
 .PHONY: check
 check: $(STAMP) ## Check style, types and what needs a minute; before each commit.
 	$(VENV)/bin/ruff check .
@@ -42,8 +49,13 @@ check: $(STAMP) ## Check style, types and what needs a minute; before each commi
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest -q -m "not (slow or process or browser or notebook or data or lucid)"
 
+# What looks for faults that keep readers out. Where npm cannot bring it, its test is skipped.
+$(AXE): tests/package-lock.json
+	@npm ci --prefix tests --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+	    || echo 'npm did not bring axe-core: pages are not looked over for accessibility' >&2
+
 .PHONY: test
-test: $(STAMP) ## Check everything: also notebooks, processes, browser, and that the book builds.
+test: $(STAMP) $(AXE) ## Check everything: also notebooks, processes, browser, and that the book builds.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -245,12 +245,12 @@ class Partition:
         return np.sort(shuffled[:, : len(subcluster.units)], axis=1)
 
 
-def strata(graph: "WeightGraph", partition: Partition, size: int = 8) -> dict[str, Any]:
+def strata(graph: "Graph", partition: Partition, size: int = 8) -> dict[str, Any]:
     """Group the live units of each layer by how strongly they are connected.
 
     Parameters
     ----------
-    graph : WeightGraph
+    graph : WeightGraph or ActivationGraph
         Of `graphs.weight_graph`.
     partition : Partition
         Of its units.

@@ -1,15 +1,24 @@
 """The book: it builds without a warning, and its HTML is whole."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 import pytest
+import yaml
+from PIL import Image
 
 from helpers import settings
-from helpers.book import pages, points
+from helpers.book import pages, points, printing, site
 
 pytestmark = pytest.mark.notebook
+
+REPOSITORY = yaml.safe_load((settings.ROOT / "_config.yml").read_text())["repository"]["url"]
 
 
 def test_every_page_of_the_contents_is_there_and_has_a_title(html):
@@ -38,24 +47,100 @@ def test_pages_have_the_style_of_the_book(html):
         assert "_static/book.css" in page.read_text()
 
 
-def test_formulas_are_drawn_without_the_internet(html):
-    scripts = re.findall(r'<script[^>]*src="([^"]+)"', (html / "method.html").read_text())
-    (mathjax,) = [each for each in scripts if "mathjax" in each.lower()]
-    assert (html / mathjax.split("?")[0]).exists()
+def test_formulas_are_drawn_before_anybody_reads_them(html):
+    page = (html / "method.html").read_text()
+    assert page.count("<mjx-container") >= 150
+    assert not re.search(r"mathjax/[^\"]*\.js|\\\(|\\\[", page)
+    assert 'role="math" aria-label="n"' in page
+    for font in re.findall(
+        r"url\(\"?([^)\"]+)", (html.parent / "_static/formulas.css").read_text()
+    ):
+        assert (html.parent / "_static" / font).exists()
 
 
 def test_figures_are_numbered_and_described(html):
     page = (html / "05-lesion-tests.html").read_text()
     assert len(set(re.findall(r"Fig\. (\d+)", page))) >= 3
-    for image in re.findall(r"<img[^>]*_images[^>]*>", page):
-        assert re.search(r'alt="[^"]{40,}"', image)
+    drawn = re.findall(
+        r'<(?:svg class="drawing"|img[^>]*_images|svg[^>]*class="drawing")[^>]*>', page
+    )
+    assert len(drawn) >= 4
+    for figure in drawn:
+        assert re.search(r'(?:alt|aria-label)="[^"]{40,}"', figure)
 
 
-def test_pages_can_be_searched_and_launched(html):
+def test_pages_can_be_searched_and_launched_where_what_they_need_is_there(html):
     assert "lesion" in (html.parent / "searchindex.js").read_text()
     page = (html / "05-lesion-tests.html").read_text()
     assert "mybinder.org" in page
-    assert "colab.research.google.com" in page
+    assert "colab" not in page.lower()
+
+
+def test_a_page_is_downloaded_with_all_its_code(html):
+    downloaded = html.parent / "_sources" / "book" / "05-lesion-tests.ipynb"
+    assert downloaded.read_bytes() == (settings.BOOK / "05-lesion-tests.ipynb").read_bytes()
+
+
+def test_the_introduction_is_in_the_contents_of_every_page(html):
+    for page in html.glob("*.html"):
+        contents = page.read_text().partition('id="pst-primary-sidebar"')[2]
+        contents = contents.partition("</nav>")[0]
+        assert re.search(r'href="(introduction\.html|#)"[^>]*>\s*Introduction', contents)
+
+
+def test_every_page_says_where_it_is_and_how_to_cite_it(html):
+    address = site.site_address(REPOSITORY)
+    for page in html.glob("*.html"):
+        text, here = page.read_text(), f"{address}book/{page.name}"
+        assert f'<link rel="canonical" href="{here}"' in text
+        assert f'property="og:url" content="{here}"' in text
+        assert f'property="og:image" content="{address}{site.CARD}"' in text
+        assert re.search(r'property="og:description" content="[^"]{30,}"', text)
+        assert f"url = {{{here}}}" in text
+
+
+def test_the_site_has_an_icon_a_card_a_sitemap_and_a_page_for_what_is_not_there(html):
+    folder, address = html.parent, site.site_address(REPOSITORY)
+    assert 'href="../_static/favicon.svg"' in (html / "method.html").read_text()
+    assert (folder / "_static" / "favicon.svg").exists()
+    with Image.open(folder / site.CARD) as card:
+        assert card.size == (1200, 630)
+    assert (folder / site.CARD).stat().st_size < 200_000
+    listed = re.findall("<loc>(.*?)</loc>", (folder / "sitemap.xml").read_text())
+    assert sorted(listed) == sorted(f"{address}book/{each.name}" for each in html.glob("*.html"))
+    lost = (folder / "404.html").read_text()
+    assert sorted(re.findall(r'<a href="([^"]+)"', lost)) == sorted(listed)
+    assert f'og:image" content="{address}{site.CARD}"' in (folder / "index.html").read_text()
+
+
+def test_one_setting_makes_a_fork_another_book_and_none_leaves_no_dead_buttons(tmp_path):
+    config = (settings.ROOT / "_config.yml").read_text()
+    assert config.count(REPOSITORY) == 1
+    for repository in ("https://github.com/someone/their-fork", ""):
+        page = small_book(tmp_path / (repository[-4:] or "none"), config, repository)
+        assert REPOSITORY not in page
+        for link in ("their-fork", "mybinder.org", "canonical", "og:url", "/issues"):
+            assert (link in page) == bool(repository), link
+        assert ("https://someone.github.io/their-fork/book/introduction.html" in page) == bool(
+            repository
+        )
+
+
+def small_book(folder, config, repository):
+    """The first page of a book of one notebook, with our configuration but another repository."""
+    source = folder / "book"
+    shutil.copytree(settings.BOOK / "_static", source / "_static")
+    shutil.copytree(settings.BOOK / "_templates", source / "_templates")
+    (source / "references.bib").write_text("")
+    cell = nbformat.v4.new_markdown_cell("# Title\n\nWords.")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source / "introduction.ipynb")
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/introduction\n")
+    (folder / "_config.yml").write_text(config.replace(REPOSITORY, repository))
+    script = Path(sys.executable).with_name("jupyter-book")
+    path = os.environ | {"PYTHONPATH": str(settings.HELPERS.parent)}
+    built = subprocess.run([script, "build", folder], env=path, capture_output=True, text=True)
+    assert not built.returncode, built.stderr
+    return (folder / "_build" / "html" / "book" / "introduction.html").read_text()
 
 
 def test_a_broken_reference_fails_the_build(tmp_path, monkeypatch):
@@ -69,10 +154,23 @@ def test_a_broken_reference_fails_the_build(tmp_path, monkeypatch):
         pages.render(tmp_path / "book", tmp_path / "source")
 
 
+def test_the_book_can_be_one_page_whose_links_lead_within(html):
+    page = printing.one_page(html.parent)
+    names = {each.stem for each in html.glob("*.html")}
+    assert set(re.findall(r'<article class="bd-article" id="([^"]+)"', page)) == names
+    assert page.index('id="introduction"') < page.index('id="method"') < page.index('id="09-')
+    known = set(re.findall(r'\bid="([^"]+)"', page))
+    for target in re.findall(r'href="#([^"]*)"', page):
+        assert target in known or target.endswith("--")
+    for path in re.findall(r'(?:src|href)="([^"#:]+)"', page):
+        assert (html.parent / unquote(path.partition("?")[0])).exists()
+
+
 def test_the_figure_of_the_readme_is_the_one_on_the_page(tmp_path):
     saved = pages.save_figure(settings.BOOK / "05-lesion-tests.ipynb", "fig-profiles", tmp_path)
-    assert saved.read_bytes() == (settings.BOOK / "figures" / "profiles.png").read_bytes()
-    assert "book/figures/profiles.png" in (settings.ROOT / "README.md").read_text()
+    assert saved.read_bytes() == (settings.BOOK / "figures" / "profiles.svg").read_bytes()
+    (shown,) = re.findall(r"book/figures/profiles\.\w+", (settings.ROOT / "README.md").read_text())
+    assert (settings.ROOT / shown).exists()
     with pytest.raises(ValueError, match="no figure 'fig-nothing'"):
         pages.save_figure(settings.BOOK / "05-lesion-tests.ipynb", "fig-nothing", tmp_path)
 

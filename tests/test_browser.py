@@ -2,26 +2,32 @@
 
 import functools
 import http.server
+import importlib.util
+import io
 import re
-import shutil
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from helpers import settings
+from helpers.book import printing
 
 pytestmark = pytest.mark.browser
 
 
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PAGES = [
     *re.findall(r"(?:root|file): (\S+)", (settings.ROOT / "_toc.yml").read_text()),
     "search",
     "genindex",
+    "404",
 ]
+SECTIONS = [each for each in PAGES if re.match(r"book/\d", each)]
 SCREENS = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
@@ -90,10 +96,11 @@ class Site:
         self.faults = functools.cache(self._faults)
 
     @contextmanager
-    def visitor(self, screen="desktop"):
+    def visitor(self, screen="desktop", light="light"):
         """A page of somebody who comes for the first time, and can reach no other host."""
         elsewhere = re.compile(f"^(?!{re.escape(self.address)})")
-        with self.browser.new_context(viewport=SCREENS[screen]) as context:
+        options = {"viewport": SCREENS[screen], "color_scheme": light}
+        with self.browser.new_context(**options) as context:
             context.route(elsewhere, lambda route: route.abort())
             yield context.new_page()
 
@@ -155,7 +162,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    path = printing.chromium()
     if path is None:
         pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
     with sync_playwright() as playwright:
@@ -189,7 +196,7 @@ def faults(request, book):
 
 def test_every_page_of_the_book_is_visited(html):
     built = {f"{html.name}/{each.stem}" for each in html.glob("*.html")}
-    assert built | {"search", "genindex"} == set(PAGES)
+    assert built | {"search", "genindex", "404"} == set(PAGES)
 
 
 def test_a_page_runs_its_scripts_without_an_error(faults):
@@ -227,7 +234,137 @@ def test_a_page_fits_the_screen(faults, screen):
 
 
 def test_the_methods_have_formulas_to_draw(html):
-    assert (html / "method.html").read_text().count('class="math ') >= 50
+    assert (html / "method.html").read_text().count('class="math') >= 50
+
+
+HEAVIEST = 800_000
+"""Bytes."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_and_all_that_it_loads_is_light(book, name):
+    with book.visitor() as page:
+        loaded = []
+        page.on("response", lambda response: loaded.append(response))
+        page.goto(f"{book.address}{name}.html")
+        page.evaluate(SETTLE)
+        assert sum(len(each.body()) for each in loaded if each.status == 200) < HEAVIEST
+
+
+SHARE_OF_CODE = """() => {
+    const height = each => each.getBoundingClientRect().height;
+    const code = [...document.querySelectorAll(".cell_input")].map(height);
+    return code.reduce((a, b) => a + b, 0) / height(document.querySelector("article"));
+}"""
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_code_is_a_small_part_of_a_page(book, name):
+    with book.visitor() as page:
+        page.goto(f"{book.address}{name}.html")
+        assert page.evaluate(SHARE_OF_CODE) < 0.15
+
+
+HIDDEN_PARTS_OF_TABLES = """() => [...document.querySelectorAll("article table")].filter(table => {
+    for (let box = table.parentElement; box.tagName !== "ARTICLE"; box = box.parentElement)
+        if (getComputedStyle(box).overflowX !== "visible" && (
+                box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1))
+            return true;
+    return table.getBoundingClientRect().right > document.documentElement.clientWidth;
+}).map(table => table.textContent.replace(/\\s+/g, " ").slice(0, 80))"""
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_no_box_cuts_a_table_on_a_desktop(book, name):
+    with book.visitor() as page:
+        page.goto(f"{book.address}{name}.html")
+        assert page.evaluate(HIDDEN_PARTS_OF_TABLES) == []
+
+
+FIGURES = "article :is(svg.drawing, .cell_output img, figure img)"
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_figure_is_blank_or_framed(book, name, light):
+    with book.visitor(light=light) as page:
+        page.goto(f"{book.address}{name}.html")
+        page.evaluate(SETTLE)
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        ground = [int(each) for each in re.findall(r"\d+", ground)[:3]]
+        for figure in page.locator(FIGURES).all():
+            with Image.open(io.BytesIO(figure.screenshot())) as picture:
+                pixels = np.asarray(picture.convert("RGB")).astype(int)
+            drawn = np.abs(pixels - ground).max(axis=2) > 24
+            label = figure.get_attribute("aria-label") or figure.get_attribute("alt")
+            assert drawn.mean() > 0.002, f"blank: {label}"
+            edge = np.concatenate([drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]])
+            assert edge.mean() < 0.5, f"framed: {label}"
+
+
+PIXELS_OF_A_POINT = """() => [...document.querySelectorAll("svg.drawing[width$=pt]")].map(
+    each => each.getBoundingClientRect().width / parseFloat(each.getAttribute("width")))"""
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_point_in_a_figure_is_a_point_on_a_desktop(book, name):
+    with book.visitor() as page:
+        page.goto(f"{book.address}{name}.html")
+        for pixels in page.evaluate(PIXELS_OF_A_POINT):
+            assert pixels > 0.98 * 96 / 72
+
+
+CONTRAST = """each => {
+    const channels = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+    const luminance = colour => channels(colour)
+        .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const [a, b] = [getComputedStyle(each).color, getComputedStyle(document.body).backgroundColor]
+        .map(luminance).sort((a, b) => b - a);
+    return (a + 0.05) / (b + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_links_stand_out_from_the_ground(book, light):
+    with book.visitor(light=light) as page:
+        page.goto(f"{book.address}book/method.html")
+        for kind in ("article p a.internal", "article h2 > a.headerlink", "nav.bd-links a"):
+            assert page.locator(kind).first.evaluate(CONTRAST) >= 4.5
+
+
+@pytest.fixture(scope="module")
+def axe():
+    path = settings.ROOT / "tests" / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.exists():
+        pytest.skip("no axe-core here; `npm ci --prefix tests` brings it")
+    return path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("screen", "light"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light")]
+)
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_on_a_page_keeps_readers_out(book, axe, name, screen, light):
+    with book.visitor(screen, light) as page:
+        page.goto(f"{book.address}{name}.html")
+        page.evaluate(SETTLE)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        grave = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"][:120]) for each in grave] == []
+
+
+def test_a_search_shows_sentences_that_have_the_word(book):
+    with book.visitor() as page:
+        page.goto(f"{book.address}search.html?q=lesion")
+        search_results(page)
+        page.wait_for_function("document.querySelectorAll('p.context').length >= 5")
+        shown = page.locator("p.context").all_inner_texts()
+        assert sum("lesion" in each.lower() for each in shown) >= 5  # others have it in headings
+        for sentence in shown:
+            assert re.search(r"\w.*[.!?:]$", sentence)
+            assert not re.search(r"Toggle|Download|\.ipynb|import |Contents", sentence)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -280,9 +417,10 @@ def test_raw_markup_is_told_from_prose(text):
 
 
 @pytest.fixture
-def faults_of(browser, html, tmp_path):
+def faults_of(browser, tmp_path):
     """A function that tells what is wrong with the body of a page."""
-    (tmp_path / "mathjax").symlink_to(html.parent / "_static" / "mathjax")
+    offline = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
+    (tmp_path / "mathjax").symlink_to(Path(offline) / "static" / "mathjax")
     with served(browser, tmp_path) as site:
 
         def faults_of(body):

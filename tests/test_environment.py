@@ -50,6 +50,28 @@ def test_conda_and_binder_install_the_same_list_on_the_same_pythons():
     assert "pip install --no-deps" in (settings.ROOT / "postBuild").read_text()
 
 
+def test_the_container_installs_the_same_list_in_the_same_way_as_binder():
+    steps = (settings.ROOT / "docker" / "Dockerfile").read_text()
+    (python,) = re.findall(r"^FROM python:([\d.]+)", steps, re.M)
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    of_lock, of_package = re.findall(r"^RUN pip install --user (.*)", steps, re.M)
+    nested = ENVIRONMENT["dependencies"][-1]["pip"][0]
+    assert of_lock == f"--require-hashes {nested}"
+    assert f"pip install {of_package}" in (settings.ROOT / "postBuild").read_text()
+    assert steps.index("COPY --chown=reader requirements.txt") < steps.index(of_lock)
+    assert not (settings.ROOT / "Dockerfile").exists()  # Binder would build it instead
+
+
+def test_what_the_browser_tests_take_from_npm_is_pinned_by_checksum_and_without_an_address():
+    asked = json.loads((settings.ROOT / "tests" / "package.json").read_text())
+    lock = (settings.ROOT / "tests" / "package-lock.json").read_text()
+    locked = json.loads(lock)["packages"]
+    for name, version in asked["devDependencies"].items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+        assert locked[f"node_modules/{name}"]["integrity"].startswith("sha512-")
+    assert "://" not in lock
+
+
 def test_jupyter_book_stays_at_version_1():
     assert "2.0.0" not in Requirement("jupyter-book>=1.0.4.post1,<2").specifier
     assert "jupyter-book>=1.0.4.post1,<2" in EXTRAS["book"]

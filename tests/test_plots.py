@@ -1,5 +1,8 @@
 """Figures, from counts made by hand: what they show, and that they leave settings alone."""
 
+import base64
+import io
+import re
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -7,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_up import made_interactions, made_kinds, made_pairs
+from PIL import Image
 
 from helpers import measures, plots, statistics
 from helpers.book import figures, published
@@ -14,7 +18,8 @@ from helpers.construction import Constructions, Made
 from helpers.correlations import Pictures
 from helpers.lesions import LesionProfiles
 from helpers.partitions import Partition
-from helpers.plots.style import PAGE_WIDTH
+from helpers.plots.style import PAGE_WIDTH, TEXT_SIZE
+from helpers.plots.svg import shortened
 
 
 @pytest.fixture
@@ -97,8 +102,9 @@ def pictures():
 
 
 def pixels(figure):
-    """The images that a figure shows, one array of red, green and blue per panel."""
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+    """The images that a figure shows, red, green and blue for each panel, the rest white."""
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+    return [np.where(each[..., 3:] == 0, 1, each[..., :3]) for each in shown]
 
 
 def test_two_channels_are_drawn_in_orange_and_its_complement():
@@ -112,15 +118,18 @@ def test_two_channels_are_drawn_in_orange_and_its_complement():
     np.testing.assert_allclose(grey, 0.5)
 
 
-def test_rows_of_images_of_different_size_stand_side_by_side():
+def test_rows_of_images_of_different_size_stand_one_below_the_other():
     figure = plots.example_images(
         [
             {"small": np.ones((3, 8, 8, 1)), "large": np.ones((3, 28, 28, 1))},
             {"one": np.ones((1, 2, 3, 3))},
         ]
     )
-    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (2, 3), (28, 86)]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "one", "large", ""]
+    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (28, 92), (2, 3)]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "large", "one"]
+    figure.draw_without_rendering()
+    left, right = figure.axes[1].get_window_extent().intervalx
+    assert (right - left) / 92 * 28 > 0.7 * figure.dpi  # inches
 
 
 def test_each_column_of_pictures_is_scaled_from_black_to_white_by_itself(pictures):
@@ -195,7 +204,7 @@ def test_the_readers_settings_stay_as_they_are_and_figures_have_ours_whenever_dr
         assert dict(mpl.rcParams) == before
     axes = figure.axes[0]
     assert not axes.spines["top"].get_visible()
-    assert {label.get_fontsize() for label in axes.get_yticklabels()} == {8.5}
+    assert {label.get_fontsize() for label in axes.get_yticklabels()} == {TEXT_SIZE}
     assert figure.dpi == 150
 
 
@@ -258,8 +267,8 @@ def test_the_heat_map_has_the_first_in_rows_and_the_single_damage_on_the_diagona
     axes = plots.double_lesions(made_pairs(kinds), kinds).axes[0]
     cells = np.reshape([text.get_text() for text in axes.texts], (4, 4))
     assert cells.diagonal().tolist() == ["10", "20", "30", "40"]
-    assert cells[0, 1] == "-1.0*"
-    assert cells[1, 0] == "1.0?"
+    assert cells[0, 1] == "-1*"
+    assert cells[1, 0] == "1?"
     bold = np.reshape([text.get_fontweight() == "bold" for text in axes.texts], (4, 4))
     np.testing.assert_array_equal(bold, np.eye(4, dtype=bool))
     rows = [label.get_text() for label in axes.get_yticklabels()]
@@ -278,7 +287,7 @@ def test_no_text_of_a_heat_map_of_25_rows_leaves_its_cell():
     assert len(boxes) == 625
     assert max(box.width for box in boxes) < width
     assert max(box.height for box in boxes) < height
-    assert min(text.get_fontsize() for text in axes.texts) > 5
+    assert {text.get_fontsize() for text in axes.texts} == {TEXT_SIZE}
 
 
 def test_a_heat_map_of_a_single_sub_cluster_shows_its_damage():
@@ -382,3 +391,98 @@ def test_new_figures_label_their_axes_and_are_not_left_open():
         "combined p value",
     }
     assert plt.get_fignums() == []
+
+
+def drawn(made, pictures, profiles):
+    """One figure of each kind that the book has."""
+    compared = measures.importance(profiles)
+    kinds = made_kinds(2, 3)
+    pairs = measures.dependency_table(made_pairs(kinds), kinds, {})
+    by_k = compared.combine(0).assign(network="net", n_clusters=4, measure="importance")
+    table = published.table1()
+    return [
+        plots.clusters_by_layer(profiles.partition),
+        plots.subcluster_sizes(profiles.partition),
+        plots.cut_against_shuffles(1.0, [1.5, 1.6]),
+        plots.accuracy_profiles(profiles),
+        plots.lesions_against_twins(compared),
+        plots.p_value_counts({"importance": compared}),
+        plots.against_twins({"net": compared}, "contrast"),
+        plots.over_n_clusters(by_k),
+        plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}),
+        plots.constructed_images(made),
+        plots.addition_table(np.eye(3, dtype=int)),
+        plots.taxonomy(kinds),
+        plots.double_lesions(made_pairs(kinds), kinds),
+        plots.dependency_cases(),
+        plots.dependency_graph(pairs, kinds),
+        figures.table1(table.assign(source="published")),
+        figures.corrected_p_values(statistics.multiple_comparisons(table, 0.05, 0.05), 0.05),
+    ]
+
+
+def test_no_text_of_a_figure_is_smaller_than_ten_points(made, pictures, profiles):
+    for figure in drawn(made, pictures, profiles):
+        figure.draw_without_rendering()
+        sizes = [text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text()]
+        assert min(sizes) >= TEXT_SIZE == 10
+
+
+def test_a_figure_is_shown_as_the_same_short_svg_each_time(profiles):
+    first, second = (plots.subcluster_sizes(profiles.partition).svg() for _ in range(2))
+    assert first == second
+    assert first.count(">") == first.count("<")
+    assert first.startswith("<svg")
+    assert first.rstrip().endswith("</svg>")
+    assert "<metadata" not in first
+    assert len(first) < 30_000
+
+
+def test_names_in_an_svg_are_those_that_it_refers_to(profiles):
+    svg = plots.lesions_against_twins(measures.importance(profiles)).svg()
+    named = re.findall(r' id="([^"]+)"', svg)
+    assert set(named) == set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+
+
+def test_only_what_is_ink_or_paper_is_exactly_black_or_white():
+    cells = plots.addition_table(np.arange(9).reshape(3, 3)).axes[0].texts
+    assert {text.get_color() for text in cells} == {"#010101", "#FEFEFE"}
+
+
+def test_a_figure_is_displayed_once_and_as_svg(profiles, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append((data, raw)))
+    plots.subcluster_sizes(profiles.partition)._ipython_display_()
+    ((data, raw),) = shown
+    assert raw
+    assert sorted(data) == ["image/svg+xml", "text/plain"]
+
+
+def test_an_svg_is_shortened_to_what_is_seen():
+    long = """<?xml version="1.0"?>
+<svg width="518.4pt"> <metadata>who</metadata>
+ <g id="figure_1"> <path id="DejaVu-13" d="M 1.23456 2.5 L 3.0 2.5 L 4.00 5.125 z "/> </g>
+ <use xlink:href="#DejaVu-13" x="0.10001" transform="translate(95.40625 0) scale(0.015625)"/>
+</svg>"""
+    assert shortened(long) == (
+        '<svg width="518.4pt"><g><path id="a" d="M1.23 2.5H3L4 5.12z"/></g>'
+        '<use href="#a" x="0.1" transform="translate(95.41 0) scale(0.015625)"/></svg>'
+    )
+
+
+def test_names_in_an_svg_are_short_and_differ():
+    many = "".join(f'<path id="it{i}"/><use href="#it{i}"/>' for i in range(4000))
+    names = re.findall(r'id="([^"]+)"', shortened(f"<svg>{many}</svg>"))
+    assert len(set(names)) == 4000
+    assert max(map(len, names)) <= 3
+    assert re.findall(r'href="#([^"]+)"', shortened(f"<svg>{many}</svg>")) == names
+
+
+def test_pixels_of_an_svg_stay_as_they_look(pictures):
+    svg = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).svg()
+    (webp,) = re.findall(r'data:image/webp;base64,([^"]+)', svg)
+    with Image.open(io.BytesIO(base64.b64decode(webp))) as picture:
+        shown = np.asarray(picture.convert("RGBA")) / 255
+    drawn = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).axes[0].images[0].get_array()
+    assert shown.shape == drawn.shape
+    np.testing.assert_array_equal(shown[..., 3], drawn[..., 3])

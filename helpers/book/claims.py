@@ -293,8 +293,8 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per claim and kind of network: claim, network; verdict; networks, how many of ours
-        are behind it; p, the partial conjunction after Holm's correction over all claims;
+        A row per claim and kind of network: verdict, first because a phone shows what is first;
+        claim, network; networks, how many of ours are behind it; p, the partial conjunction after Holm's correction over all claims;
         reverse, for the opposite effect, not corrected; effect, the mean over networks with its
         interval; section.
 
@@ -314,7 +314,8 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for claim in CLAIMS:
         nothing = {"network": "–", "verdict": "not run here", "networks": "–"}
         for row in by_claim[claim.text] or [nothing]:
-            rows.append({"claim": claim.text} | row | {"section": claim.section})
+            verdict = {"verdict": row["verdict"], "claim": claim.text}
+            rows.append(verdict | row | {"section": claim.section})
     return pd.DataFrame(rows).fillna("–")
 
 

@@ -92,12 +92,12 @@ def table1(table: pd.DataFrame) -> Figure:
         axes.set_title(title)
         axes.set_xlabel("combined p value")
     panels[0, 0].set_xticks(
-        [1e-20, 1e-15, 1e-10, 1e-5, 1],
-        ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"],
+        [1e-20, 1e-10, 1],
+        ["≤ $10^{-20}$", "$10^{-10}$", "1"],
     )
     panels[0, 0].minorticks_off()
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
-    panels[0, 0].set_yticks(list(position.values()), names, fontsize=7)
+    panels[0, 0].set_yticks(list(position.values()), names)
     for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
         label.set_color(BLACK if is_ours[row] else "#6B6B6B")
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)

@@ -3,13 +3,13 @@
 ``python -m helpers.book.pages execute digits`` executes the sections with their defaults into
 ``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
 sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
-and ``... render paper`` render these pages. What is stale is made again; with ``--keep-stale`` it
-is shown as it is. Papermill executes, Jupyter Book only renders: its own
-cache would not notice that a helper has changed.
+and ``... render paper`` render these pages, and ``... pdf paper`` prints what has been rendered.
+What is stale is made again; with ``--keep-stale`` it is shown as it is. Papermill executes, Jupyter
+Book only renders: its own cache would not notice that a helper has changed.
 """
 
 import argparse
-import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -19,13 +19,13 @@ from typing import Any
 import nbformat
 
 from helpers import files, settings
-from helpers.book import collecting, points, sweeps
+from helpers.book import collecting, finishing, points, printing, reading, sweeps
 from helpers.book.points import Run
 from helpers.book.store import NOTEBOOK, Store
 
 SCALES = ("digits", "paper")
 
-PROSE = ("*.md", "*.bib", "figures/*", "_static/*")
+PROSE = ("*.md", "*.bib", "figures/*", "_static/*", "_templates/*")
 """What a page needs from ``book/`` besides executed notebooks."""
 
 _BOOK = "book.yaml"
@@ -61,8 +61,10 @@ def execute(scale: str, keep_stale: bool = False) -> Path:
     _run(chosen, store, keep_stale)  # Now: some of them read what has been collected.
     _check_that_all_hold([*swept, *chosen], store, keep_stale)
     for run in chosen:
+        page = _page(run.notebook, store.folder / run.key / NOTEBOOK)
+        page.metadata["made"] = {"commit": store.record(run)["commit"]}
         with files.written_whole(folder / run.notebook.name) as temporary:
-            nbformat.write(_page(run.notebook, store.folder / run.key / NOTEBOOK), temporary)
+            nbformat.write(page, temporary)
     if scale == "paper":
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
     return folder
@@ -76,8 +78,8 @@ def render(pages: Path, source: Path) -> Path:
     pages : Path
         Folder of executed notebooks.
     source : Path
-        Folder to assemble the book in: configuration, prose, and pages. Made anew, except for
-        `pages` if it lies there.
+        Folder to assemble the book in: configuration, prose, and pages as they are read. Made
+        anew; what is rendered lies in ``_build/html`` there.
 
     Returns
     -------
@@ -89,34 +91,47 @@ def render(pages: Path, source: Path) -> Path:
     RuntimeError
         If Jupyter Book fails or warns, or if there is no HTML afterwards.
     """
+    source = source.resolve()
     target = source / "book"
-    target.mkdir(parents=True, exist_ok=True)
+    for made in (target, source / "_build"):
+        shutil.rmtree(made, ignore_errors=True)
+    target.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(settings.ROOT / name, source / name)
     for pattern in PROSE:
         for path in settings.BOOK.glob(pattern):
             (target / path.relative_to(settings.BOOK)).parent.mkdir(exist_ok=True)
             shutil.copy(path, target / path.relative_to(settings.BOOK))
-    if pages != target:
-        for path in pages.glob("*.ipynb"):
-            shutil.copy(path, target / path.name)
-    shutil.rmtree(source / "_build", ignore_errors=True)
+    for path in pages.glob("*.ipynb"):
+        page = reading.readable(nbformat.read(path, as_version=4))
+        nbformat.write(page, target / path.name)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    built = subprocess.run([jupyter_book, "build", source, "-W", "--keep-going", "-n"], check=False)
-    page = source / "_build" / "html" / "book" / "introduction.html"
-    if built.returncode or not page.exists():
+    # `helpers.book.site` is to be the one of this checkout, wherever that is called from.
+    path_of_helpers = os.pathsep.join(
+        filter(None, [str(settings.HELPERS.parent), os.environ.get("PYTHONPATH")])
+    )
+    built = subprocess.run(
+        [jupyter_book, "build", source, "-W", "--keep-going", "-n"],
+        env=os.environ | {"PYTHONPATH": path_of_helpers},
+        check=False,
+    )
+    html = source / "_build" / "html"
+    first = html / "book" / "introduction.html"
+    if built.returncode or not first.exists():
         raise RuntimeError(f"jupyter-book failed on {source}; its messages are above")
-    return page
+    for path in pages.glob("*.ipynb"):  # What one downloads has all its code.
+        shutil.copy(path, html / "_sources" / "book" / path.name)
+    finishing.finish(html)
+    return first
 
 
 def save_figure(notebook: Path, name: str, folder: Path) -> Path:
-    """Save the picture of a named figure of an executed notebook as ``NAME.png``."""
+    """Save the picture of a named figure of an executed notebook as ``NAME.svg``."""
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
-            picture = base64.b64decode(cell.outputs[0]["data"]["image/png"])
-            path = folder / f"{name.removeprefix('fig-')}.png"
+            path = folder / f"{name.removeprefix('fig-')}.svg"
             with files.written_whole(path) as temporary:
-                temporary.write_bytes(picture)
+                temporary.write_text(cell.outputs[0]["data"]["image/svg+xml"])
             return path
     raise ValueError(f"name: {notebook.name} has no figure {name!r}")
 
@@ -180,7 +195,7 @@ def _is_tagged(cell: Any, tag: str) -> bool:
 
 def _folder(scale: str) -> Path:
     """Return where the executed notebooks of a scale lie."""
-    return settings.BOOK if scale == "paper" else settings.BUILD / scale / "book"
+    return settings.BOOK if scale == "paper" else settings.BUILD / scale / "pages"
 
 
 def _paper_parameters() -> dict[str, dict[str, Any]]:
@@ -188,18 +203,21 @@ def _paper_parameters() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Execute or render the book's pages."""
+    """Execute, render or print the book's pages."""
     parser = argparse.ArgumentParser(prog="python -m helpers.book.pages", description=main.__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     executing = verbs.add_parser("execute")
     executing.add_argument("--keep-stale", action="store_true", help="show what is stale as it is")
-    for each in (executing, verbs.add_parser("render")):
+    for each in (executing, verbs.add_parser("render"), verbs.add_parser("pdf")):
         each.add_argument("scale", choices=SCALES)
     arguments = parser.parse_args()
+    source = settings.BUILD / arguments.scale
     if arguments.verb == "execute":
         print(execute(arguments.scale, arguments.keep_stale))
+    elif arguments.verb == "render":
+        print(render(_folder(arguments.scale), source))
     else:
-        print(render(_folder(arguments.scale), settings.BUILD / arguments.scale))
+        print(printing.print_book(source / "_build" / "html"))
 
 
 if __name__ == "__main__":

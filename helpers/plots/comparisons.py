@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from helpers.plots.style import (
     VERMILLION,
     letter_panels,
     make_panels,
+    name_columns,
     notice,
     separate_layers,
     styled,
@@ -51,14 +53,14 @@ def against_twins(
     """
     if not panels:
         return notice("no networks to draw")
-    figure, drawn = make_panels(1.9 * len(panels) + 0.3, len(panels), sharey=True)
+    figure, drawn = make_panels(2.2 * len(panels) + 0.3, len(panels), sharey=True)
     markers = "<>" if parts else "o"
     for axes, compared in zip(drawn[:, 0], panels.values(), strict=True):
         preferred = compared.subclusters["preferred"] if parts else [0] * len(compared.true)
         draw_against_twins(axes, compared, [markers[part] for part in preferred])
     letter_panels(drawn[:, 0], panels)
     drawn[0, 0].set_ylim(bottom=0)
-    figure.supylabel(label, fontsize=8.5)
+    figure.supylabel(label)
     drawn[-1, 0].set_xlabel("cluster, layer by layer")
     names = [f"sub-cluster, prefers {part}" for part in parts] if parts else ["sub-cluster"]
     handles = [
@@ -71,7 +73,7 @@ def against_twins(
         ),
         mpl.lines.Line2D([], [], color=GREY, marker="_", ls="", label="random twins"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2 if parts else 3)
     return figure
 
 
@@ -130,8 +132,8 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
                 )
             axes.set_title(f"{network}: {MEASURES[measure]}")
             axes.set_yscale("log")
-    figure.supxlabel("number of clusters", fontsize=8.5)
-    figure.supylabel("combined p value", fontsize=8.5)
+    figure.supxlabel("number of clusters")
+    figure.supylabel("combined p value")
     handles = [
         mpl.lines.Line2D(
             [], [], color=colour, marker=marker, ls=line, mfc="none", label=TESTS[test]
@@ -209,11 +211,21 @@ def draw_against_twins(
     table = compared.subclusters
     position = np.arange(len(table))
     true, random = scale * compared.true, scale * compared.random
-    axes.plot(position, random, "_", color=GREY, ms=6, mew=0.9, zorder=1)
+    _draw_dashes(axes, position, random)
     drawn = zip(position, true, compared.is_beyond, markers, strict=True)
     for x, value, is_beyond, marker in drawn:
         face = VERMILLION if is_beyond else "white"
         axes.plot(x, value, marker, color=VERMILLION, mfc=face, ms=4.5, zorder=2)
     separate_layers(axes, table["layer"])
-    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    name_columns(axes, position, [str(cluster) for cluster in table["cluster"]])
     axes.set_xlim(-0.8, len(table) - 0.2)
+
+
+def _draw_dashes(
+    axes: Axes, position: npt.NDArray[np.intp], values: npt.NDArray[np.float64]
+) -> None:
+    """Draw a dash for each of the values of shape (positions, n): one line, which is light."""
+    ends = position[:, np.newaxis, np.newaxis] + np.array([-0.28, 0.28, np.nan])
+    heights = values[..., np.newaxis] * np.array([1, 1, np.nan])
+    across = np.broadcast_to(ends, heights.shape)
+    axes.plot(across.ravel(), heights.ravel(), color=GREY, lw=0.9, solid_capstyle="butt", zorder=1)

@@ -26,6 +26,10 @@ from helpers.plots.style import (
     subcluster_names,
 )
 
+_MOST_WITH_NUMBERS = 16
+"""In more rows than this a cell is too small for a number that can be read: its colour remains."""
+
+
 _CASE_ARROWS = {
     "neither": ("XY", "UV"),
     "Y given X": ("XY", "UY", "UV"),
@@ -51,6 +55,9 @@ def double_lesions(conditional: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
         Of `dependencies.conditional_importance`: rows of the picture are first, columns second.
     kinds : pandas.DataFrame
         Of `importance.taxonomy`, for the same partition. Its damages are on the diagonal, bold.
+
+    Numbers are whole percentage points; those that round to zero are left out, and where there
+    are many sub-clusters all are.
     """
     order = conditional[["first_layer", "first_cluster"]].drop_duplicates()
     order.columns = pd.Index(["layer", "cluster"])
@@ -71,22 +78,20 @@ def double_lesions(conditional: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
     image = axes.imshow(
         cells, cmap="PuOr_r", norm=SymLogNorm(1, vmin=-largest, vmax=largest), aspect="auto"
     )
-    size = float(np.clip(140 / k, 4.2, 8))
     for (row, column), value in np.ndenumerate(cells):
-        text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+        points = f"{value:.0f}" if abs(value) >= 0.5 and k <= _MOST_WITH_NUMBERS else ""
         axes.text(
             column,
             row,
-            text.replace("-0.0", "0.0") + marks[row, column],
+            points + marks[row, column],
             ha="center",
             va="center",
-            fontsize=size,
             fontweight="bold" if row == column else "normal",
             color=ink(np.asarray(image.cmap(image.norm(value)))),
         )
     names = subcluster_names(table) + " " + table["kind"].str[:3].str.upper()
-    axes.set_xticks(range(k), names, rotation=90, fontsize=max(size, 5.5))
-    axes.set_yticks(range(k), names, fontsize=max(size, 5.5))
+    axes.set_xticks(range(k), names, rotation=90)
+    axes.set_yticks(range(k), names)
     for boundary in np.flatnonzero(table["layer"].ne(table["layer"].shift()))[1:]:
         axes.axhline(boundary - 0.5, color="black", lw=0.8)
         axes.axvline(boundary - 0.5, color="black", lw=0.8)
@@ -115,12 +120,12 @@ def dependency_cases() -> Figure:
         for name, (x, y) in place.items():
             face = SKY if name in "XY" else "white"
             axes.plot(x, y, "o", ms=20, mfc=face, mec=BLACK, mew=0.8)
-            axes.text(x, y, name, ha="center", va="center", fontsize=10)
+            axes.text(x, y, name, ha="center", va="center")
         for arrow in _CASE_ARROWS[case]:
             draw_arrow(axes, place[arrow[0]], place[arrow[1]], ls="-" if case != "both" else ":")
         answer = {name: "yes" if case == "both" or case.startswith(name) else "no" for name in "XY"}
         axes.set_title(f"X given Y: {answer['X']}\nY given X: {answer['Y']}")
-        axes.text(0.5, -0.45, "\n".join(wrap(reading, 24)), ha="center", va="top", fontsize=8)
+        axes.text(0.5, -0.45, "\n".join(wrap(reading, 19)), ha="center", va="top")
         axes.set_xlim(-0.4, 1.4)
         axes.set_ylim(-0.95, 1.3)
         axes.set_axis_off()

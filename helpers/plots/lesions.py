@@ -45,7 +45,7 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
         axes = panels[layers.index(each.layer), clusters.index(each.cluster)]
         axes.set_axis_on()
         live = len(profiles.partition.live_units(each.layer))
-        axes.set_title(f"{each.layer}, cluster {each.cluster}: {len(each.units) / live:.0%}")
+        axes.set_title(f"{each.layer}, {each.cluster}: {len(each.units) / live:.0%}")
         for twin in random:
             _profile(axes, twin, profiles, color=GREY, lw=0.6, alpha=0.45)
         _profile(axes, profiles.intact, profiles, color=GREEN, ls="--")
@@ -53,8 +53,8 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
     label_outermost(panels)
     panels[0, 0].set_xticks(range(n_classes + 1), [*class_ticks(n_classes), "all"])
     panels[0, 0].set_ylim(-4, 104)
-    figure.supylabel("accuracy (%)", fontsize=8.5)
-    figure.supxlabel("class", fontsize=8.5)
+    figure.supylabel("accuracy (%)")
+    figure.supxlabel("class")
     handles = [
         mpl.lines.Line2D([], [], color=GREEN, ls="--", label="intact"),
         mpl.lines.Line2D([], [], color=VERMILLION, marker="o", ms=3, label="sub-cluster lesioned"),
@@ -125,7 +125,7 @@ def taxonomy(table: pd.DataFrame) -> Figure:
     figure.legend(loc="outside right center")
     important = table["kind"] == "important"
     texts = [
-        axes.text(x, y, name, fontsize=7.5)
+        axes.text(x, y, name)
         for x, y, name in zip(
             share[important], damage[important], subcluster_names(table)[important], strict=True
         )

@@ -56,7 +56,6 @@ def clusters_by_layer(partition: Partition) -> Figure:
                     ha="center",
                     va="center",
                     color=colour,
-                    fontsize=7.5,
                     bbox=WHITE_BOX if isolated else None,
                 )
             bottom += share
@@ -80,7 +79,7 @@ def subcluster_sizes(partition: Partition) -> Figure:
     image = axes.imshow(100 * shares, cmap="Blues", aspect="auto", vmin=0)
     for (row, column), size in np.ndenumerate(sizes):
         if size:
-            colour = "white" if shares[row, column] > shares.max() / 2 else "black"
+            colour = ink(np.asarray(image.cmap(image.norm(100 * shares[row, column]))))
             axes.text(column, row, str(size), ha="center", va="center", color=colour)
     axes.set_xticks(range(len(clusters)), [str(cluster) for cluster in clusters])
     axes.set_yticks(range(len(layers)), layers)

@@ -16,6 +16,7 @@ from helpers.plots.style import (
     letter_panels,
     make_panels,
     mosaic,
+    name_columns,
     name_layer,
     notice,
     styled,
@@ -25,24 +26,23 @@ from helpers.plots.style import (
 
 @styled
 def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
-    """Draw rows of images, in columns side by side (Figure 3).
+    """Draw rows of images, one below the other, so that each is large enough to see (Figure 3).
 
     Parameters
     ----------
     columns : list of dict of str to ndarray, shape (n, height, width, channels)
-        For each column, titles of rows and their images, of one, two or three channels. Two
-        channels are drawn in orange and in its complement, blue: grey where they are equal.
+        Titles of rows and their images, of one, two or three channels. Two channels are drawn in
+        orange and in its complement, blue: grey where they are equal.
     """
-    n_rows = max(map(len, columns))
-    figure, panels = make_panels(0.1 + 0.5 * n_rows, n_rows, len(columns))
-    for axes in panels.flat:
+    rows = [row for column in columns for row in column.items()]
+    figure, panels = make_panels(0.1 + 0.95 * len(rows), len(rows))
+    for axes, (title, images) in zip(panels[:, 0], rows, strict=True):
+        width = images.shape[2]
+        left = np.arange(len(images)) * (width + max(1, width // 6))
+        axes.imshow(mosaic(coloured(images)[np.newaxis], np.array([0]), left))
+        axes.set_title(title, loc="left", pad=2)
+        axes.set_anchor("W")
         axes.set_axis_off()
-    for column, rows in zip(panels.T, columns, strict=True):
-        for axes, (title, images) in zip(column, rows.items(), strict=False):
-            left = np.arange(len(images)) * (images.shape[2] + 1)
-            picture = mosaic(coloured(images)[np.newaxis], np.array([0]), left)
-            axes.imshow(picture, interpolation="nearest")
-            axes.set_title(title, loc="left", pad=2)
     return figure
 
 
@@ -68,7 +68,7 @@ def subcluster_pictures(
         return notice("no networks to draw")
     widths = [len(each.subclusters) for each, _ in panels.values()]
     cells = [min(0.42, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
-    heights = [(n_shown + 1) * cell + 0.55 for cell in cells]
+    heights = [(n_shown + 1) * cell + 0.95 for cell in cells]
     figure, drawn = make_panels(sum(heights), len(panels), height_ratios=heights)
     for axes, (pictures, image_shape) in zip(drawn[:, 0], panels.values(), strict=True):
         axes.set_anchor("W")
@@ -99,12 +99,12 @@ def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
     left = columns * (width + 1) + max(1, width // 3) * (columns > 0)
     top = np.arange(len(chosen)) * (height + 1)
     figure, ((axes,),) = make_panels(0.4 + 0.58 * len(chosen))
-    axes.imshow(mosaic(coloured(images), top, left, ground=0.7), interpolation="nearest")
+    axes.imshow(mosaic(coloured(images), top, left, ground=0.7))
     labels = [
         f"{each.layer}, cluster {each.cluster}\n{len(each.units)} units"
         for each in (made.subclusters[i] for i in chosen)
     ]
-    axes.set_yticks(top + (height - 1) / 2, labels, fontsize=7)
+    axes.set_yticks(top + (height - 1) / 2, labels)
     axes.set_xticks([(width - 1) / 2, left[1:].mean() + (width - 1) / 2], ["true", "random twins"])
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
@@ -147,9 +147,9 @@ def _draw_pictures(
     is_next_layer = layers.ne(layers.shift()).to_numpy()
     top = np.arange(n_shown + 1) * (height + 1) + gap * (np.arange(n_shown + 1) > 0)
     left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
-    axes.imshow(mosaic(images, top, left), interpolation="nearest")
+    axes.imshow(mosaic(images, top, left))
     middle = left + (width - 1) / 2
-    axes.set_xticks(middle, [str(each.cluster) for each in pictures.subclusters], fontsize=7)
+    name_columns(axes, middle, [str(each.cluster) for each in pictures.subclusters])
     axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

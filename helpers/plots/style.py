@@ -1,10 +1,13 @@
 """One style for every figure: colours, panels, and small things to draw.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; what a colour says, a
-marker, a line style or a label says too.
+marker, a line style or a label says too. Figures are shown as SVG. Exactly black and exactly white
+are ink and paper there: on a dark page the book swaps them (`helpers.book.pages`), and all other
+colours stay. Hence `ink` returns almost black and almost white.
 """
 
-from collections.abc import Callable, Iterable
+import io
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from string import ascii_lowercase
 from typing import Any, ParamSpec
@@ -19,12 +22,17 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 from helpers.partitions import ISOLATED, Partition
+from helpers.plots.svg import shortened
 
 _P = ParamSpec("_P")
 
 
 PAGE_WIDTH = 7.2
-"""Inches."""
+"""Inches; as wide as a column of the book on a desk, so that a point is a point."""
+
+
+TEXT_SIZE = 10
+"""Points. Nothing in a figure is smaller, except what is raised or lowered in a formula."""
 
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
@@ -56,13 +64,17 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": 150,
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.titlesize": 8.5,
+    "font.size": TEXT_SIZE,
+    "axes.titlesize": TEXT_SIZE,
+    "figure.titlesize": TEXT_SIZE,
+    "figure.labelsize": TEXT_SIZE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
+    "image.interpolation": "none",  # pixels are kept as they are, and few
     "legend.frameon": False,
     "lines.linewidth": 1.2,
+    "svg.hashsalt": "importance and coherence",  # the same figure is the same text
 }
 
 
@@ -73,6 +85,20 @@ class StyledFigure(Figure):
         """Draw, in the style that the figure was made in."""
         with mpl.rc_context(STYLE):
             super().draw(renderer)
+
+    def svg(self) -> str:
+        """Return the figure as SVG that can stand within a page: short, and the same every time."""
+        written = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        with mpl.rc_context(STYLE):
+            self.savefig(written, format="svg", metadata=nothing)
+        return shortened(written.getvalue())
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        shown = {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+        display(shown, raw=True)  # type: ignore[no-untyped-call]
 
 
 def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
@@ -171,9 +197,20 @@ def cluster_colours(n: int) -> npt.NDArray[np.float64]:
 
 
 def ink(background: npt.NDArray[np.float64]) -> str:
-    """Return black or white, whichever reads better on a background."""
+    """Return almost black or almost white, whichever reads better on a background."""
     luminance = background[:3] @ (0.2126, 0.7152, 0.0722)
-    return "black" if luminance > 0.45 else "white"
+    return "#010101" if luminance > 0.45 else "#FEFEFE"
+
+
+def name_columns(axes: Axes, positions: npt.ArrayLike, names: Sequence[str]) -> None:
+    """Name columns below a panel; where there are many, every other name is a line lower."""
+    if len(names) > _NAMES_IN_A_LINE:
+        names = [name if i % 2 == 0 else f"\n{name}" for i, name in enumerate(names)]
+    axes.set_xticks(np.asarray(positions), names)
+
+
+_NAMES_IN_A_LINE = 26
+"""So many numbers of two digits fit side by side on a page."""
 
 
 def label_outermost(panels: Any) -> None:
@@ -198,12 +235,20 @@ def mosaic(
     images: npt.NDArray[np.float64],
     top: npt.NDArray[np.intp],
     left: npt.NDArray[np.intp],
-    ground: float = 1.0,
+    ground: float | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Lay out images of shape (rows, columns, height, width, 3) on white, or on a grey ground."""
+    """Lay out images of shape (rows, columns, height, width, 3) on a grey ground, or on none.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 4)
+        Red, green, blue and opacity in [0, 1].
+    """
     height, width = images.shape[2:4]
-    canvas = np.full((top[-1] + height, left[-1] + width, 3), ground)
+    canvas = np.ones((top[-1] + height, left[-1] + width, 4))
+    canvas[:] = (1, 1, 1, 0) if ground is None else (ground, ground, ground, 1)
     for row, y in zip(images, top, strict=True):
         for image, x in zip(row, left, strict=True):
-            canvas[y : y + height, x : x + width] = image
+            canvas[y : y + height, x : x + width, :3] = image
+            canvas[y : y + height, x : x + width, 3] = 1
     return canvas

@@ -1,0 +1,20 @@
+// What a search shows of a page: the first sentence of its prose that has one of the words.
+// Sphinx would cut it out of all that stands on the page, labels of buttons and code included.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  Search.makeSearchSummary = (html, words) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll(".headerlink, .math, .eqno, .made-with").forEach((each) => each.remove());
+    const paragraphs = [
+      ...page.querySelectorAll("article p, article li, article figcaption"),
+    ].map((each) => each.textContent.replace(/\s+/g, " ").trim());
+    const sentences = paragraphs.flatMap((each) => each.match(/\S.*?[.!?:](?= |$)/g) ?? []);
+    const has = (text) => [...words].some((word) => text.toLowerCase().includes(word.toLowerCase()));
+    const sentence = sentences.find(has) ?? sentences[0];
+    if (!sentence) return null;
+    const summary = document.createElement("p");
+    summary.className = "context";
+    summary.textContent = sentence.trim();
+    return summary;
+  };
+});

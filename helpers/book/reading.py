@@ -1,0 +1,83 @@
+"""A notebook as it is read: findings and figures, and only the code that teaches something.
+
+The book's pages are notebooks that can be executed again; a reader of the HTML wants what they
+found. What is left out here is in the notebook that each page links to.
+"""
+
+import ast
+from typing import Any
+
+import nbformat
+
+INSTRUCTIVE = "instructive"
+"""Tag of a cell whose code stays on the page."""
+
+_PARAMETERS = ("parameters", "injected-parameters")
+
+
+def readable(page: Any) -> Any:
+    """Return a notebook for rendering.
+
+    Parameters
+    ----------
+    page : nbformat.NotebookNode
+        An executed notebook, as it is committed. It stays as it is.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        Its parameters are a line that says what the page was made with. Of all other cells the
+        code is left out unless they are tagged `INSTRUCTIVE`; so are cells with nothing else.
+    """
+    made_with = _made_with(page)
+    shown = nbformat.from_dict(page)  # type: ignore[no-untyped-call]
+    shown.cells = []
+    for cell in page.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if tags & set(_PARAMETERS):
+            if made_with:
+                line = nbformat.v4.new_markdown_cell(made_with)  # type: ignore[no-untyped-call]
+                shown.cells.append(line)
+                made_with = ""
+        elif cell.cell_type != "code" or INSTRUCTIVE in tags:
+            shown.cells.append(cell)
+        elif cell.outputs:
+            shown.cells.append(_without_code(cell))
+    return shown
+
+
+def parameters(page: Any) -> dict[str, Any]:
+    """Return the parameters that a notebook was executed with: its defaults, and what was given."""
+    found: dict[str, Any] = {}
+    for tag in _PARAMETERS:
+        for cell in page.cells:
+            if tag in cell.metadata.get("tags", []):
+                found |= _assigned(cell.source)
+    return found
+
+
+def _without_code(cell: Any) -> Any:
+    copy = nbformat.from_dict(cell)  # type: ignore[no-untyped-call]
+    copy.metadata["tags"] = [*cell.metadata.get("tags", []), "remove-input"]
+    return copy
+
+
+def _assigned(code: str) -> dict[str, Any]:
+    """Return the constants that code assigns to names."""
+    found = {}
+    for statement in ast.parse(code).body:
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            found[ast.unparse(statement.target)] = ast.literal_eval(statement.value)
+        elif isinstance(statement, ast.Assign):
+            found[ast.unparse(statement.targets[0])] = ast.literal_eval(statement.value)
+    return found
+
+
+def _made_with(page: Any) -> str:
+    """Return the line that says what a page was made with, as MyST."""
+    said = [f"{name} `{value}`" for name, value in parameters(page).items() if value != ""]
+    commit = page.metadata.get("made", {}).get("commit", "")
+    said += [f"commit `{commit[:7]}`"] if commit else []
+    if not said:
+        return ""
+    return f":::{{container}} made-with\nMade with: {', '.join(said)}.\n:::"

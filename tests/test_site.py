@@ -1,0 +1,172 @@
+"""What becomes of notebooks and pages on their way to a reader, in small."""
+
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib as mpl
+import nbformat
+import pytest
+from docutils import nodes
+from fontTools.ttLib import TTFont
+
+from helpers.book import finishing, reading, site, stylesheets
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        ("https://github.com/Someone/book", "https://someone.github.io/book/"),
+        ("https://github.com/someone/book.git", "https://someone.github.io/book/"),
+        ("https://gitlab.com/someone/book/", "https://someone.gitlab.io/book/"),
+        ("https://github.com/someone/someone.github.io", "https://someone.github.io/"),
+        ("https://example.org/someone/book", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_of_the_pages_follows_from_that_of_the_repository(repository, address):
+    assert site.site_address(repository) == address
+
+
+def test_a_page_is_cited_with_its_address_if_it_has_one():
+    given = ("key", "Title", "Book", "We", "2026")
+    cited = site.bibtex(*given, "https://example.org/a.html")
+    assert cited.splitlines()[0] == "@misc{key,"
+    assert "  author = {{We}},\n  title = {Title},\n" in cited
+    assert cited.endswith("  url = {https://example.org/a.html}\n}")
+    assert "url" not in site.bibtex(*given, "")
+    assert cited.count("{") == cited.count("}")
+
+
+def test_a_sitemap_lists_whole_addresses():
+    listed = site.sitemap("https://example.org/", ["book/a", "book/b"])
+    assert re.findall("<loc>(.*?)</loc>", listed) == [
+        "https://example.org/book/a.html",
+        "https://example.org/book/b.html",
+    ]
+
+
+def test_a_page_is_described_by_the_beginning_of_its_first_paragraph():
+    text = nodes.paragraph("", "word\n" * 100)
+    page = nodes.document(None, None, nodes.title("", "Title"), text)
+    said = site.description(page)
+    assert said.startswith("word word")
+    assert said.endswith(" …")
+    assert len(said) <= 200
+    assert site.description(None) == ""
+
+
+@pytest.fixture
+def page():
+    """A notebook that has run: parameters, imports, prose, a figure, and an instructive cell."""
+    new, markdown = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    prose = [nbformat.v4.new_output("execute_result", {"text/markdown": "**1** of 2"})]
+    figure = [nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg></svg>"})]
+    cells = [
+        markdown("# Title"),
+        new('network: str = "a"  # name\nseed: int = 0  # seed', metadata={"tags": ["parameters"]}),
+        new('# Parameters\nnetwork = "b"', metadata={"tags": ["injected-parameters"]}),
+        new("import numpy as np"),
+        new('Markdown(f"**{n}** of 2")', outputs=prose),
+        new("plots.figure()", outputs=figure, metadata={"mystnb": {"figure": {"name": "fig-a"}}}),
+        new("cut = partitions.cut(graph)", metadata={"tags": ["instructive"]}),
+    ]
+    return nbformat.v4.new_notebook(cells=cells, metadata={"made": {"commit": "0123456789"}})
+
+
+def test_readers_see_results_and_only_code_that_teaches(page):
+    shown = reading.readable(page).cells
+    hidden = [each.source for each in shown if "remove-input" in each.metadata.get("tags", [])]
+    assert hidden == ['Markdown(f"**{n}** of 2")', "plots.figure()"]
+    assert "import numpy as np" not in [each.source for each in shown]
+    assert shown[-1].source == "cut = partitions.cut(graph)"
+    assert shown[-2].metadata["mystnb"] == {"figure": {"name": "fig-a"}}
+
+
+def test_parameters_become_a_line_with_what_was_given_and_the_commit(page):
+    assert reading.parameters(page) == {"network": "b", "seed": 0}
+    line = reading.readable(page).cells[1]
+    assert line.cell_type == "markdown"
+    assert "Made with: network `b`, seed `0`, commit `0123456`." in line.source
+    assert len(reading.readable(page).cells) == 5
+
+
+def test_a_page_that_is_made_readable_stays_as_it_is(page):
+    before = nbformat.writes(page)
+    reading.readable(page)
+    assert nbformat.writes(page) == before
+
+
+@pytest.mark.parametrize(
+    ("rule", "stays"),
+    [
+        (".used { color: red }", True),
+        (".unused { color: red }", False),
+        (".used .unused { color: red }", False),
+        (".unused, .used { color: red }", True),
+        (".used:not(.unused) { color: red }", True),
+        (":is(.unused, p) { color: red }", True),
+        (".fa-used:before { content: '}' }", False),
+        ("p { color: red }", True),
+        ("@media print { .used { color: red } }", True),
+        ("@media print { .unused { color: red } }", False),
+        ("@font-face { font-family: a; src: url(a.ttf) }", True),
+        ("@keyframes turn { to { rotate: 1turn } }", True),
+        (r".w\:1 { color: red }", False),
+    ],
+)
+def test_rules_that_can_apply_to_no_page_are_left_out(rule, stays):
+    found = stylesheets.used_only(f"a {{ b: c }} {rule} d {{ e: f }}", {"used"})
+    assert found.startswith("a{b: c}")
+    assert found.endswith("d{e: f}")
+    assert (len(found) > len("a{b: c}d{e: f}")) == stays
+
+
+def test_a_style_sheet_without_its_last_brace_is_refused():
+    with pytest.raises(ValueError, match="css: a brace is not closed"):
+        stylesheets.used_only("a { b: c", set())
+
+
+def test_an_icon_font_keeps_the_icons_that_are_drawn(tmp_path):
+    source = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    shutil.copy(source, tmp_path / "icons.ttf")
+    (tmp_path / "icons.woff2").write_bytes(b"")
+    css = (
+        '@font-face{src:url(icons.woff2) format("woff2"),url(icons.ttf) format("truetype")}'
+        '.a{--fa:"\\2605"}'
+    )
+    (tmp_path / "sheet.css").write_text(css)
+    stylesheets.subset_fonts(tmp_path / "sheet.css", stylesheets.icons(css))
+    assert 'src:url(icons.woff) format("woff")' in (tmp_path / "sheet.css").read_text()
+    assert set(TTFont(tmp_path / "icons.woff").getBestCmap()) == {0x2605}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["icons.woff", "sheet.css"]
+
+
+FIGURE = """<?xml version="1.0"?><svg width="10" viewBox="0 0 1 1"><defs><path id="m"/></defs>
+<rect style="fill: #ffffff; stroke: #000000"/><use xlink:href="#m" fill="#0072B2"/>
+<text style="fill: #010101" fill="white">a</text></svg>"""
+
+
+def test_a_figure_stands_in_the_page_in_the_colours_of_its_text_and_ground(tmp_path):
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "a.svg").write_text(FIGURE)
+    image = '<p><img alt="What &amp; why" src="_images/a.svg" style="width: 100%" /></p>'
+    page = finishing.with_figures(image * 2, tmp_path)
+    assert "<img" not in page
+    assert page.count('role="img" aria-label="What &amp; why"') == 2
+    assert "fill: var(--pst-color-background, #fff); stroke: currentColor" in page
+    assert 'fill="#0072B2"' in page
+    assert "fill: #010101" in page
+    assert re.findall(r'id="([^"]+)"', page) == ["f1-m", "f2-m"]
+    assert re.findall(r'href="#([^"]+)"', page) == ["f1-m", "f2-m"]
+
+
+def test_pictures_of_other_kinds_stay_images(tmp_path):
+    image = '<img alt="a" src="_images/a.png" /><img alt="" src="_static/logo.svg" />'
+    assert finishing.with_figures(image, tmp_path) == image
+
+
+def test_empty_headings_of_tables_become_cells_and_icons_are_not_read_out():
+    page = finishing.mended('<tr><th></th><th>p</th></tr><i class="fa-solid fa-bars"></i>')
+    cells = "<tr><td></td><th>p</th></tr>"
+    assert page == f'{cells}<i class="fa-solid fa-bars" aria-hidden="true"></i>'
