@@ -294,9 +294,9 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         A row per claim and kind of network: verdict, first because a phone shows what is first;
-        claim, network; networks, how many of ours are behind it; p, the partial conjunction after Holm's correction over all claims;
-        reverse, for the opposite effect, not corrected; effect, the mean over networks with its
-        interval; section.
+        claim, network; networks, how many of ours are behind it; p, the partial conjunction after
+        Holm's correction over all claims; reverse, for the opposite effect, not corrected;
+        effect, the mean over networks with its interval; section.
 
     Notes
     -----
