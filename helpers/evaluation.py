@@ -1,7 +1,8 @@
 """Both proxies that rest on lesions, for one partition: a row of Table 1b, and its audit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,13 @@ AUDIT = {
 
 
 def partition_of(
-    model: keras.Model, n_clusters: int, protocol: Protocol | str = PAPER, seed: int = 0
+    model: keras.Model,
+    n_clusters: int,
+    protocol: Protocol | str = PAPER,
+    seed: int = 0,
+    images: Sequence[npt.NDArray[Any]] = (),
+    edges: str = "weights",
+    scope: str = "global",
 ) -> Partition:
     """Cluster the graph of a network's weights as a protocol says.
 
@@ -45,6 +52,12 @@ def partition_of(
         As for `partitions.spectral`.
     protocol : Protocol
         How weights become edges.
+    images : sequence of ndarray
+        The model's inputs, for edges from activations.
+    edges : {"weights"}
+        What connects units.
+    scope : {"global"}
+        Whether the whole graph is clustered.
 
     Returns
     -------
@@ -53,8 +66,11 @@ def partition_of(
     Raises
     ------
     ValueError
-        As `graphs.weight_graph` and `partitions.spectral`.
+        If an option is unknown, or as `graphs.weight_graph` and `partitions.spectral`.
     """
+    for name, given, accepted in (("edges", edges, "weights"), ("scope", scope, "global")):
+        if given != accepted:
+            raise ValueError(f"{name}: {given!r} was given; accepted is {accepted}")
     choices = protocols.protocol(protocol)
     graph = graphs.weight_graph(model, choices.edge_norm, choices.batch_norm)
     return partitions.spectral(graph, n_clusters, seed)

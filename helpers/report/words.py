@@ -1,0 +1,186 @@
+"""What a report says in words: a verdict that a colleague understands, and what it rests on."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from helpers.report.reports import Report
+
+Answer = Literal["yes", "no", "undecided"]
+
+MARGIN = 1.0
+"""Percentage points of accuracy below which a mean effect counts as absent."""
+
+ALPHA = 0.05
+"""A test finds something if its p value is at most this."""
+
+
+def is_important(report: "Report") -> Answer:
+    """Say whether lesions of the parts cost more than those of random parts.
+
+    Returns
+    -------
+    str
+        "yes" if the exact test finds it; "no" if it does not and the mean effect's 95 % interval
+        lies below one percentage point; else "undecided".
+    """
+    if report.importance.p <= ALPHA:
+        return "yes"
+    _, _, high = report.effect.mean(~report.measured.is_complete)
+    return "no" if high < MARGIN else "undecided"
+
+
+def is_class_wise(report: "Report") -> Answer:
+    """Say whether the parts matter for particular classes: "yes" or "undecided"."""
+    return "yes" if report.class_range.p <= ALPHA else "undecided"
+
+
+def verdict(report: "Report") -> str:
+    """Return both answers as sentences, each p value with its effect."""
+    return f"{_of_importance(report)} {_of_classes(report)}"
+
+
+def summary(report: "Report") -> str:
+    """Return the verdict, what was left out, and how it was done, as text."""
+    blocks = [verdict(report)]
+    for title, sentences in (("Left out and to be noted", remarks(report)), ("How", how(report))):
+        if sentences:
+            blocks.append("\n".join([f"{title}:", *(f"- {each}" for each in sentences)]))
+    return "\n\n".join(blocks)
+
+
+def remarks(report: "Report") -> list[str]:
+    """Return what was left out, and what to beware of."""
+    measured = report.measured
+    found = list(report.notes)
+    n_complete = int(measured.is_complete.sum())
+    if n_complete:
+        whole = (
+            "are all (connected) units of their layer and cannot"
+            if n_complete > 1
+            else ("is all (connected) units of its layer and cannot")
+        )
+        found.append(f"{count(n_complete, 'part')} {whole} be tested: no random part differs.")
+    n_isolated = sum(int((each < 0).sum()) for each in measured.partition.labels.values())
+    if n_isolated:
+        found.append(f"{count(n_isolated, 'unit')} belong to no cluster (label -1).")
+    ranges = report.subclusters.loc[report.subclusters["excluded"] == "", "class_range"]
+    n_undefined = int(ranges.isna().sum())
+    if n_undefined:
+        found.append(
+            f"Lesions of {count(n_undefined, 'part')} change less than an image per class, so that "
+            "nothing can be said about their classes; they count as not class-wise."
+        )
+    if report.n_asked > measured.n_permutations:
+        found.append(
+            f"The budget of time allowed {measured.n_permutations} of {report.n_asked} "
+            "permutations, so that p values are coarser."
+        )
+    n_tested = int((~measured.is_complete).sum())
+    if n_tested > ALPHA * (measured.n_permutations + 1):
+        found.append(
+            f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
+            "be found; tests of all together are not affected."
+        )
+    if report.n_random > measured.n_permutations:
+        found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
+    largest = measured.class_sizes.max() / len(measured.classes)
+    if measured.intact.mean() <= largest:
+        found.append(
+            f"The intact network gets {percent(measured.intact.mean())} right, no more than who "
+            "always says the most frequent class: are images scaled and classes numbered as in its "
+            "training?"
+        )
+    if (measured.class_sizes > 0).sum() < 2:
+        found.append("All images are of one class, so classes cannot be compared.")
+    return found
+
+
+def how(report: "Report") -> list[str]:
+    """Return how everything was done."""
+    measured = report.measured
+    n_layers = len(measured.partition.hidden)
+    return [
+        f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
+        f"{count(n_layers, 'hidden layer')}. A part is what a cluster has in one layer; there are "
+        f"{len(measured.parts)}.",
+        f"The network was run on {len(measured.classes):,} images, of which it gets "
+        f"{percent(measured.intact.mean())} right. A lesion sets all weights into the units of a "
+        "part, and their biases, to zero.",
+        f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
+        "gives random parts of the same sizes; all parts are tested together, whatever units they "
+        "share. Single parts have p values corrected for their number (familywise).",
+        "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
+        "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations.",
+        "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
+        "loss. It tends to fall as damage grows, so parts that cost much are at a disadvantage.",
+        f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
+        f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
+        f"Seed {report.random_state}; network and images {report.fingerprint}.",
+    ]
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def p_text(p: float) -> str:
+    """Return a p value as printed: .001, .21, 1."""
+    if np.isnan(p):
+        return "undefined"
+    text = f"{p:.2g}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return text.removeprefix("0")
+
+
+def points(value: float) -> str:
+    """Return percentage points with as many digits as are needed."""
+    return f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2f}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of percentage points."""
+    return f"{points(low)} to {points(high)}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Return a share of images."""
+    return f"{100 * share:.1f} %"
+
+
+def _of_importance(report: "Report") -> str:
+    tested = ~report.measured.is_complete
+    mean, low, high = report.effect.mean(tested)
+    n_tested = int(tested.sum())
+    n_found = int((report.importance.familywise[tested] <= ALPHA).sum())
+    these = f"These {report.n_clusters} clusters"
+    p = f"exact p = {p_text(report.importance.p)}"
+    more = "more" if mean >= 0 else "less"
+    bounds = (low, high) if mean >= 0 else (-high, -low)
+    size = f"on average {points(abs(mean))} points {more} ({interval(*bounds)})"
+    answer = is_important(report)
+    if answer == "yes":
+        little = ", though by little" if high < MARGIN else ""
+        which = (
+            f"lesions of {n_found} of {n_tested} parts cost more than random parts of the same size"
+            if n_found
+            else f"lesions of their {n_tested} parts together, though of none by itself, cost more "
+            "than random parts of the same size"
+        )
+        return f"{these} are important{little}: {which}, {size}; {p}."
+    cost = f"lesions of their {n_tested} parts cost {size} than random parts of the same size; {p}"
+    if answer == "no":
+        return f"{these} are not important: {cost}."
+    return f"Whether these {report.n_clusters} clusters are important is undecided: {cost}."
+
+
+def _of_classes(report: "Report") -> str:
+    row = report.effects[report.effects["measure"] == "class_range"].iloc[0]
+    effect = row["effect"]
+    than = "higher" if effect >= 0 else "lower"
+    size = "" if np.isnan(effect) else f"class-wise range {than} by {abs(effect):.2f}, "
+    return (
+        f"They matter for particular classes: {is_class_wise(report)} "
+        f"({size}exact p = {p_text(report.class_range.p)})."
+    )
