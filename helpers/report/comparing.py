@@ -28,21 +28,19 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
     ValueError
         If there are none, or they are not on the same network and images.
     """
-    named = dict(reports) if isinstance(reports, Mapping) else _by_source(reports)
-    wrong = [each for each in named.values() if not isinstance(each, Report)]
-    if wrong or not named:
+    ours = list(reports.values() if isinstance(reports, Mapping) else reports)
+    wrong = [each for each in ours if not isinstance(each, Report)]
+    if wrong or not ours:
         what = type(wrong[0]).__name__ if wrong else "none"
         raise ValueError(f"reports: {what} was given; accepted are reports of `evaluate`")
-    if len({each.fingerprint for each in named.values()}) > 1:
+    if len({each.fingerprint for each in ours}) > 1:
         raise ValueError(
             "reports: they are on different networks or images; accepted are reports on several "
             "partitions of one network, on the same images"
         )
-    return pd.DataFrame([_row(each) for each in named.values()], index=pd.Index(named))
-
-
-def _by_source(reports: Iterable[Report]) -> dict[str, Report]:
-    return {f"{i}: {each.source}": each for i, each in enumerate(reports, 1)}
+    by_source = [f"{i}: {each.source}" for i, each in enumerate(ours, 1)]
+    names = list(reports) if isinstance(reports, Mapping) else by_source
+    return pd.DataFrame([_row(each) for each in ours], index=pd.Index(names))
 
 
 def _row(report: Report) -> dict[str, object]:

@@ -111,8 +111,8 @@ def evaluate(
     >>> report = helpers.evaluate(
     ...     correct, y=y, partition={"hidden": np.arange(20) // 10}, layers={"hidden": 20},
     ...     n_permutations=99, progress=False)
-    >>> print(report.verdict)
-    ...
+    >>> print(report.verdict)  # doctest: +ELLIPSIS
+    These 2 clusters are important: lesions of 1 of 2 parts cost more than random parts ...
     """
     choices = protocols.protocol(protocol)
     seed = validation.check_seed(random_state, "random_state")

@@ -122,7 +122,7 @@ def _effects_table(measure: str, caption: str, table: pd.DataFrame) -> str:
             [
                 _number(row.effect, unit),
                 _interval(row.low, row.high, unit),
-                words.p_text(row.p),
+                _p(row.p),
                 f"{row.found} of {row.tested}",
             ],
             row.p <= words.ALPHA,
@@ -227,7 +227,7 @@ def _tables(report: "Report") -> str:
         (
             [MEASURES[row.measure], TESTS.get(row.test, "exact, by permutation")],
             [
-                words.p_text(row.p),
+                _p(row.p),
                 str(row.tested),
                 str(row.excluded),
                 _number(row.effect, _UNITS[row.measure]),

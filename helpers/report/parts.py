@@ -117,7 +117,7 @@ def _fitting(given: Mapping[str, Any], subject: Subject) -> tuple[Labels, list[s
     for layer, of_layer in Partition.from_labels(given).labels.items():
         if layer in subject.ends:
             continue
-        name = subject.full_name(layer)
+        name = _full_name(layer, subject)
         if name in subject.ends:
             continue
         if name in labels:
@@ -140,6 +140,15 @@ def _fitting(given: Mapping[str, Any], subject: Subject) -> tuple[Labels, list[s
     if ends:
         notes.append(f"Inputs and outputs are not lesioned: {listed(ends)}.")
     return {layer: labels[layer] for layer in subject.layers if layer in labels}, notes
+
+
+def _full_name(layer: str, subject: Subject) -> str:
+    try:
+        return subject.full_name(layer)
+    except ValueError:
+        raise ValueError(
+            f"partition: layer {layer!r} was given; accepted are {', '.join(subject.layers)}"
+        ) from None
 
 
 def _divided(labels: npt.NDArray[Any], subject: Subject) -> Labels:
@@ -203,7 +212,7 @@ def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: 
     for layer, unit, label in rows:
         if layer in subject.ends:
             continue
-        name = subject.full_name(layer)
+        name = _full_name(layer, subject)
         if name in subject.ends:
             continue
         ours = labels.setdefault(name, np.full(subject.layers[name], _MISSING, dtype=np.intp))

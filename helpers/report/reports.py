@@ -18,6 +18,8 @@ from helpers.report.measuring import Measured
 from helpers.report.words import ALPHA, summary, verdict
 from helpers.statistics import PermutationTest
 
+_MOST_UNDEFINED = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
@@ -60,16 +62,21 @@ class Report:
     @cached_property
     def importance(self) -> PermutationTest:
         """The exact test of what lesions of the parts cost."""
-        return self._tested(*self._damages)
+        return self._tested(*self._damages, ~self.measured.is_complete)
 
     @cached_property
     def class_range(self) -> PermutationTest:
         """The exact test of how unevenly that falls on the classes.
 
-        A range that is undefined, because the lesion costs less than an image per class, counts as
-        smaller than any other, in true and in permuted parts alike.
+        A range is undefined where a lesion costs less than an image per class. Tested are parts
+        for which at most a tenth of all ranges, true and permuted alike, is undefined; such a one
+        then counts as the median of the others.
         """
-        return self._tested(*(np.nan_to_num(each, nan=-1) for each in self._ranges))
+        rows = np.vstack(self._ranges)
+        comparable = np.isnan(rows).mean(axis=0) <= _MOST_UNDEFINED
+        medians = pd.DataFrame(rows).median().to_numpy()
+        true, *permuted = np.where(np.isnan(rows) & comparable, medians, rows)
+        return self._tested(true, np.array(permuted), comparable)
 
     @cached_property
     def effect(self) -> Effects:
@@ -139,7 +146,7 @@ class Report:
         Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
         .05), effect, low, high (95 % interval): for importance the mean over tested parts of
         percentage points beyond random parts, for class_range the mean of class-wise ranges less
-        the median of random parts' where both are defined; p of the exact test.
+        the median of random parts', where defined, without an interval; p of the exact test.
         """
         return pd.DataFrame(
             [
@@ -261,10 +268,14 @@ class Report:
         return np.array([value(row.astype(np.int64)) for row in self.measured.permuted])
 
     def _tested(
-        self, true: npt.NDArray[np.float64], permuted: npt.NDArray[np.float64]
+        self,
+        true: npt.NDArray[np.float64],
+        permuted: npt.NDArray[np.float64],
+        chosen: npt.NDArray[np.bool_],
     ) -> PermutationTest:
+        """Test parts that are chosen and not complete."""
         layers = [each.layer for each in self.measured.parts]
-        tested = ~self.measured.is_complete
+        tested = chosen & ~self.measured.is_complete
         return statistics.permutation_test(true, permuted, "right", tested, layers)
 
     def _compared_importance(self) -> Comparison:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from helpers.report.reports import Report
@@ -22,13 +23,13 @@ def is_important(report: "Report") -> Answer:
     Returns
     -------
     str
-        "yes" if the exact test finds it; "no" if it does not and the mean effect's 95 % interval
-        lies below one percentage point; else "undecided".
+        "yes" if the exact test finds it; "no" if it does not, for no part either, and the mean
+        effect's 95 % interval lies below one percentage point; else "undecided".
     """
     if report.importance.p <= ALPHA:
         return "yes"
     _, _, high = report.effect.mean(~report.measured.is_complete)
-    return "no" if high < MARGIN else "undecided"
+    return "no" if high < MARGIN and not found_parts(report).any() else "undecided"
 
 
 def is_class_wise(report: "Report") -> Answer:
@@ -64,13 +65,13 @@ def remarks(report: "Report") -> list[str]:
         found.append(f"{count(n_complete, 'part')} {whole} be tested: no random part differs.")
     n_isolated = sum(int((each < 0).sum()) for each in measured.partition.labels.values())
     if n_isolated:
-        found.append(f"{count(n_isolated, 'unit')} belong to no cluster (label -1).")
-    ranges = report.subclusters.loc[report.subclusters["excluded"] == "", "class_range"]
-    n_undefined = int(ranges.isna().sum())
-    if n_undefined:
+        found.append(f"{count(n_isolated, 'unit')} in no cluster (label -1).")
+    n_incomparable = int((np.isnan(report.class_range.each) & ~measured.is_complete).sum())
+    if n_incomparable:
         found.append(
-            f"Lesions of {count(n_undefined, 'part')} change less than an image per class, so that "
-            "nothing can be said about their classes; they count as not class-wise."
+            f"{count(n_incomparable, 'part')} cost so little, or random parts of the same size do, "
+            "that how unevenly it falls on classes cannot be compared: less than an image per "
+            "class. Only their importance is tested."
         )
     if report.n_asked > measured.n_permutations:
         found.append(
@@ -149,35 +150,50 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def found_parts(report: "Report") -> npt.NDArray[np.bool_]:
+    """Return which parts cost more than random ones by themselves, corrected for their number."""
+    return report.importance.familywise <= ALPHA
+
+
 def _of_importance(report: "Report") -> str:
-    tested = ~report.measured.is_complete
-    mean, low, high = report.effect.mean(tested)
-    n_tested = int(tested.sum())
-    n_found = int((report.importance.familywise[tested] <= ALPHA).sum())
-    these = f"These {report.n_clusters} clusters"
-    p = f"exact p = {p_text(report.importance.p)}"
-    more = "more" if mean >= 0 else "less"
-    bounds = (low, high) if mean >= 0 else (-high, -low)
-    size = f"on average {points(abs(mean))} points {more} ({interval(*bounds)})"
+    tested, found = ~report.measured.is_complete, found_parts(report)
+    n_tested, n_found = int(tested.sum()), int(found.sum())
+    clusters, p = f"{report.n_clusters} clusters", f"exact p = {p_text(report.importance.p)}"
+    of_all = _size(*report.effect.mean(tested))
+    cost = f"lesions of their {n_tested} parts cost on average {of_all} than random parts of the"
     answer = is_important(report)
-    if answer == "yes":
-        little = ", though by little" if high < MARGIN else ""
-        which = (
-            f"lesions of {n_found} of {n_tested} parts cost more than random parts of the same size"
-            if n_found
-            else f"lesions of their {n_tested} parts together, though of none by itself, cost more "
-            "than random parts of the same size"
-        )
-        return f"{these} are important{little}: {which}, {size}; {p}."
-    cost = f"lesions of their {n_tested} parts cost {size} than random parts of the same size; {p}"
     if answer == "no":
-        return f"{these} are not important: {cost}."
-    return f"Whether these {report.n_clusters} clusters are important is undecided: {cost}."
+        return f"These {clusters} are not important: {cost} same size; {p}."
+    if answer == "undecided":
+        some = f", and {n_found} of them more by themselves" if n_found else ""
+        return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
+    if not n_found:
+        return (
+            f"These {clusters} are important, though no part is by itself: lesions of their "
+            f"{n_tested} parts together cost more than those of random parts of the same size, on "
+            f"average {of_all}; {p}."
+        )
+    mean, low, high = report.effect.mean(found)
+    little = ", though by little" if high < MARGIN else ""
+    every = f" and over all parts {of_all}" if n_found < n_tested else ""
+    return (
+        f"These {clusters} are important{little}: lesions of {n_found} of {n_tested} parts cost "
+        f"more than random parts of the same size, on average {_size(mean, low, high)}{every}; {p}."
+    )
+
+
+def _size(mean: float, low: float, high: float) -> str:
+    """Return a mean effect with its interval: "2.1 points more (1.6 to 2.7)"."""
+    if mean < 0:
+        return f"{points(-mean)} points less ({interval(-high, -low)})"
+    return f"{points(mean)} points more ({interval(low, high)})"
 
 
 def _of_classes(report: "Report") -> str:
     row = report.effects[report.effects["measure"] == "class_range"].iloc[0]
     effect = row["effect"]
+    if np.isnan(report.class_range.p):
+        return "They matter for particular classes: undecided (no part costs enough to compare)."
     than = "higher" if effect >= 0 else "lower"
     size = "" if np.isnan(effect) else f"class-wise range {than} by {abs(effect):.2f}, "
     return (
