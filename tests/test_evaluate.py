@@ -247,11 +247,43 @@ def test_a_budget_allows_fewer_permutations_and_the_report_says_so(capsys):
     assert re.search(r"the budget allows \d+ of 999 permutations; about \d+ s more", said)
 
 
+def test_calls_grow_while_work_of_their_own_takes_most_of_the_time():
+    pace = measuring._Pace(largest=100)
+    for n, seconds in ((1, 10.0), (2, 10.1), (4, 10.3), (8, 10.7)):
+        assert pace.chunk == n
+        pace.took(n, seconds)
+    assert pace.each == pytest.approx(0.1)
+    assert pace.fixed == pytest.approx(9.9)
+    assert pace.seconds(160) == pytest.approx(10 * 9.9 + 16)
+    assert pace.fitting(29.95) == 200
+    assert pace.fitting(1) == 0
+
+
+def test_calls_that_take_long_by_themselves_do_not_grow():
+    pace = measuring._Pace(largest=100)
+    pace.took(1, 1.5)
+    pace.took(2, 3.0)
+    assert pace.chunk == 2
+
+
+def test_calls_keep_within_the_memory_that_they_are_given():
+    pace = measuring._Pace(largest=3)
+    for _ in range(4):
+        pace.took(pace.chunk, 0.001 * pace.chunk)
+    assert pace.chunk == 3
+
+
 def test_nineteen_permutations_are_the_least(capsys):
     found = helpers.evaluate(**slow_function(0.001), budget=1e-6, n_random=25, progress=False)
     assert found.measured.n_permutations == 19
+    assert "for 19 permutations, the fewest" in said_by(capsys, slow_function(0.03), budget=0.1)
     assert "The paper's tests have 19 twins per part." in found.summary()
     assert capsys.readouterr().err == ""
+
+
+def said_by(capsys, options, **more):
+    helpers.evaluate(**options, **more)
+    return capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

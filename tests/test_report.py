@@ -208,7 +208,7 @@ def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
     if damage == "cut":
         data = (folder / "measured.npz").read_bytes()
         (folder / "measured.npz").write_bytes(data[:100])
-    with pytest.raises(ValueError, match="folder: .* holds no report, or not a whole one"):
+    with pytest.raises(ValueError, match=r"folder: .* holds no report, or not a whole one"):
         Report.load(folder)
 
 
@@ -238,7 +238,7 @@ def test_names_are_escaped_and_nothing_is_executed_or_loaded(page):
     seen = Seen(page.read_text())
     assert not {"script", "iframe", "object", "link", "b"} & set(seen.tags)
     assert all(each.startswith(("#", "data:image/png")) for each in seen.references)
-    assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", page.read_text())
+    assert "://" not in re.sub(r"http://www\.w3\.org/\S+", "", page.read_text())
 
 
 def test_identifiers_are_unique_and_references_lead_to_them(report):
@@ -256,6 +256,10 @@ def test_every_table_and_figure_has_a_name(page):
     assert text.count('role="region" tabindex="0" aria-label="') == text.count("<table")
     assert '<html lang="en">' in text
     assert re.findall(r"<h(\d)>", text)[0] == "1"
+
+
+def test_a_layer_may_be_called_like_a_formula():
+    assert "$x, 10 units" in made_up(layers=["$\\frac$x", "$x"])._repr_html_()
 
 
 @pytest.mark.parametrize("n_classes", [2, 12, 30])

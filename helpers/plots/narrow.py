@@ -138,7 +138,8 @@ def partition_bars(partition: Partition) -> Figure:
                     middle, row, str(cluster), ha="center", va="center", color=colour, fontsize=7.5
                 )
             left += share
-        axes.text(0, row - 0.29, f"{layer}, {len(labels)} units", va="bottom", fontsize=7.5)
+        name = f"{layer}, {len(labels)} units"
+        axes.text(0, row - 0.29, name, va="bottom", fontsize=7.5, parse_math=False)
     axes.set_yticks([])
     axes.set_ylim(len(partition.labels) - 0.6, -0.75)
     axes.set_xlim(0, 100)

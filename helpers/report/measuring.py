@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from helpers.report.subject import Subject
 MIN_PERMUTATIONS = 19
 """The smallest p value is then .05."""
 
-_CHUNK_SECONDS = 2.0
+_CALL_SECONDS = 2.0
 _TRIAL_SECONDS = 0.5
 _CHUNK_VALUES = 10**8
 """Predictions that are kept at a time, a byte each."""
@@ -118,9 +118,10 @@ def measure(
     order, present, starts = _by_class(subject.classes)
     counts = np.zeros((n_permutations, len(parts), subject.n_classes), dtype=np.int32)
     right_in = np.zeros((len(parts), n_images), dtype=np.int32)
-    done, planned, chunk, is_announced = 0, n_permutations, 1, False
-    largest = max(_CHUNK_VALUES // (n_changing * n_images), 1)
+    done, planned, pace = 0, n_permutations, _Pace()
+    pace.largest = max(_CHUNK_VALUES // (n_changing * n_images), 1)
     while done < planned:
+        chunk = min(pace.chunk, planned - done)
         started = time.monotonic()
         lesions = [lesion for _ in range(chunk) for lesion in next(draws)]
         right = subject.correct(lesions).reshape(chunk, n_changing, n_images)
@@ -128,16 +129,15 @@ def measure(
         counts[cells] = np.add.reduceat(right[..., order], starts, axis=-1, dtype=np.int32)
         right_in[changing] += right.sum(axis=0)
         done += chunk
-        each = (time.monotonic() - started) / chunk
+        pace.took(chunk, time.monotonic() - started)
         if budget is not None:
-            left = max(began + budget - time.monotonic(), 0)
-            planned = min(n_permutations, max(done + int(left / each), MIN_PERMUTATIONS, done))
-        if not is_announced and (each * chunk >= _TRIAL_SECONDS or done == planned):
-            is_announced = True
-            teller.announce(each * (planned - done), done * n_changing, planned, n_permutations)
+            left = began + budget - time.monotonic()
+            planned = min(n_permutations, max(done + pace.fitting(left), MIN_PERMUTATIONS))
+        if pace.is_known or done == planned:
+            needed, is_least = pace.seconds(planned - done), planned == MIN_PERMUTATIONS
+            is_late = budget is not None and is_least and needed > left
+            teller.announce(needed, planned, n_permutations, is_late)
         teller.show(done * n_changing, planned * n_changing)
-        seconds = _CHUNK_SECONDS if is_announced else _TRIAL_SECONDS
-        chunk = int(np.clip(seconds / each, 1, min(largest, max(planned - done, 1))))
     teller.close()
     counts = counts[:done]
     complete = np.flatnonzero(~changing)
@@ -175,21 +175,74 @@ def _by_class(classes: npt.NDArray[np.int64]) -> Sequence[npt.NDArray[Any]]:
     return order, present, starts
 
 
+@dataclass
+class _Pace:
+    """How long permutations take, and how many to make at a time.
+
+    Each call begins with work of its own, a second and more in deep networks. So twice as many
+    permutations are made each time, until calls take long, and most of that for what was asked.
+    """
+
+    chunk: int = 1
+    largest: int = 1
+    _calls: list[tuple[int, float]] = field(default_factory=list)
+
+    def took(self, n: int, seconds: float) -> None:
+        """Note how long n permutations took in one call."""
+        self._calls.append((n, seconds))
+        is_first = len(self._calls) == 1
+        if is_first or seconds < _CALL_SECONDS or self.fixed > seconds / 2:
+            self.chunk = min(2 * n, self.largest)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough was measured to tell how long the rest takes."""
+        return len(self._calls) > 1 and sum(seconds for _, seconds in self._calls) > _TRIAL_SECONDS
+
+    @property
+    def each(self) -> float:
+        """Seconds that a permutation takes."""
+        (n_before, before), (n, seconds) = ((0, 0.0), *self._calls)[-2:]
+        if n > n_before and seconds > before:
+            return (seconds - before) / (n - n_before)
+        return seconds / n
+
+    @property
+    def fixed(self) -> float:
+        """Seconds that a call takes besides."""
+        n, seconds = self._calls[-1]
+        return max(seconds - n * self.each, 0.0)
+
+    def seconds(self, n: int) -> float:
+        """Return how long n more take."""
+        return n * self.each + self.fixed * -(-n // self.chunk)
+
+    def fitting(self, seconds: float) -> int:
+        """Return how many more fit into some seconds."""
+        return max(int((seconds - self.fixed) / self.each), 0)
+
+
 class _Teller:
     """Says on stderr what is done and how long it takes."""
 
     def __init__(self, speaks: bool) -> None:
         self._speaks = speaks
         self._bar: Any = None
+        self._has_announced = False
 
     def say(self, text: str) -> None:
         if self._speaks:
             tqdm.write(f"evaluate: {text}", file=sys.stderr)
 
-    def announce(self, seconds: float, n_measured: int, planned: int, asked: int) -> None:
-        """Say how long the rest takes."""
+    def announce(self, seconds: float, planned: int, asked: int, is_late: bool) -> None:
+        """Say, once, how long the rest takes."""
+        if self._has_announced:
+            return
+        self._has_announced = True
         fewer = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
-        self.say(f"{fewer}about {duration(seconds)} more (measured on {n_measured:,} lesions)")
+        if is_late:
+            fewer = f"the budget is too short for {planned} permutations, the fewest there can be; "
+        self.say(f"{fewer}about {duration(seconds)} more, going by the first")
 
     def show(self, done: int, total: int) -> None:
         if not self._speaks:

@@ -40,6 +40,8 @@ _STYLE = """
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .modularity-report figure { margin: 0; min-width: 0; max-width: 30rem; }
 .modularity-report svg { display: block; width: 100%; height: auto; }
+.modularity-report .pair { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
+.modularity-report .pair > div { min-width: 0; max-width: 100%; }
 .modularity-report .scroll { overflow-x: auto; margin: .75rem 0; max-width: 100%; }
 .modularity-report .scroll:focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 .modularity-report table { border-collapse: collapse; font-size: .875rem;
@@ -103,14 +105,16 @@ def _head(report: "Report") -> str:
 
 def _effects_tables(report: "Report") -> str:
     units = {"importance": "points of accuracy", "class_range": "beyond random parts"}
-    return "".join(
-        _effects_table(measure, f"{MEASURES[measure].capitalize()}: {unit}", table)
+    tested = report.effects[(report.effects["tested"] > 0) | (report.effects["layer"] == "all")]
+    tables = "".join(
+        f"<div>{_effects_table(measure, f'{MEASURES[measure].capitalize()}: {unit}', table)}</div>"
         for measure, unit in units.items()
-        for table in [report.effects[report.effects["measure"] == measure]]
-    ) + (
+        for table in [tested[tested["measure"] == measure]]
+    )
+    return f'<div class="pair">{tables}</div>' + (
         '<p class="caption">Effects are means over parts, beyond random parts of the same size. '
         "Parts found have a p of at most .05 after correction for their number; rows in bold an "
-        "exact p of at most .05.</p>"
+        "exact p of at most .05. Layers without a testable part are not listed.</p>"
     )
 
 

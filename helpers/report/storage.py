@@ -1,9 +1,11 @@
 """Reports in folders: tables to read, and all that was measured to load again."""
 
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -51,7 +53,7 @@ def load(folder: Path) -> Report:
             fingerprint=settings["fingerprint"],
             notes=tuple(settings["notes"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(
             f"folder: {folder} holds no report, or not a whole one ({error})"
         ) from None

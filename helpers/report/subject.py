@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +144,7 @@ def load_data(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
                 if set(names) <= set(archive):
                     return archive[names[0]], archive[names[1]]
             held = ", ".join(archive) or "nothing"
-    except (ValueError, OSError, AttributeError, TypeError) as error:
+    except (ValueError, OSError, AttributeError, TypeError, EOFError, BadZipFile) as error:
         raise ValueError(f"data: {path} is no .npz file of plain arrays ({error})") from None
     raise ValueError(f"data: {path} holds {held}; accepted are x and y, or x_test and y_test")
 
