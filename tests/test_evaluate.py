@@ -3,6 +3,7 @@
 import doctest
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.cluster import KMeans
 
 import brute_force
 import helpers
-from helpers import Partition, statistics
+from helpers import Partition, graphs, statistics
 from helpers.backend import keras
 from helpers.report import evaluating, measuring
 from helpers.settings import ROOT
@@ -217,7 +218,7 @@ def test_fewer_permutations_are_the_first_of_more(network, report):
 
 
 def test_it_does_not_matter_how_many_lesions_are_made_at_a_time(network, report, monkeypatch):
-    monkeypatch.setattr(measuring, "_CHUNK_VALUES", 1)
+    monkeypatch.setattr(measuring, "_CALL_VALUES", 1)
     one_by_one = helpers.evaluate(*network, HALVES, **QUIET)
     np.testing.assert_array_equal(one_by_one.measured.permuted, report.measured.permuted)
 
@@ -250,7 +251,7 @@ def test_a_budget_allows_fewer_permutations_and_the_report_says_so(capsys):
 def test_calls_grow_while_work_of_their_own_takes_most_of_the_time():
     pace = measuring._Pace(largest=100)
     for n, seconds in ((1, 10.0), (2, 10.1), (4, 10.3), (8, 10.7)):
-        assert pace.chunk == n
+        assert pace.n == n
         pace.took(n, seconds)
     assert pace.each == pytest.approx(0.1)
     assert pace.fixed == pytest.approx(9.9)
@@ -263,14 +264,14 @@ def test_calls_that_take_long_by_themselves_do_not_grow():
     pace = measuring._Pace(largest=100)
     pace.took(1, 1.5)
     pace.took(2, 3.0)
-    assert pace.chunk == 2
+    assert pace.n == 2
 
 
 def test_calls_keep_within_the_memory_that_they_are_given():
     pace = measuring._Pace(largest=3)
     for _ in range(4):
-        pace.took(pace.chunk, 0.001 * pace.chunk)
-    assert pace.chunk == 3
+        pace.took(pace.n, 0.001 * pace.n)
+    assert pace.n == 3
 
 
 def test_nineteen_permutations_are_the_least(capsys):
@@ -489,11 +490,42 @@ def test_without_a_partition_the_graph_of_weights_is_clustered(network):
     from helpers import evaluation
 
     found = helpers.evaluate(*network, n_clusters=3, **QUIET)
+    assert "The partition says nothing" not in found.summary()
     made = evaluation.partition_of(network[0], 3)
     assert list(found.measured.partition.labels) == ["first", "second"]
     for layer in ("first", "second"):
         np.testing.assert_array_equal(found.measured.partition.labels[layer], made.labels[layer])
     assert "Spectral clustering (3 clusters, edges from weights, global)" in found.summary()
+
+
+def test_a_clusterer_may_be_fitted_to_the_graph_with_its_inputs_and_outputs(network, report):
+    graph = graphs.weight_graph(network[0])
+    labels = np.zeros(sum(graph.widths), int)
+    for layer, ours in HALVES.items():
+        labels[graph.slice(layer)] = ours
+    same(helpers.evaluate(*network, fitted(labels), **QUIET), report)
+
+
+def test_layers_that_the_graph_of_feature_maps_lacks_are_named():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Conv2D(4, 3, name="one"),
+            keras.layers.Conv2D(4, 3, name="two"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, name="dense"),
+            keras.layers.Dense(2, name="out"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(30, 6, 6, 1)).astype("float32")
+    found = helpers.evaluate(model, x, np.arange(30) % 2, n_clusters=2, **QUIET)
+    assert "The partition says nothing of dense." in found.summary()
+
+
+def test_it_does_not_matter_where_it_is_computed(network, report):
+    with ThreadPoolExecutor(1) as executor:
+        same(helpers.evaluate(*network, HALVES, executor=executor, **QUIET), report)
 
 
 def test_edges_and_scope_reach_the_place_where_partitions_are_made(network, monkeypatch):

@@ -58,7 +58,8 @@ def report():
 
 
 @pytest.fixture(scope="module")
-def page(report, tmp_path_factory):
+def page(tmp_path_factory):
+    report = made_up(layers=["first", NASTY, "a/very" * 20])
     return report.to_html(tmp_path_factory.mktemp("report") / "page.html")
 
 

@@ -22,6 +22,8 @@ from helpers.plots.style import (
 WIDTH = 4.0
 """Inches."""
 
+_LONGEST_NAME = 40
+
 _MOST_WRITTEN = 10
 """Classes up to which each number of a heat map is written."""
 
@@ -138,7 +140,7 @@ def partition_bars(partition: Partition) -> Figure:
                     middle, row, str(cluster), ha="center", va="center", color=colour, fontsize=7.5
                 )
             left += share
-        name = f"{layer}, {len(labels)} units"
+        name = f"{shortened(layer)}, {len(labels)} units"
         axes.text(0, row - 0.29, name, va="bottom", fontsize=7.5, parse_math=False)
     axes.set_yticks([])
     axes.set_ylim(len(partition.labels) - 0.6, -0.75)
@@ -146,3 +148,9 @@ def partition_bars(partition: Partition) -> Figure:
     axes.set_xlabel("share of the layer's units (%)")
     axes.spines["left"].set_visible(False)
     return figure
+
+
+def shortened(name: str) -> str:
+    """Return a name that fits a narrow figure, its middle left out if it is long."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"

@@ -9,7 +9,7 @@ from helpers import protocols, validation
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, Protocol
 from helpers.report.measuring import MIN_PERMUTATIONS, measure
-from helpers.report.parts import check_n_clusters, check_testable, partition_given
+from helpers.report.parts import check_n_clusters, partition_given
 from helpers.report.reports import Report
 from helpers.report.subject import Subject, subject_of
 
@@ -56,7 +56,8 @@ def evaluate(
         Which units belong together. By default spectral clustering of the network's graph; or a
         `Partition`; ``{layer: labels}`` with an integer per unit; communities, iterables of
         (layer, unit), as NetworkX finds them; a fitted clusterer of scikit-learn, whose
-        ``labels_`` are those of all hidden units layer by layer; or the path of a CSV with the
+        ``labels_`` are those of all hidden units layer by layer, or of the vertices of the
+        network's `graphs.weight_graph`; or the path of a CSV with the
         columns layer, unit and label. The label -1 means no cluster.
     n_clusters : int
         Clusters to make if no partition is given, at most half as many as hidden units.
@@ -121,9 +122,8 @@ def evaluate(
     if budget is not None and not (isinstance(budget, int | float) and budget > 0):
         raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
     subject = subject_of(model, x, y, layers, executor)
-    notes: list[str] = []
     if partition is None:
-        divided = _clustered(subject, n_clusters, choices, seed, edges, scope)
+        divided, notes = _clustered(subject, n_clusters, choices, seed, edges, scope)
         source = _source(n_clusters, edges, scope)
     else:
         divided, notes = partition_given(partition, subject)
@@ -143,7 +143,7 @@ def evaluate(
 
 def _clustered(
     subject: Subject, n_clusters: int, protocol: Protocol, seed: int, edges: str, scope: str
-) -> Partition:
+) -> tuple[Partition, list[str]]:
     """Make a partition of a network's hidden layers: the one place where that is done."""
     if subject.model is None:
         raise ValueError(
@@ -155,10 +155,7 @@ def _clustered(
     made = evaluation.partition_of(
         subject.model, n_clusters, protocol, seed, images=subject.images, edges=edges, scope=scope
     )
-    labels = {subject.full_name(layer): made.labels[layer] for layer in made.hidden}
-    partition = Partition.from_labels(labels)
-    check_testable(partition)
-    return partition
+    return partition_given(made, subject)
 
 
 def _source(n_clusters: int, edges: str, scope: str) -> str:

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,15 @@ from tqdm import tqdm
 from helpers.partitions import Partition, SubCluster
 from helpers.report.subject import Subject
 
+if TYPE_CHECKING:
+    from helpers.lesions.engine import Lesion
+
 MIN_PERMUTATIONS = 19
 """The smallest p value is then .05."""
 
 _CALL_SECONDS = 2.0
 _TRIAL_SECONDS = 0.5
-_CHUNK_VALUES = 10**8
+_CALL_VALUES = 10**8
 """Predictions that are kept at a time, a byte each."""
 
 
@@ -103,76 +107,88 @@ def measure(
     -------
     Measured
     """
-    began = time.monotonic()
-    teller = _Teller(progress)
+    deadline = None if budget is None else time.monotonic() + budget
     parts = partition.subclusters()
     changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
-    n_changing, n_images = int(changing.sum()), len(subject.classes)
-    n_lesions = 1 + len(parts) + n_changing * n_permutations
-    teller.say(
-        f"{len(parts)} parts, {n_changing} of them testable, and {n_permutations:,} permutations: "
-        f"{n_lesions:,} lesions on {n_images:,} images"
-    )
-    intact, *true = subject.correct([{}, *({each.layer: each.units} for each in parts)])
+    teller = _Teller(progress, int(changing.sum()))
+    teller.begin(len(parts), n_permutations, len(subject.classes))
+    intact, *rest = subject.correct([{}, *({each.layer: each.units} for each in parts)])
+    true = np.array(rest)
+    tally = _Tally(subject, len(parts), n_permutations)
     draws = _permutations(partition, changing, np.random.default_rng(seed))
-    order, present, starts = _by_class(subject.classes)
-    counts = np.zeros((n_permutations, len(parts), subject.n_classes), dtype=np.int32)
-    right_in = np.zeros((len(parts), n_images), dtype=np.int32)
-    done, planned, pace = 0, n_permutations, _Pace()
-    pace.largest = max(_CHUNK_VALUES // (n_changing * n_images), 1)
-    while done < planned:
-        chunk = min(pace.chunk, planned - done)
-        started = time.monotonic()
-        lesions = [lesion for _ in range(chunk) for lesion in next(draws)]
-        right = subject.correct(lesions).reshape(chunk, n_changing, n_images)
-        cells = np.ix_(np.arange(done, done + chunk), np.flatnonzero(changing), present)
-        counts[cells] = np.add.reduceat(right[..., order], starts, axis=-1, dtype=np.int32)
-        right_in[changing] += right.sum(axis=0)
-        done += chunk
-        pace.took(chunk, time.monotonic() - started)
-        if budget is not None:
-            left = began + budget - time.monotonic()
-            planned = min(n_permutations, max(done + pace.fitting(left), MIN_PERMUTATIONS))
-        if pace.is_known or done == planned:
-            needed, is_least = pace.seconds(planned - done), planned == MIN_PERMUTATIONS
-            is_late = budget is not None and is_least and needed > left
-            teller.announce(needed, planned, n_permutations, is_late)
-        teller.show(done * n_changing, planned * n_changing)
-    teller.close()
-    counts = counts[:done]
-    complete = np.flatnonzero(~changing)
-    right_in[complete] = done * np.array(true)[complete]
-    of_classes = [np.bincount(subject.classes[each], minlength=subject.n_classes) for each in true]
-    counts[:, complete] = np.array(of_classes)[complete]
+    _draw(subject, draws, tally, np.flatnonzero(changing), deadline, teller)
+    tally.repeat(true, np.flatnonzero(~changing))
     return Measured(
         partition=partition,
         classes=subject.classes,
         n_classes=subject.n_classes,
         intact=intact,
-        true=np.array(true),
-        permuted=counts,
-        permuted_right=right_in,
+        true=true,
+        permuted=tally.by_class[: tally.done],
+        permuted_right=tally.by_image,
     )
+
+
+def _draw(
+    subject: Subject,
+    draws: "Iterator[list[Lesion]]",
+    tally: "_Tally",
+    changing: npt.NDArray[np.intp],
+    deadline: float | None,
+    teller: "_Teller",
+) -> None:
+    """Lesion the parts that change of one permuted partition after the other."""
+    asked = planned = len(tally.by_class)
+    pace = _Pace(largest=max(_CALL_VALUES // (len(changing) * len(subject.classes)), 1))
+    while tally.done < planned:
+        n, started = min(pace.n, planned - tally.done), time.monotonic()
+        right = subject.correct([lesion for _ in range(n) for lesion in next(draws)])
+        tally.add(right.reshape(n, len(changing), -1), changing)
+        pace.took(n, time.monotonic() - started)
+        left = np.inf if deadline is None else deadline - time.monotonic()
+        if deadline is not None:
+            planned = min(asked, max(tally.done + pace.fitting(left), MIN_PERMUTATIONS))
+        if pace.is_known or tally.done == planned:
+            teller.announce(pace.seconds(planned - tally.done), left, planned, asked)
+        teller.show(tally.done, planned)
+    teller.close()
 
 
 def _permutations(
     partition: Partition, changing: npt.NDArray[np.bool_], rng: np.random.Generator
-) -> Iterator[list[dict[str, npt.NDArray[np.intp]]]]:
+) -> "Iterator[list[Lesion]]":
     """Yield lesions of the parts that change, of one permuted partition after the other."""
     while True:
         parts = partition.permuted(rng).subclusters()
-        yield [
-            {each.layer: each.units}
-            for each, changes in zip(parts, changing, strict=True)
-            if changes
-        ]
+        yield [{each.layer: each.units} for each in compress(parts, changing)]
 
 
-def _by_class(classes: npt.NDArray[np.int64]) -> Sequence[npt.NDArray[Any]]:
-    """Return images in the order of their classes, the classes there are, and where each starts."""
-    order = np.argsort(classes, kind="stable")
-    present, starts = np.unique(classes[order], return_index=True)
-    return order, present, starts
+class _Tally:
+    """How many images are right under lesions of permuted parts: by class, and by image."""
+
+    def __init__(self, subject: Subject, n_parts: int, n_permutations: int) -> None:
+        self.done = 0
+        self.by_class = np.zeros((n_permutations, n_parts, subject.n_classes), dtype=np.int32)
+        self.by_image = np.zeros((n_parts, len(subject.classes)), dtype=np.int32)
+        self._order = np.argsort(subject.classes, kind="stable")
+        ordered = subject.classes[self._order]
+        self._present, self._starts = np.unique(ordered, return_index=True)
+
+    def add(self, right: npt.NDArray[np.bool_], parts: npt.NDArray[np.intp]) -> None:
+        """Count some parts of n more permutations, shape (n, parts, n_images)."""
+        rows = np.arange(self.done, self.done + len(right))
+        self.by_class[np.ix_(rows, parts, self._present)] = self._classes(right)
+        self.by_image[parts] += right.sum(axis=0)
+        self.done += len(right)
+
+    def repeat(self, right: npt.NDArray[np.bool_], parts: npt.NDArray[np.intp]) -> None:
+        """Count what is right of some parts, shape (all parts, n_images), once a permutation."""
+        cells = np.ix_(np.arange(self.done), parts, self._present)
+        self.by_class[cells] = self._classes(right[parts])
+        self.by_image[parts] = self.done * right[parts]
+
+    def _classes(self, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        return np.add.reduceat(right[..., self._order], self._starts, axis=-1, dtype=np.int32)
 
 
 @dataclass
@@ -183,8 +199,8 @@ class _Pace:
     permutations are made each time, until calls take long, and most of that for what was asked.
     """
 
-    chunk: int = 1
-    largest: int = 1
+    largest: int
+    n: int = 1
     _calls: list[tuple[int, float]] = field(default_factory=list)
 
     def took(self, n: int, seconds: float) -> None:
@@ -192,7 +208,7 @@ class _Pace:
         self._calls.append((n, seconds))
         is_first = len(self._calls) == 1
         if is_first or seconds < _CALL_SECONDS or self.fixed > seconds / 2:
-            self.chunk = min(2 * n, self.largest)
+            self.n = min(2 * n, self.largest)
 
     @property
     def is_known(self) -> bool:
@@ -215,7 +231,7 @@ class _Pace:
 
     def seconds(self, n: int) -> float:
         """Return how long n more take."""
-        return n * self.each + self.fixed * -(-n // self.chunk)
+        return n * self.each + self.fixed * -(-n // self.n)
 
     def fitting(self, seconds: float) -> int:
         """Return how many more fit into some seconds."""
@@ -225,37 +241,47 @@ class _Pace:
 class _Teller:
     """Says on stderr what is done and how long it takes."""
 
-    def __init__(self, speaks: bool) -> None:
-        self._speaks = speaks
-        self._bar: Any = None
+    def __init__(self, speaks: bool, n_changing: int) -> None:
+        self._speaks, self._n_changing = speaks, n_changing
         self._has_announced = False
+        self._bar: Any = None
 
-    def say(self, text: str) -> None:
-        if self._speaks:
-            tqdm.write(f"evaluate: {text}", file=sys.stderr)
+    def begin(self, n_parts: int, n_permutations: int, n_images: int) -> None:
+        """Say how many lesions there will be."""
+        n_lesions = 1 + n_parts + self._n_changing * n_permutations
+        self._say(
+            f"{n_parts} parts, {self._n_changing} of them testable, and {n_permutations:,} "
+            f"permutations: {n_lesions:,} lesions on {n_images:,} images"
+        )
 
-    def announce(self, seconds: float, planned: int, asked: int, is_late: bool) -> None:
-        """Say, once, how long the rest takes."""
+    def announce(self, needed: float, left: float, planned: int, asked: int) -> None:
+        """Say, once, how many seconds the rest needs, and what the budget does to it."""
         if self._has_announced:
             return
         self._has_announced = True
-        fewer = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
-        if is_late:
-            fewer = f"the budget is too short for {planned} permutations, the fewest there can be; "
-        self.say(f"{fewer}about {duration(seconds)} more, going by the first")
+        cut = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
+        if planned == MIN_PERMUTATIONS and needed > left:
+            cut = f"the budget is too short for {planned} permutations, the fewest there can be; "
+        self._say(f"{cut}about {duration(needed)} more, going by the first")
 
-    def show(self, done: int, total: int) -> None:
+    def show(self, done: int, planned: int) -> None:
+        """Show how far it is."""
         if not self._speaks:
             return
         if self._bar is None:
             every = 0.5 if sys.stderr.isatty() else 10
-            self._bar = tqdm(desc="lesions", total=total, mininterval=every, file=sys.stderr)
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+            self._bar = tqdm(desc="lesions", mininterval=every, file=sys.stderr)
+        self._bar.total = planned * self._n_changing
+        self._bar.update(done * self._n_changing - self._bar.n)
 
     def close(self) -> None:
+        """End the bar."""
         if self._bar is not None:
             self._bar.close()
+
+    def _say(self, text: str) -> None:
+        if self._speaks:
+            tqdm.write(f"evaluate: {text}", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

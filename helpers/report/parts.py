@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ import pandas as pd
 
 from helpers.partitions import ISOLATED, Partition
 from helpers.report.subject import Subject
+
+if TYPE_CHECKING:
+    from helpers.graphs import WeightGraph
 
 Labels = dict[str, npt.NDArray[np.intp]]
 
@@ -152,16 +155,32 @@ def _full_name(layer: str, subject: Subject) -> str:
 
 
 def _divided(labels: npt.NDArray[Any], subject: Subject) -> Labels:
-    """Cut the labels of all hidden units, one after the other, into layers."""
+    """Cut labels of all hidden units, or of a graph's vertices, one after the other, into layers."""
     n_units = sum(subject.layers.values())
-    if labels.shape != (n_units,):
+    if labels.shape == (n_units,):
+        ends = np.cumsum(list(subject.layers.values()))[:-1]
+        return dict(zip(subject.layers, np.split(labels, ends), strict=True))
+    graph = _graph_of(subject)
+    if graph is None or labels.shape != (sum(graph.widths),):
         widths = ", ".join(f"{layer} {width}" for layer, width in subject.layers.items())
         raise ValueError(
             f"partition: labels of shape {labels.shape} were given; accepted is one for each of "
-            f"the {n_units} hidden units, layer by layer ({widths})"
+            f"the {n_units} hidden units, layer by layer ({widths}), or for each vertex of the "
+            "model's `graphs.weight_graph`"
         )
-    ends = np.cumsum(list(subject.layers.values()))[:-1]
-    return dict(zip(subject.layers, np.split(labels, ends), strict=True))
+    return {layer: labels[graph.slice(layer)] for layer in graph.hidden}
+
+
+def _graph_of(subject: Subject) -> "WeightGraph | None":
+    """Return the graph of a model, if it is a model and has one."""
+    if subject.model is None:
+        return None
+    from helpers import graphs
+
+    try:
+        return graphs.weight_graph(subject.model)
+    except ValueError:
+        return None
 
 
 def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
