@@ -1,5 +1,6 @@
 """How much more the lesion of a part costs than those of random parts of the same size."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from helpers.report.measuring import Measured
 
 N_BOOTSTRAPS = 2000
 _INTERVAL = (2.5, 97.5)
+_BLOCK_VALUES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +62,24 @@ def excess_damage(measured: Measured, seed: int = 0, n_draws: int = N_BOOTSTRAPS
     n_permutations, n_images = measured.n_permutations, len(measured.classes)
     beyond = measured.permuted_right / n_permutations - measured.true
     draws = np.zeros((n_draws, len(beyond)))
-    for size, label in zip(measured.class_sizes, range(measured.n_classes), strict=True):
-        if size:
-            weights = rng.multinomial(size, np.full(size, 1 / size), n_draws).astype(np.float32)
-            draws += weights @ beyond[:, measured.classes == label].astype(np.float32).T
+    for label in np.unique(measured.classes):
+        ours = beyond[:, measured.classes == label].astype(np.float32).T
+        for rows in _blocks(n_draws, len(ours)):
+            weights = _weights(len(ours), rows.stop - rows.start, rng)
+            draws[rows] += weights.astype(np.float32) @ ours
     accuracies = measured.permuted.sum(axis=2)
-    rows = rng.multinomial(n_permutations, np.full(n_permutations, 1 / n_permutations), n_draws)
-    draws += rows @ (accuracies - accuracies.mean(axis=0)) / n_permutations
+    weights = _weights(n_permutations, n_draws, rng)
+    draws += weights @ (accuracies - accuracies.mean(axis=0)) / n_permutations
     return Effects(100 * beyond.mean(axis=1), 100 * draws / n_images)
+
+
+def _weights(n: int, n_draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return how often each of n is drawn when n are drawn again, shape (n_draws, n)."""
+    return rng.multinomial(n, np.full(n, 1 / n), n_draws)
+
+
+def _blocks(n_draws: int, n_images: int) -> Iterator[slice]:
+    """Cut draws so that the weights of a block's images fit into memory."""
+    step = max(_BLOCK_VALUES // n_images, 1)
+    for start in range(0, n_draws, step):
+        yield slice(start, min(start + step, n_draws))

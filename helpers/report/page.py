@@ -49,7 +49,8 @@ _STYLE = """
 .modularity-report .caption { color: #4a4a4a; font-size: .875rem; margin: 1rem 0 0; }
 .modularity-report th, .modularity-report td { padding: .25rem .6rem; text-align: right;
   border-bottom: 1px solid #e2e2e2; background: none; white-space: nowrap; }
-.modularity-report tbody th { font-weight: 400; }
+.modularity-report tbody th { font-weight: 400; white-space: normal; overflow-wrap: anywhere;
+  min-width: 6rem; }
 .modularity-report thead th { border-bottom: 2px solid #8a8a8a; vertical-align: bottom;
   white-space: normal; }
 .modularity-report th[scope=row], .modularity-report .text { text-align: left; }

@@ -155,7 +155,7 @@ def _full_name(layer: str, subject: Subject) -> str:
 
 
 def _divided(labels: npt.NDArray[Any], subject: Subject) -> Labels:
-    """Cut labels of all hidden units, or of a graph's vertices, one after the other, into layers."""
+    """Cut labels of all hidden units, or of a graph's vertices, into layers."""
     n_units = sum(subject.layers.values())
     if labels.shape == (n_units,):
         ends = np.cumsum(list(subject.layers.values()))[:-1]
