@@ -192,7 +192,7 @@ def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
     found = helpers.evaluate(correct, y=y, partition=labels, layers={"a": 20}, **QUIET)
     assert np.isnan(found.class_range.p)
     assert "They matter for particular classes: undecided (no part costs enough" in found.verdict
-    assert "2 parts cost so little" in found.summary()
+    assert "falls on classes cannot be compared for 2 parts" in found.summary()
     assert found.verdict.startswith("These 2 clusters are not important: ")
 
 

@@ -69,9 +69,9 @@ def remarks(report: "Report") -> list[str]:
     n_incomparable = int((np.isnan(report.class_range.each) & ~measured.is_complete).sum())
     if n_incomparable:
         found.append(
-            f"{count(n_incomparable, 'part')} cost so little, or random parts of the same size do, "
-            "that how unevenly it falls on classes cannot be compared: less than an image per "
-            "class. Only their importance is tested."
+            "How unevenly damage falls on classes cannot be compared for "
+            f"{count(n_incomparable, 'part')}: a lesion costs less than an image per class, of the "
+            "part itself or of random ones of the same size."
         )
     if report.n_asked > measured.n_permutations:
         found.append(
