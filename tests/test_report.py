@@ -162,6 +162,10 @@ def test_effects_by_layer_are_means_over_its_parts(report):
 def test_a_network_no_better_than_chance_is_pointed_out(report):
     worse = dataclasses.replace(report.measured, intact=np.arange(200) % 8 == 0)
     text = dataclasses.replace(report, measured=worse).summary()
+    nothing = with_effects(
+        dataclasses.replace(report, measured=worse), 0.5, 0.5, [0] * 4, 0, 0, [1] * 4
+    )
+    assert words.is_important(nothing) == "undecided"
     assert "gets 12.5 % right, no more than who always says the most frequent class" in text
     assert "most frequent class" not in report.summary()
 
@@ -274,6 +278,22 @@ def test_of_very_many_layers_those_with_the_largest_effects_are_drawn():
     text = report._repr_html_()
     assert text.count("<svg") == 24 + 24 + 1
     assert "Drawn are 24 of 30 layers" in text
+
+
+def test_layers_without_a_part_to_test_are_not_drawn():
+    report = made_up()
+    labels = report.measured.partition.labels | {f"whole_{i}": np.zeros(3, int) for i in range(30)}
+    measured, n = report.measured, 30
+    more = dataclasses.replace(
+        measured,
+        partition=Partition.from_labels(labels),
+        true=np.vstack([measured.true, np.ones((n, 200), bool)]),
+        permuted=np.concatenate([measured.permuted, np.full((99, n, 4), 50)], axis=1),
+        permuted_right=np.vstack([measured.permuted_right, np.full((n, 200), 99)]),
+    )
+    text = dataclasses.replace(report, measured=more)._repr_html_()
+    assert text.count("<svg") == 2 + 2 + 1
+    assert "Drawn are" not in text
 
 
 @pytest.fixture(scope="module")

@@ -144,8 +144,6 @@ def _costs(report: "Report") -> str:
     def figures() -> Iterator[str]:
         for layer in _drawn_layers(report):
             rows = np.flatnonzero((table["layer"] == layer) & (table["excluded"] == ""))
-            if not len(rows):
-                continue
             chosen = table.iloc[rows]
             found = (chosen["familywise"] <= words.ALPHA).to_numpy()
             drawn = plots.damages_beside_permuted(
@@ -176,8 +174,6 @@ def _classes(report: "Report") -> str:
     def figures() -> Iterator[str]:
         for layer in _drawn_layers(report):
             rows = np.flatnonzero((table["layer"] == layer) & (table["excluded"] == ""))
-            if not len(rows):
-                continue
             names = _names(table.iloc[rows])
             worst = np.nanargmax(beyond[rows], axis=1)
             said = "; ".join(
@@ -296,17 +292,20 @@ def _key(report: "Report") -> str:
     return f"r{fingerprint(*labels, report.measured.permuted)}"
 
 
+def _tested_layers(report: "Report") -> list[str]:
+    """Return the layers that have a part to test, in order."""
+    table = report.subclusters
+    return list(dict.fromkeys(table.loc[table["excluded"] == "", "layer"]))
+
+
 def _drawn_layers(report: "Report") -> list[str]:
     """Return the layers that are drawn, in order: if there are too many, the largest effects."""
-    layers = list(report.measured.partition.hidden)
-    if len(layers) <= _MOST_LAYERS:
-        return layers
     effects = report.subclusters.groupby("layer")["effect"].max().sort_values(ascending=False)
-    return [layer for layer in layers if layer in effects.index[:_MOST_LAYERS]]
+    return [each for each in _tested_layers(report) if each in effects.index[:_MOST_LAYERS]]
 
 
 def _omitted(report: "Report") -> str:
-    n = len(report.measured.partition.hidden)
+    n = len(_tested_layers(report))
     if n <= _MOST_LAYERS:
         return ""
     return f"<p>Drawn are {_MOST_LAYERS} of {n} layers, those with the largest effects.</p>"

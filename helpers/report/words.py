@@ -24,12 +24,20 @@ def is_important(report: "Report") -> Answer:
     -------
     str
         "yes" if the exact test finds it; "no" if it does not, for no part either, and the mean
-        effect's 95 % interval lies below one percentage point; else "undecided".
+        effect's 95 % interval lies below one percentage point; else "undecided", also where the
+        intact network is at chance, so that there is nothing to lose.
     """
     if report.importance.p <= ALPHA:
         return "yes"
     _, _, high = report.effect.mean(~report.measured.is_complete)
-    return "no" if high < MARGIN and not found_parts(report).any() else "undecided"
+    is_absent = high < MARGIN and not found_parts(report).any() and not is_at_chance(report)
+    return "no" if is_absent else "undecided"
+
+
+def is_at_chance(report: "Report") -> bool:
+    """Say whether the intact network is no better than who always says the most frequent class."""
+    measured = report.measured
+    return bool(measured.intact.sum() <= measured.class_sizes.max())
 
 
 def is_class_wise(report: "Report") -> Answer:
@@ -86,8 +94,7 @@ def remarks(report: "Report") -> list[str]:
         )
     if report.n_random > measured.n_permutations:
         found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
-    largest = measured.class_sizes.max() / len(measured.classes)
-    if measured.intact.mean() <= largest:
+    if is_at_chance(report):
         found.append(
             f"The intact network gets {percent(measured.intact.mean())} right, no more than who "
             "always says the most frequent class: are images scaled and classes numbered as in its "
