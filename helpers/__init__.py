@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from helpers.checking import check
     from helpers.partitions import Partition
     from helpers.protocols import PAPER, RELEASED
+    from helpers.report import Report, compare, evaluate
 
 _ROOMS = {
     "PAPER": "protocols",
     "RELEASED": "protocols",
     "Partition": "partitions",
+    "Report": "report",
     "check": "checking",
+    "compare": "report",
+    "evaluate": "report",
 }
 
-__all__ = ["PAPER", "RELEASED", "Partition", "check"]
+__all__ = ["PAPER", "RELEASED", "Partition", "Report", "check", "compare", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command ``modularity``: train networks, sweep notebooks, collect their tables.
+"""The command ``modularity``: evaluate and train networks, sweep notebooks, collect tables.
 
 Each sub-command loads what it needs when it is called, so that ``--help`` is quick.
 """
@@ -53,6 +53,99 @@ def _extra() -> Iterator[None]:
 @click.group()
 def main() -> None:
     """Evaluate modularity in neural networks: Importance and Coherence."""
+
+
+class _BadInput(click.ClickException):
+    """What was given is not accepted: one sentence on stderr, and exit code 2."""
+
+    exit_code = 2
+
+
+@main.command(
+    epilog="\b\nExample:\n  modularity evaluate model.keras data.npz --out report/\n"
+    "  modularity evaluate model.keras data.npz --partition labels.csv --budget 300 --out report/"
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--partition",
+    type=click.Path(path_type=Path),
+    help="A CSV with the columns layer, unit, label (default: spectral clustering).",
+)
+@click.option("--clusters", type=int, default=12, help="Clusters to make (default: 12).")
+@click.option(
+    "--edges",
+    type=click.Choice(["weights", "activations"]),
+    default="weights",
+    help="What connects units that are clustered (default: weights).",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["global", "layerwise"]),
+    default="global",
+    help="Cluster the whole network or layer by layer (default: global).",
+)
+@click.option(
+    "--permutations", type=int, default=999, help="Of the exact test (default: 999, at least 19)."
+)
+@click.option("--random", type=int, default=20, help="Twins in the paper's tests (default: 20).")
+@click.option(
+    "--protocol", type=click.Choice(["paper", "released"]), default="paper", help="Default: paper."
+)
+@click.option("--seed", type=int, default=0, help="Of all draws (default: 0).")
+@click.option("--budget", type=float, metavar="SECONDS", help="Fewer permutations if need be.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the report: index.html, tables, and all that was measured.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def evaluate(
+    model: Path,
+    data: Path,
+    partition: Path | None,
+    clusters: int,
+    edges: str,
+    scope: str,
+    permutations: int,
+    random: int,
+    protocol: str,
+    seed: int,
+    budget: float | None,
+    out: Path,
+    quiet: bool,
+) -> None:
+    """Say whether a partition of your network is important, and matters for some classes.
+
+    MODEL is a .keras file, from which nothing is executed. DATA is an .npz file with images and
+    their classes: x and y, or x_test and y_test.
+    """
+    import helpers
+    from helpers.report import subject
+
+    try:
+        x, y = subject.load_data(data)
+        report = helpers.evaluate(
+            model,
+            x,
+            y,
+            partition,
+            n_clusters=clusters,
+            edges=edges,
+            scope=scope,
+            n_permutations=permutations,
+            n_random=random,
+            protocol=protocol,
+            random_state=seed,
+            budget=budget,
+            progress=not quiet,
+        )
+        report.save(out)
+    except (ValueError, OSError) as error:
+        raise _BadInput(str(error)) from error
+    click.echo(report.summary())
+    click.echo(f"\n{out / 'index.html'}")
 
 
 @main.command(

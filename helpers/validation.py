@@ -5,17 +5,19 @@ sentence that names the argument, what was given, and what is accepted.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers.backend import keras
 from helpers.imagenet import ImageFiles
+
+if TYPE_CHECKING:
+    from helpers.backend import keras
 
 
 def check_x_y(
-    model: keras.Model, x: Any, y: Any
+    model: "keras.Model", x: Any, y: Any
 ) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.int64]]:
     """Return images and their classes as `check_images` and `check_classes` do.
 
@@ -35,12 +37,12 @@ def check_x_y(
     return images, check_classes(y, len(images[0]), n_classes_of(model))
 
 
-def n_classes_of(model: keras.Model) -> int:
+def n_classes_of(model: "keras.Model") -> int:
     """Return how many classes a classifier tells apart: as many as outputs, two by a single one."""
     return max(int(model.outputs[0].shape[-1]), 2)
 
 
-def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
+def check_images(model: "keras.Model", x: Any) -> tuple[npt.NDArray[Any], ...]:
     """Return images as a model takes them.
 
     Parameters
@@ -89,7 +91,7 @@ def check_images(model: keras.Model, x: Any) -> tuple[npt.NDArray[Any], ...]:
     return images
 
 
-def _check_input(model: keras.Model, symbolic: Any, x: Any) -> npt.NDArray[Any]:
+def _check_input(model: "keras.Model", symbolic: Any, x: Any) -> npt.NDArray[Any]:
     """Return one input's array, cast to its type."""
     if isinstance(x, ImageFiles):  # Read when needed: never all at once.
         _check_shape(model, symbolic, x.shape)
@@ -110,7 +112,7 @@ def _check_input(model: keras.Model, symbolic: Any, x: Any) -> npt.NDArray[Any]:
     return images
 
 
-def _check_shape(model: keras.Model, symbolic: Any, shape: tuple[int, ...]) -> None:
+def _check_shape(model: "keras.Model", symbolic: Any, shape: tuple[int, ...]) -> None:
     expected = tuple(symbolic.shape[1:])
     fits = len(shape) == len(expected) + 1 and all(
         size in (None, there) for size, there in zip(expected, shape[1:], strict=True)
@@ -187,10 +189,13 @@ def _from_one_hot(rows: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 
 def _array(name: str, given: Any) -> npt.NDArray[Any]:
     """Turn lists and tensors into arrays."""
-    if keras.ops.is_tensor(given):
-        is_short = keras.backend.standardize_dtype(given.dtype) == "bfloat16"  # Not NumPy's.
-        exact = keras.ops.cast(given, "float32") if is_short else given
-        return np.asarray(keras.ops.convert_to_numpy(exact))
+    if not isinstance(given, np.ndarray | list | tuple):
+        from helpers.backend import keras  # Here, so that arrays do not load it.
+
+        if keras.ops.is_tensor(given):
+            is_short = keras.backend.standardize_dtype(given.dtype) == "bfloat16"  # Not NumPy's.
+            exact = keras.ops.cast(given, "float32") if is_short else given
+            return np.asarray(keras.ops.convert_to_numpy(exact))
     try:
         return np.asarray(given)
     except ValueError as error:

@@ -2,9 +2,12 @@
 
 import shlex
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import helpers
+from helpers.backend import keras
 from helpers.cli import main
 
 
@@ -15,3 +18,72 @@ def test_help_shows_an_example_that_the_command_takes(name):
     assert found, text
     command = main.commands[name]
     command.make_context(name, shlex.split(example.splitlines()[0]))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder with a model, images, and labels of its units."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(3, name="out")]
+    model = keras.Sequential([keras.Input((5,)), *layers])
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
+    y = model.predict(x, verbose=0).argmax(-1)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    np.savez(tmp_path / "test.npz", x_test=x, y_test=y, x_train=x[:3], y_train=y[:3])
+    rows = "\n".join(f"hidden,{unit},{unit // 4}" for unit in range(8))
+    (tmp_path / "labels.csv").write_text(f"layer,unit,label\n{rows}\n")
+    return tmp_path
+
+
+def evaluated(folder, *options):
+    words = ["evaluate", *options, "--out", str(folder / "report"), "--permutations", "19"]
+    return CliRunner().invoke(main, [str(folder / each) if "." in each else each for each in words])
+
+
+@pytest.mark.parametrize("data", ["data.npz", "test.npz"])
+def test_a_network_is_evaluated_into_a_folder(files, data):
+    done = evaluated(files, "model.keras", data, "--partition", "labels.csv")
+    assert done.exit_code == 0
+    assert "clusters" in done.stdout.splitlines()[0]
+    assert str(files / "report" / "index.html") in done.stdout
+    assert "40 lesions" not in done.stdout
+    assert "evaluate: 2 parts, 2 of them testable, and 19 permutations: 41 lesions" in done.stderr
+    report = helpers.Report.load(files / "report")
+    assert report.summary() in done.stdout
+    assert report.measured.partition.labels["hidden"].tolist() == [0] * 4 + [1] * 4
+
+
+def test_without_labels_a_network_is_clustered_and_quiet_it_shows_no_progress(files):
+    done = evaluated(files, "model.keras", "data.npz", "--clusters", "2", "--quiet")
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    assert len(helpers.Report.load(files / "report").measured.parts) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["none.keras", "data.npz"], "model: there is no file"),
+        (["model.keras", "none.npz"], "data: there is no file"),
+        (["model.keras", "labels.csv"], "is no .npz file of plain arrays"),
+        (["model.keras", "model.keras"], "accepted are x and y, or x_test and y_test"),
+        (["model.keras", "data.npz", "--partition", "none.csv"], "partition: there is no file"),
+        (["model.keras", "data.npz", "--clusters", "5"], "n_clusters: 5 was given; accepted are"),
+        (["model.keras", "data.npz", "--seed", "-1"], "random_state: -1 was given; accepted are"),
+    ],
+)
+def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(files, options, sentence):
+    done = evaluated(files, *options)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (files / "report").exists()
+
+
+def test_arrays_of_objects_are_not_unpickled(files):
+    np.savez(files / "objects.npz", x=np.array([{}], dtype=object), y=np.array([0]))
+    done = evaluated(files, "model.keras", "objects.npz")
+    assert done.exit_code == 2
+    assert "is no .npz file of plain arrays" in done.stderr

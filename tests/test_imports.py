@@ -10,7 +10,7 @@ import pytest
 from helpers import settings
 
 LIGHT = ("helpers", "helpers.partitions", "helpers.statistics", "helpers.protocols")
-LIGHT += ("helpers.measures", "helpers.lesions", "helpers.fingerprints")
+LIGHT += ("helpers.measures", "helpers.lesions", "helpers.fingerprints", "helpers.report")
 HEAVY = ("tensorflow", "keras", "lucid", "papermill", "distributed")
 
 

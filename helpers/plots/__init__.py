@@ -18,6 +18,7 @@ from helpers.plots.dependencies import (
 )
 from helpers.plots.effects import effects, equal_damage
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
+from helpers.plots.narrow import class_losses, damages_beside_permuted, partition_bars
 from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
 from helpers.plots.pictures import (
     addition_table,
@@ -30,9 +31,11 @@ __all__ = [
     "accuracy_profiles",
     "addition_table",
     "against_twins",
+    "class_losses",
     "clusters_by_layer",
     "constructed_images",
     "cut_against_shuffles",
+    "damages_beside_permuted",
     "dependency_cases",
     "dependency_graph",
     "double_lesions",
@@ -43,6 +46,7 @@ __all__ = [
     "lesions_against_twins",
     "over_n_clusters",
     "p_value_counts",
+    "partition_bars",
     "partitions_compared",
     "subcluster_pictures",
     "subcluster_sizes",

@@ -113,13 +113,13 @@ def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 
 def make_panels(
-    height: float, rows: int = 1, columns: int = 1, **options: Any
+    height: float, rows: int = 1, columns: int = 1, width: float = PAGE_WIDTH, **options: Any
 ) -> tuple[Figure, Any]:
-    """Make a figure of page width and a height in inches, with its panels in rows and columns."""
+    """Make a figure of a height and a width in inches, with its panels in rows and columns."""
     figure, panels = plt.subplots(
         rows,
         columns,
-        figsize=(PAGE_WIDTH, height),
+        figsize=(width, height),
         squeeze=False,
         FigureClass=StyledFigure,
         **options,

@@ -1,0 +1,56 @@
+"""Reports on the same network side by side."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from helpers.report.reports import Report
+from helpers.report.words import is_class_wise, is_important
+
+
+def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
+    """Put reports on several partitions of one network side by side.
+
+    Parameters
+    ----------
+    reports : mapping of str to Report, or iterable of Report
+        By what each partition is called; otherwise by where it comes from.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per report, indexed by its name: clusters, parts, tested; for importance and for
+        class_range: found (single parts), effect, low, high, p, as in `Report.effects`; important
+        and class_wise, the verdicts "yes", "no" or "undecided".
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are not on the same network and images.
+    """
+    ours = list(reports.values() if isinstance(reports, Mapping) else reports)
+    wrong = [each for each in ours if not isinstance(each, Report)]
+    if wrong or not ours:
+        what = type(wrong[0]).__name__ if wrong else "none"
+        raise ValueError(f"reports: {what} was given; accepted are reports of `evaluate`")
+    if len({each.fingerprint for each in ours}) > 1:
+        raise ValueError(
+            "reports: they are on different networks or images; accepted are reports on several "
+            "partitions of one network, on the same images"
+        )
+    by_source = [f"{i}: {each.source}" for i, each in enumerate(ours, 1)]
+    names = list(reports) if isinstance(reports, Mapping) else by_source
+    return pd.DataFrame([_row(each) for each in ours], index=pd.Index(names))
+
+
+def _row(report: Report) -> dict[str, object]:
+    row: dict[str, object] = {
+        "clusters": report.n_clusters,
+        "parts": len(report.measured.parts),
+        "tested": int((~report.measured.is_complete).sum()),
+    }
+    of_all = report.effects[report.effects["layer"] == "all"].set_index("measure")
+    for measure in ("importance", "class_range"):
+        for column in ("found", "effect", "low", "high", "p"):
+            row[f"{measure}_{column}"] = of_all.loc[measure, column]
+    return row | {"important": is_important(report), "class_wise": is_class_wise(report)}

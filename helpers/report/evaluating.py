@@ -1,0 +1,171 @@
+"""One call from a network and a partition to a report."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers import protocols, validation
+from helpers.partitions import Partition
+from helpers.protocols import PAPER, Protocol
+from helpers.report.measuring import MIN_PERMUTATIONS, measure
+from helpers.report.parts import check_n_clusters, partition_given
+from helpers.report.reports import Report
+from helpers.report.subject import Subject, subject_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from helpers.evaluation import Edges, Scope
+
+
+def evaluate(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    partition: Any = None,
+    *,
+    n_clusters: int = 12,
+    edges: "Edges" = "weights",
+    scope: "Scope" = "global",
+    layers: Mapping[str, int] | None = None,
+    n_permutations: int = 999,
+    n_random: int = 20,
+    protocol: Protocol | str = PAPER,
+    random_state: int = 0,
+    budget: float | None = None,
+    executor: "Executor | None" = None,
+    progress: bool = True,
+) -> Report:
+    """Say whether a partition of a network's units is important, and matters for some classes.
+
+    Each part of the partition, the units of a cluster in a layer, is lesioned and compared with
+    random parts of the same size in the same layer.
+
+    Parameters
+    ----------
+    model : keras.Model, path or callable
+        A built classifier; or the path of a ``.keras`` file, from which nothing is executed; or,
+        for networks of any other framework, a function from a list of lesions, ``{layer: array of
+        unit indices}`` (``{}`` lesions nothing), to whether each image is classified correctly:
+        bool, shape (n_lesions, n_images).
+    x : array-like, tensor, list, mapping or tf.data.Dataset
+        What ``model.predict`` takes, one row per image; a list or a mapping for several inputs. A
+        dataset is one of batches of images and classes. Not needed with a function.
+    y : array-like or tensor, shape (n_images,), (n_images, 1) or (n_images, n_classes)
+        Classes as integers from 0, also in a column, or one-hot. Not needed with a dataset.
+    partition : optional
+        Which units belong together. By default spectral clustering of the network's graph; or a
+        `Partition`; ``{layer: labels}`` with an integer per unit; communities, iterables of
+        (layer, unit), as NetworkX finds them; a fitted clusterer of scikit-learn, whose
+        ``labels_`` are those of all hidden units layer by layer, or of the vertices of the
+        network's `graphs.weight_graph`; or the path of a CSV with the
+        columns layer, unit and label. The label -1 means no cluster.
+    n_clusters : int
+        Clusters to make if no partition is given, at most half as many as hidden units.
+    edges : {"weights", "activations"}
+        What connects units in the graph that is clustered if no partition is given.
+    scope : {"global", "layerwise"}
+        Whether the whole graph is clustered, or layer by layer.
+    layers : mapping of str to int
+        Of a function: the names of its hidden layers, in order, and how many units each has.
+    n_permutations : int
+        Permuted partitions of the exact test, at least 19; p values are multiples of
+        1 / (n_permutations + 1).
+    n_random : int
+        Random twins of each part in the paper's own tests, which are given beside the exact one.
+    protocol : {"paper", "released"} or Protocol
+        Choices behind graph and tests.
+    random_state : int
+        Seed; the same one gives the same report, unless a budget cuts it short.
+    budget : float, optional
+        Seconds. As many permutations are made as fit, but at least 19; the report says so.
+    executor : concurrent.futures.Executor, optional
+        Where a Keras model computes, see `lesions.correct`.
+    progress : bool
+        Whether to say on stderr how many lesions are made, and how long they take.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        Before anything is computed, if something that was given is not accepted; says what is.
+
+    Examples
+    --------
+    A network without Keras: two layers in NumPy, of which the first half of the units does all.
+
+    >>> import numpy as np
+    >>> import helpers
+    >>> rng = np.random.default_rng(0)
+    >>> x, weights = rng.normal(size=(300, 2)), rng.normal(size=(2, 20))
+    >>> weights[:, 10:] = 0
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> def correct(lesions):
+    ...     right = []
+    ...     for lesion in lesions:
+    ...         hidden = np.maximum(x @ weights, 0)
+    ...         hidden[:, lesion.get("hidden", [])] = 0
+    ...         right.append((hidden @ weights[0] > 0) == y)
+    ...     return np.array(right)
+    >>> report = helpers.evaluate(
+    ...     correct, y=y, partition={"hidden": np.arange(20) // 10}, layers={"hidden": 20},
+    ...     n_permutations=99, progress=False)
+    >>> print(report.verdict)  # doctest: +ELLIPSIS
+    These 2 clusters are important: lesions of 1 of 2 parts cost more than random parts ...
+    """
+    choices = protocols.protocol(protocol)
+    seed = validation.check_seed(random_state, "random_state")
+    _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
+    _check_at_least("n_random", n_random, 1)
+    if budget is not None and not (isinstance(budget, int | float) and budget > 0):
+        raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
+    subject = subject_of(model, x, y, layers, executor)
+    if partition is None:
+        divided, notes = _clustered(subject, n_clusters, choices, seed, edges, scope)
+        source = _source(n_clusters, edges, scope)
+    else:
+        divided, notes = partition_given(partition, subject)
+        source = "The partition that was given"
+    return Report(
+        name=subject.name,
+        source=source,
+        measured=measure(subject, divided, n_permutations, seed, budget, progress),
+        protocol=choices,
+        n_random=n_random,
+        n_asked=n_permutations,
+        random_state=seed,
+        fingerprint=subject.fingerprint,
+        notes=tuple(notes),
+    )
+
+
+def _clustered(
+    subject: Subject, n_clusters: int, protocol: Protocol, seed: int, edges: "Edges", scope: "Scope"
+) -> tuple[Partition, list[str]]:
+    """Make a partition of a network's hidden layers: the one place where that is done."""
+    if subject.model is None:
+        raise ValueError(
+            "partition: None was given; a function of lesions has no graph that could be clustered"
+        )
+    from helpers import evaluation
+
+    check_n_clusters(n_clusters, subject)
+    x = subject.images[0] if len(subject.images) == 1 else list(subject.images)
+    made = evaluation.partition_of(
+        subject.model, n_clusters, protocol, seed, edges=edges, scope=scope, x=x
+    )
+    return partition_given(made, subject)
+
+
+def _source(n_clusters: int, edges: str, scope: str) -> str:
+    return f"Spectral clustering ({n_clusters} clusters, edges from {edges}, {scope})"
+
+
+def _check_at_least(name: str, given: Any, least: int) -> None:
+    is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    if not is_integer or given < least:
+        raise ValueError(f"{name}: {given!r} was given; accepted are integers from {least}")

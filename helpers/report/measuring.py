@@ -1,0 +1,291 @@
+"""Lesions of a partition's parts and of their permuted twins, within a budget of time."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from helpers.partitions import Partition, SubCluster
+from helpers.report.subject import Subject
+
+if TYPE_CHECKING:
+    from helpers.lesions.engine import Lesion
+
+MIN_PERMUTATIONS = 19
+"""The smallest p value is then .05."""
+
+_CALL_SECONDS = 2.0
+_TRIAL_SECONDS = 0.5
+_CALL_VALUES = 10**8
+"""Predictions that are kept at a time, a byte each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What lesions did: to each image where the parts are the true ones, counted where permuted.
+
+    Attributes
+    ----------
+    partition : Partition
+        Of hidden layers; its S sub-clusters are the parts.
+    classes : ndarray of int, shape (n_images,)
+        Of the images.
+    n_classes : int
+        How many there are.
+    intact : ndarray of bool, shape (n_images,)
+        Which images the intact network gets right.
+    true : ndarray of bool, shape (S, n_images)
+        The same under the lesion of each part.
+    permuted : ndarray of int, shape (B, S, n_classes)
+        How many of each class are right under the lesions of parts of B partitions whose labels
+        were permuted within layers. A complete part does not change and is not lesioned again.
+    permuted_right : ndarray of int, shape (S, n_images)
+        In how many of the B partitions each image is right.
+    """
+
+    partition: Partition
+    classes: npt.NDArray[np.int64]
+    n_classes: int
+    intact: npt.NDArray[np.bool_]
+    true: npt.NDArray[np.bool_]
+    permuted: npt.NDArray[np.int32]
+    permuted_right: npt.NDArray[np.int32]
+
+    @property
+    def parts(self) -> tuple[SubCluster, ...]:
+        """The partition's sub-clusters, layer by layer."""
+        return tuple(self.partition.subclusters())
+
+    @property
+    def is_complete(self) -> npt.NDArray[np.bool_]:
+        """Whether each part is all live units of its layer, shape (S,)."""
+        return np.array([self.partition.is_complete(each) for each in self.parts], dtype=bool)
+
+    @property
+    def class_sizes(self) -> npt.NDArray[np.int64]:
+        """Images of each class, shape (n_classes,)."""
+        return np.bincount(self.classes, minlength=self.n_classes)
+
+    @property
+    def n_permutations(self) -> int:
+        """Permuted partitions, B."""
+        return len(self.permuted)
+
+
+def measure(
+    subject: Subject,
+    partition: Partition,
+    n_permutations: int,
+    seed: int,
+    budget: float | None = None,
+    progress: bool = False,
+) -> Measured:
+    """Lesion all parts of a partition, and those of its permutations.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is lesioned.
+    partition : Partition
+        Of its hidden layers.
+    n_permutations : int
+        Permuted partitions; as many as fit if there is a budget, at least 19.
+    seed : int
+        Of the permutations: with the same seed, fewer of them are the first of more.
+    budget : float, optional
+        Seconds.
+    progress : bool
+        Whether to say on stderr how many lesions there are and how long they take.
+
+    Returns
+    -------
+    Measured
+    """
+    deadline = None if budget is None else time.monotonic() + budget
+    parts = partition.subclusters()
+    changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
+    teller = _Teller(progress, int(changing.sum()))
+    teller.begin(len(parts), n_permutations, len(subject.classes))
+    intact, *rest = subject.correct([{}, *({each.layer: each.units} for each in parts)])
+    true = np.array(rest)
+    tally = _Tally(subject, len(parts), n_permutations)
+    draws = _permutations(partition, changing, np.random.default_rng(seed))
+    _draw(subject, draws, tally, np.flatnonzero(changing), deadline, teller)
+    tally.repeat(true, np.flatnonzero(~changing))
+    return Measured(
+        partition=partition,
+        classes=subject.classes,
+        n_classes=subject.n_classes,
+        intact=intact,
+        true=true,
+        permuted=tally.by_class[: tally.done],
+        permuted_right=tally.by_image,
+    )
+
+
+def _draw(
+    subject: Subject,
+    draws: "Iterator[list[Lesion]]",
+    tally: "_Tally",
+    changing: npt.NDArray[np.intp],
+    deadline: float | None,
+    teller: "_Teller",
+) -> None:
+    """Lesion the parts that change of one permuted partition after the other."""
+    asked = planned = len(tally.by_class)
+    pace = _Pace(largest=max(_CALL_VALUES // (len(changing) * len(subject.classes)), 1))
+    while tally.done < planned:
+        n, started = min(pace.n, planned - tally.done), time.monotonic()
+        right = subject.correct([lesion for _ in range(n) for lesion in next(draws)])
+        tally.add(right.reshape(n, len(changing), -1), changing)
+        pace.took(n, time.monotonic() - started)
+        left = np.inf if deadline is None else deadline - time.monotonic()
+        if deadline is not None:
+            planned = min(asked, max(tally.done + pace.fitting(left), MIN_PERMUTATIONS))
+        if pace.is_known or tally.done == planned:
+            teller.announce(pace.seconds(planned - tally.done), left, planned, asked)
+        teller.show(tally.done, planned)
+    teller.close()
+
+
+def _permutations(
+    partition: Partition, changing: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> "Iterator[list[Lesion]]":
+    """Yield lesions of the parts that change, of one permuted partition after the other."""
+    while True:
+        parts = partition.permuted(rng).subclusters()
+        yield [{each.layer: each.units} for each in compress(parts, changing)]
+
+
+class _Tally:
+    """How many images are right under lesions of permuted parts: by class, and by image."""
+
+    def __init__(self, subject: Subject, n_parts: int, n_permutations: int) -> None:
+        self.done = 0
+        self.by_class = np.zeros((n_permutations, n_parts, subject.n_classes), dtype=np.int32)
+        self.by_image = np.zeros((n_parts, len(subject.classes)), dtype=np.int32)
+        self._order = np.argsort(subject.classes, kind="stable")
+        ordered = subject.classes[self._order]
+        self._present, self._starts = np.unique(ordered, return_index=True)
+
+    def add(self, right: npt.NDArray[np.bool_], parts: npt.NDArray[np.intp]) -> None:
+        """Count some parts of n more permutations, shape (n, parts, n_images)."""
+        rows = np.arange(self.done, self.done + len(right))
+        self.by_class[np.ix_(rows, parts, self._present)] = self._classes(right)
+        self.by_image[parts] += right.sum(axis=0)
+        self.done += len(right)
+
+    def repeat(self, right: npt.NDArray[np.bool_], parts: npt.NDArray[np.intp]) -> None:
+        """Count what is right of some parts, shape (all parts, n_images), once a permutation."""
+        cells = np.ix_(np.arange(self.done), parts, self._present)
+        self.by_class[cells] = self._classes(right[parts])
+        self.by_image[parts] = self.done * right[parts]
+
+    def _classes(self, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        return np.add.reduceat(right[..., self._order], self._starts, axis=-1, dtype=np.int32)
+
+
+@dataclass
+class _Pace:
+    """How long permutations take, and how many to make at a time.
+
+    Each call begins with work of its own, a second and more in deep networks. So twice as many
+    permutations are made each time, until calls take long, and most of that for what was asked.
+    """
+
+    largest: int
+    n: int = 1
+    _calls: list[tuple[int, float]] = field(default_factory=list)
+
+    def took(self, n: int, seconds: float) -> None:
+        """Note how long n permutations took in one call."""
+        self._calls.append((n, seconds))
+        is_first = len(self._calls) == 1
+        if is_first or seconds < _CALL_SECONDS or self.fixed > seconds / 2:
+            self.n = min(2 * n, self.largest)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough was measured to tell how long the rest takes."""
+        return len(self._calls) > 1 and sum(seconds for _, seconds in self._calls) > _TRIAL_SECONDS
+
+    @property
+    def each(self) -> float:
+        """Seconds that a permutation takes."""
+        (n_before, before), (n, seconds) = ((0, 0.0), *self._calls)[-2:]
+        if n > n_before and seconds > before:
+            return (seconds - before) / (n - n_before)
+        return seconds / n
+
+    @property
+    def fixed(self) -> float:
+        """Seconds that a call takes besides."""
+        n, seconds = self._calls[-1]
+        return max(seconds - n * self.each, 0.0)
+
+    def seconds(self, n: int) -> float:
+        """Return how long n more take."""
+        return n * self.each + self.fixed * -(-n // self.n)
+
+    def fitting(self, seconds: float) -> int:
+        """Return how many more fit into some seconds."""
+        return max(int((seconds - self.fixed) / self.each), 0)
+
+
+class _Teller:
+    """Says on stderr what is done and how long it takes."""
+
+    def __init__(self, speaks: bool, n_changing: int) -> None:
+        self._speaks, self._n_changing = speaks, n_changing
+        self._has_announced = False
+        self._bar: Any = None
+
+    def begin(self, n_parts: int, n_permutations: int, n_images: int) -> None:
+        """Say how many lesions there will be."""
+        n_lesions = 1 + n_parts + self._n_changing * n_permutations
+        self._say(
+            f"{n_parts} parts, {self._n_changing} of them testable, and {n_permutations:,} "
+            f"permutations: {n_lesions:,} lesions on {n_images:,} images"
+        )
+
+    def announce(self, needed: float, left: float, planned: int, asked: int) -> None:
+        """Say, once, how many seconds the rest needs, and what the budget does to it."""
+        if self._has_announced:
+            return
+        self._has_announced = True
+        cut = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
+        if planned == MIN_PERMUTATIONS and needed > left:
+            cut = f"the budget is too short for {planned} permutations, the fewest there can be; "
+        self._say(f"{cut}about {duration(needed)} more, going by the first")
+
+    def show(self, done: int, planned: int) -> None:
+        """Show how far it is."""
+        if not self._speaks:
+            return
+        if self._bar is None:
+            every = 0.5 if sys.stderr.isatty() else 10
+            self._bar = tqdm(desc="lesions", mininterval=every, file=sys.stderr)
+        self._bar.total = planned * self._n_changing
+        self._bar.update(done * self._n_changing - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _say(self, text: str) -> None:
+        if self._speaks:
+            tqdm.write(f"evaluate: {text}", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as one says it."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

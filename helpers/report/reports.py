@@ -1,0 +1,341 @@
+"""A report: what was measured, and everything that follows from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from helpers import measures, statistics
+from helpers.lesions import LesionProfiles, class_mean_accuracy, overall_accuracy
+from helpers.measures import Comparison
+from helpers.protocols import Protocol
+from helpers.report.effects import Effects, excess_damage
+from helpers.report.measuring import Measured
+from helpers.report.words import ALPHA, summary, verdict
+from helpers.statistics import PermutationTest
+
+_MOST_UNDEFINED = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Whether a partition of a network is important, and matters for particular classes.
+
+    Made by `evaluate`, or read from a folder by `load`. In a notebook it shows itself.
+
+    Attributes
+    ----------
+    name : str
+        The network's.
+    source : str
+        Where its partition comes from.
+    measured : Measured
+        What lesions did.
+    protocol : Protocol
+        Choices behind the tests.
+    n_random : int
+        Random twins of each part in the paper's tests: permuted parts, drawn anew for each.
+    n_asked : int
+        Permutations that were asked for; a budget may allow fewer.
+    random_state : int
+        Seed of all that is random.
+    fingerprint : str
+        Of the network and the images.
+    notes : tuple of str
+        What else a reader must know.
+    """
+
+    name: str
+    source: str
+    measured: Measured
+    protocol: Protocol
+    n_random: int
+    n_asked: int
+    random_state: int
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def importance(self) -> PermutationTest:
+        """The exact test of what lesions of the parts cost."""
+        return self._tested(*self._damages, ~self.measured.is_complete)
+
+    @cached_property
+    def class_range(self) -> PermutationTest:
+        """The exact test of how unevenly that falls on the classes.
+
+        A range is undefined where a lesion costs less than an image per class. Tested are parts
+        for which at most a tenth of all ranges, true and permuted alike, is undefined; such a one
+        then counts as the median of the others.
+        """
+        rows = np.vstack(self._ranges)
+        comparable = np.isnan(rows).mean(axis=0) <= _MOST_UNDEFINED
+        medians = pd.DataFrame(rows).median().to_numpy()
+        true, *permuted = np.where(np.isnan(rows) & comparable, medians, rows)
+        return self._tested(true, np.array(permuted), comparable)
+
+    @cached_property
+    def effect(self) -> Effects:
+        """What parts cost beyond random ones, in percentage points."""
+        return excess_damage(self.measured, self.random_state)
+
+    @cached_property
+    def subclusters(self) -> pd.DataFrame:
+        """One row per part.
+
+        Columns: layer, cluster, size, share (of the layer's width), complete; damage,
+        random_damage (mean of the permuted), effect, low, high (95 % interval): percentage points
+        of accuracy; p and familywise of importance; class_range, random_class_range (median),
+        class_p, class_familywise; excluded, why a part is not tested or "".
+        """
+        measured, effect = self.measured, self.effect
+        low, high = effect.intervals().T
+        damage = 100 * (measured.intact.mean() - measured.true.mean(axis=1))
+        ranges, random_ranges = self._ranges
+        complete = measured.is_complete
+        return measured.partition.describe(measured.parts).assign(
+            damage=damage,
+            random_damage=damage - effect.each,
+            effect=np.where(complete, np.nan, effect.each),
+            low=np.where(complete, np.nan, low),
+            high=np.where(complete, np.nan, high),
+            p=self.importance.each,
+            familywise=self.importance.familywise,
+            class_range=ranges,
+            random_class_range=pd.DataFrame(random_ranges).median().to_numpy(),
+            class_p=self.class_range.each,
+            class_familywise=self.class_range.familywise,
+            excluded=np.where(complete, "complete", ""),
+        )
+
+    @cached_property
+    def tests(self) -> pd.DataFrame:
+        """One row per question and test, the exact one first, the paper's beside it.
+
+        Columns: measure, test, p, tested and excluded (parts), and effect, low, high as in
+        `effects`.
+        """
+        rows = []
+        for compared, exact in (
+            (self._compared_importance(), self.importance),
+            (self._compared_ranges(), self.class_range),
+        ):
+            tested = int(np.isfinite(exact.each).sum())
+            first = {
+                "measure": compared.measure,
+                "test": "permutation",
+                "tested": tested,
+                "excluded": len(exact.each) - tested,
+                "p": exact.p,
+            }
+            rows += [pd.DataFrame([first]), compared.combine(self.random_state)]
+        table = pd.concat(rows, ignore_index=True)
+        columns = ["measure", "effect", "low", "high"]
+        of_all = self.effects[self.effects["layer"] == "all"]
+        table = table.merge(of_all[columns], on="measure", how="left")
+        return table[["measure", "test", "p", "tested", "excluded", "effect", "low", "high"]]
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per question for the network, layer "all", and for each layer.
+
+        Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
+        .05), effect, low, high (95 % interval): for importance the mean over tested parts of
+        percentage points beyond random parts, for class_range the mean of class-wise ranges less
+        the median of random parts', where defined, without an interval; p of the exact test.
+        """
+        return pd.DataFrame(
+            [
+                self._effect_row(measure, layer, test, of_chosen)
+                for measure, test, of_chosen in (
+                    ("importance", self.importance, self.effect.mean),
+                    ("class_range", self.class_range, self._mean_range_effect),
+                )
+                for layer in ("all", *test.by_layer)
+            ]
+        )
+
+    @property
+    def n_clusters(self) -> int:
+        """How many clusters there are."""
+        return len({each.cluster for each in self.measured.parts})
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one or two sentences."""
+        return verdict(self)
+
+    def summary(self) -> str:
+        """Return the verdict, what was left out, and how it was done, as text."""
+        return summary(self)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one HTML page that needs nothing else: no network, no scripts.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        Path
+            The same.
+        """
+        from helpers.report.page import page
+        from helpers.report.storage import write_text
+
+        return write_text(Path(path), page(self))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page, the tables and all that was measured into a folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if needed. It gets index.html, summary.txt, subclusters.csv, tests.csv,
+            effects.csv, report.json and measured.npz.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        from helpers.report.storage import save
+
+        return save(self, Path(folder))
+
+    @staticmethod
+    def load(folder: str | Path) -> "Report":
+        """Read a report from a folder that `save` wrote; everything is made from what was measured.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds no report, or not a whole one.
+        """
+        from helpers.report.storage import load
+
+        return load(Path(folder))
+
+    def __repr__(self) -> str:
+        """Say what was found."""
+        return f"<Report on {self.name!r}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        from helpers.report.page import fragment
+
+        return fragment(self)
+
+    @cached_property
+    def _counts(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Images per class that are right: intact (C,), and under each part's lesion (S, C)."""
+        measured = self.measured
+        intact, *true = (
+            np.bincount(measured.classes[right], minlength=measured.n_classes)
+            for right in (measured.intact, *measured.true)
+        )
+        return intact, np.array(true)
+
+    @cached_property
+    def _damages(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Losses of accuracy, in [-1, 1]: of the true parts (S,), and of the permuted (B, S)."""
+        intact, true = self._counts
+        accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}
+        lost = accuracy[self.protocol.accuracy]
+        sizes = self.measured.class_sizes
+        return lost(intact - true, sizes), self._row_by_row(lambda row: lost(intact - row, sizes))
+
+    @cached_property
+    def _ranges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Class-wise ranges of the true parts (S,), and of the permuted (B, S); NaN: undefined."""
+        intact, true = self._counts
+        sizes, keeps = self.measured.class_sizes, self.protocol.keeps_undefined
+
+        def ranges(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+            return measures.class_wise_range(counts, intact, sizes, keeps)
+
+        return ranges(true), self._row_by_row(ranges)
+
+    def _row_by_row(
+        self, value: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+    ) -> npt.NDArray[np.float64]:
+        """Return values of permuted parts, a permutation at a time: exact integers take memory."""
+        return np.array([value(row.astype(np.int64)) for row in self.measured.permuted])
+
+    def _tested(
+        self,
+        true: npt.NDArray[np.float64],
+        permuted: npt.NDArray[np.float64],
+        chosen: npt.NDArray[np.bool_],
+    ) -> PermutationTest:
+        """Test parts that are chosen and not complete."""
+        layers = [each.layer for each in self.measured.parts]
+        tested = chosen & ~self.measured.is_complete
+        return statistics.permutation_test(true, permuted, "right", tested, layers)
+
+    def _compared_importance(self) -> Comparison:
+        return measures.importance(self._profiles(self._rows()), self.protocol)
+
+    def _compared_ranges(self) -> Comparison:
+        """Compare with permuted parts whose ranges are defined, as far as there are enough."""
+        rows = self._rows()
+        if not self.protocol.keeps_undefined:
+            undefined = np.take_along_axis(np.isnan(self._ranges[1]).T, rows, axis=1)
+            rows = np.take_along_axis(rows, undefined.argsort(axis=1, kind="stable"), axis=1)
+        return measures.class_range(self._profiles(rows), self.protocol, self.random_state)
+
+    def _rows(self) -> npt.NDArray[np.intp]:
+        """Return, for each part, the permutations in an order of its own, shape (S, B).
+
+        Parts of one permutation share a layer's units; the paper's twins are drawn by themselves.
+        """
+        rng = np.random.default_rng(self.random_state)
+        rows = np.arange(self.measured.n_permutations)
+        return rng.permuted(np.tile(rows, (len(self.measured.parts), 1)), axis=1)
+
+    def _profiles(self, rows: npt.NDArray[np.intp]) -> LesionProfiles:
+        """Return parts beside the first `n_random` of their permuted twins, as the paper does."""
+        measured, (intact, true) = self.measured, self._counts
+        twins = measured.permuted[rows[:, : self.n_random], np.arange(len(rows))[:, np.newaxis]]
+        return LesionProfiles(
+            partition=measured.partition,
+            subclusters=measured.parts,
+            class_sizes=measured.class_sizes,
+            intact=intact,
+            true=true,
+            random=twins.astype(np.int64),
+            fingerprint=self.fingerprint,
+        )
+
+    def _mean_range_effect(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+        ranges, random = self._ranges
+        beyond = ranges - pd.DataFrame(random).median().to_numpy()
+        defined = beyond[chosen & np.isfinite(beyond)]
+        return float(defined.mean()) if len(defined) else float("nan"), float("nan"), float("nan")
+
+    def _effect_row(
+        self,
+        measure: str,
+        layer: str,
+        test: PermutationTest,
+        of_chosen: Callable[[npt.NDArray[np.bool_]], tuple[float, float, float]],
+    ) -> dict[str, object]:
+        tested = np.isfinite(test.each)
+        if layer != "all":
+            tested &= np.array([each.layer == layer for each in self.measured.parts])
+        effect, low, high = of_chosen(tested)
+        return {
+            "measure": measure,
+            "layer": layer,
+            "tested": int(tested.sum()),
+            "found": int((test.familywise[tested] <= ALPHA).sum()),
+            "effect": effect,
+            "low": low,
+            "high": high,
+            "p": test.p if layer == "all" else test.by_layer[layer].p,
+        }

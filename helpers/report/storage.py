@@ -1,0 +1,115 @@
+"""Reports in folders: tables to read, and all that was measured to load again."""
+
+import json
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from helpers import files
+from helpers.partitions import Partition
+from helpers.protocols import Protocol
+from helpers.report.measuring import Measured
+from helpers.report.page import page
+from helpers.report.reports import Report
+
+FORMAT = 1
+_TABLES = ("subclusters", "tests", "effects")
+_LABELS = "labels_"
+
+
+def save(report: Report, folder: Path) -> Path:
+    """Write a report into a folder, see `Report.save`; report.json comes last."""
+    for name in _TABLES:
+        with files.written_whole(folder / f"{name}.csv") as temporary:
+            getattr(report, name).to_csv(temporary, index=False)
+    write_text(folder / "summary.txt", report.summary() + "\n")
+    write_text(folder / "index.html", page(report))
+    with files.written_whole(folder / "measured.npz") as temporary:
+        np.savez_compressed(temporary, **_arrays(report.measured))
+    write_text(folder / "report.json", json.dumps(_settings(report), indent=2) + "\n")
+    return folder
+
+
+def load(folder: Path) -> Report:
+    """Read a report, see `Report.load`."""
+    try:
+        settings = json.loads((folder / "report.json").read_text())
+        if settings["format"] != FORMAT:
+            raise ValueError(f"format {settings['format']}")
+        with np.load(folder / "measured.npz", allow_pickle=False) as archive:
+            measured = _measured(dict(archive), settings["layers"])
+        return Report(
+            name=settings["name"],
+            source=settings["source"],
+            measured=measured,
+            protocol=Protocol(**settings["protocol"]),
+            n_random=settings["n_random"],
+            n_asked=settings["n_asked"],
+            random_state=settings["random_state"],
+            fingerprint=settings["fingerprint"],
+            notes=tuple(settings["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"folder: {folder} holds no report, or not a whole one ({error})"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole."""
+    with files.written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _settings(report: Report) -> dict[str, Any]:
+    measured = report.measured
+    return {
+        "format": FORMAT,
+        "name": report.name,
+        "verdict": report.verdict,
+        "source": report.source,
+        "layers": list(measured.partition.hidden),
+        "n_classes": measured.n_classes,
+        "n_permutations": measured.n_permutations,
+        "n_asked": report.n_asked,
+        "n_random": report.n_random,
+        "random_state": report.random_state,
+        "protocol": asdict(report.protocol),
+        "fingerprint": report.fingerprint,
+        "notes": list(report.notes),
+    }
+
+
+def _arrays(measured: Measured) -> dict[str, Any]:
+    """Return arrays by plain names: layers are numbered, whatever they are called."""
+    labels = {
+        f"{_LABELS}{i}": measured.partition.labels[layer]
+        for i, layer in enumerate(measured.partition.hidden)
+    }
+    return labels | {
+        "classes": measured.classes,
+        "n_classes": np.array(measured.n_classes),
+        "intact": measured.intact,
+        "true": np.packbits(measured.true, axis=1),
+        "permuted": measured.permuted,
+        "permuted_right": measured.permuted_right,
+    }
+
+
+def _measured(arrays: dict[str, Any], layers: list[str]) -> Measured:
+    labels = {layer: arrays[f"{_LABELS}{i}"] for i, layer in enumerate(layers)}
+    n_images = len(arrays["classes"])
+    return Measured(
+        partition=Partition.from_labels(labels),
+        classes=arrays["classes"],
+        n_classes=int(arrays["n_classes"]),
+        intact=arrays["intact"],
+        true=np.unpackbits(arrays["true"], axis=1, count=n_images).astype(bool),
+        permuted=arrays["permuted"],
+        permuted_right=arrays["permuted_right"],
+    )

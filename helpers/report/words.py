@@ -1,0 +1,209 @@
+"""What a report says in words: a verdict that a colleague understands, and what it rests on."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from helpers.report.reports import Report
+
+Answer = Literal["yes", "no", "undecided"]
+
+MARGIN = 1.0
+"""Percentage points of accuracy below which a mean effect counts as absent."""
+
+ALPHA = 0.05
+"""A test finds something if its p value is at most this."""
+
+
+def is_important(report: "Report") -> Answer:
+    """Say whether lesions of the parts cost more than those of random parts.
+
+    Returns
+    -------
+    str
+        "yes" if the exact test finds it; "no" if it does not, for no part either, and the mean
+        effect's 95 % interval lies below one percentage point; else "undecided", also where the
+        intact network is at chance, so that there is nothing to lose.
+    """
+    if report.importance.p <= ALPHA:
+        return "yes"
+    _, _, high = report.effect.mean(~report.measured.is_complete)
+    is_absent = high < MARGIN and not found_parts(report).any() and not is_at_chance(report)
+    return "no" if is_absent else "undecided"
+
+
+def is_at_chance(report: "Report") -> bool:
+    """Say whether the intact network is no better than who always says the most frequent class."""
+    measured = report.measured
+    return bool(measured.intact.sum() <= measured.class_sizes.max())
+
+
+def is_class_wise(report: "Report") -> Answer:
+    """Say whether the parts matter for particular classes: "yes" or "undecided"."""
+    return "yes" if report.class_range.p <= ALPHA else "undecided"
+
+
+def verdict(report: "Report") -> str:
+    """Return both answers as sentences, each p value with its effect."""
+    return f"{_of_importance(report)} {_of_classes(report)}"
+
+
+def summary(report: "Report") -> str:
+    """Return the verdict, what was left out, and how it was done, as text."""
+    blocks = [verdict(report)]
+    for title, sentences in (("Left out and to be noted", remarks(report)), ("How", how(report))):
+        if sentences:
+            blocks.append("\n".join([f"{title}:", *(f"- {each}" for each in sentences)]))
+    return "\n\n".join(blocks)
+
+
+def remarks(report: "Report") -> list[str]:
+    """Return what was left out, and what to beware of."""
+    measured = report.measured
+    found = list(report.notes)
+    n_complete = int(measured.is_complete.sum())
+    if n_complete:
+        whole = (
+            "are all (connected) units of their layer and cannot"
+            if n_complete > 1
+            else ("is all (connected) units of its layer and cannot")
+        )
+        found.append(f"{count(n_complete, 'part')} {whole} be tested: no random part differs.")
+    n_isolated = sum(int((each < 0).sum()) for each in measured.partition.labels.values())
+    if n_isolated:
+        found.append(f"{count(n_isolated, 'unit')} in no cluster (label -1).")
+    n_incomparable = int((np.isnan(report.class_range.each) & ~measured.is_complete).sum())
+    if n_incomparable:
+        found.append(
+            "How unevenly damage falls on classes cannot be compared for "
+            f"{count(n_incomparable, 'part')}: a lesion costs less than an image per class, of the "
+            "part itself or of random ones of the same size."
+        )
+    if report.n_asked > measured.n_permutations:
+        found.append(
+            f"The budget of time allowed {measured.n_permutations} of {report.n_asked} "
+            "permutations, so that p values are coarser."
+        )
+    n_tested = int((~measured.is_complete).sum())
+    if n_tested > ALPHA * (measured.n_permutations + 1):
+        found.append(
+            f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
+            "be found; tests of all together are not affected."
+        )
+    if report.n_random > measured.n_permutations:
+        found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
+    if is_at_chance(report):
+        found.append(
+            f"The intact network gets {percent(measured.intact.mean())} right, no more than who "
+            "always says the most frequent class: are images scaled and classes numbered as in its "
+            "training?"
+        )
+    if (measured.class_sizes > 0).sum() < 2:
+        found.append("All images are of one class, so classes cannot be compared.")
+    return found
+
+
+def how(report: "Report") -> list[str]:
+    """Return how everything was done."""
+    measured = report.measured
+    n_layers = len(measured.partition.hidden)
+    return [
+        f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
+        f"{count(n_layers, 'hidden layer')}. A part is what a cluster has in one layer; there are "
+        f"{len(measured.parts)}.",
+        f"The network was run on {len(measured.classes):,} images, of which it gets "
+        f"{percent(measured.intact.mean())} right. A lesion sets all weights into the units of a "
+        "part, and their biases, to zero.",
+        f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
+        "gives random parts of the same sizes; all parts are tested together, whatever units they "
+        "share. Single parts have p values corrected for their number (familywise).",
+        "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
+        "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations.",
+        "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
+        "loss. It tends to fall as damage grows, so parts that cost much are at a disadvantage.",
+        f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
+        f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
+        f"Seed {report.random_state}; network and images {report.fingerprint}.",
+    ]
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def p_text(p: float) -> str:
+    """Return a p value as printed: .001, .21, 1."""
+    if np.isnan(p):
+        return "undefined"
+    text = f"{p:.2g}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return text.removeprefix("0")
+
+
+def points(value: float) -> str:
+    """Return percentage points with as many digits as are needed."""
+    return f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2f}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of percentage points."""
+    return f"{points(low)} to {points(high)}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Return a share of images."""
+    return f"{100 * share:.1f} %"
+
+
+def found_parts(report: "Report") -> npt.NDArray[np.bool_]:
+    """Return which parts cost more than random ones by themselves, corrected for their number."""
+    return report.importance.familywise <= ALPHA
+
+
+def _of_importance(report: "Report") -> str:
+    tested, found = ~report.measured.is_complete, found_parts(report)
+    n_tested, n_found = int(tested.sum()), int(found.sum())
+    clusters, p = f"{report.n_clusters} clusters", f"exact p = {p_text(report.importance.p)}"
+    of_all = _size(*report.effect.mean(tested))
+    cost = f"lesions of their {n_tested} parts cost on average {of_all} than random parts of the"
+    answer = is_important(report)
+    if answer == "no":
+        return f"These {clusters} are not important: {cost} same size; {p}."
+    if answer == "undecided":
+        some = f", and {n_found} of them more by themselves" if n_found else ""
+        return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
+    if not n_found:
+        return (
+            f"These {clusters} are important, though no part is by itself: lesions of their "
+            f"{n_tested} parts together cost more than those of random parts of the same size, on "
+            f"average {of_all}; {p}."
+        )
+    mean, low, high = report.effect.mean(found)
+    little = ", though by little" if high < MARGIN else ""
+    every = f" and over all parts {of_all}" if n_found < n_tested else ""
+    return (
+        f"These {clusters} are important{little}: lesions of {n_found} of {n_tested} parts cost "
+        f"more than random parts of the same size, on average {_size(mean, low, high)}{every}; {p}."
+    )
+
+
+def _size(mean: float, low: float, high: float) -> str:
+    """Return a mean effect with its interval: "2.1 points more (1.6 to 2.7)"."""
+    if mean < 0:
+        return f"{points(-mean)} points less ({interval(-high, -low)})"
+    return f"{points(mean)} points more ({interval(low, high)})"
+
+
+def _of_classes(report: "Report") -> str:
+    row = report.effects[report.effects["measure"] == "class_range"].iloc[0]
+    effect = row["effect"]
+    if np.isnan(report.class_range.p):
+        return "They matter for particular classes: undecided (no part costs enough to compare)."
+    than = "higher" if effect >= 0 else "lower"
+    size = "" if np.isnan(effect) else f"class-wise range {than} by {abs(effect):.2f}, "
+    return (
+        f"They matter for particular classes: {is_class_wise(report)} "
+        f"({size}exact p = {p_text(report.class_range.p)})."
+    )

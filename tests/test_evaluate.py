@@ -1,0 +1,693 @@
+"""One call from a network and a partition to p values: what goes in, and what is found."""
+
+import doctest
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+import brute_force
+import helpers
+from helpers import Partition, graphs, statistics
+from helpers.backend import keras
+from helpers.report import evaluating, measuring
+from helpers.settings import ROOT
+
+QUIET = {"progress": False, "n_permutations": 39}
+HALVES = {"first": np.arange(12) // 6, "second": np.arange(8) // 4}
+
+
+def dense_model(n_outputs=3, activation="softmax"):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((4, 4, 1)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(12, "relu", name="first"),
+        keras.layers.Dense(8, "relu", name="second"),
+        keras.layers.Dense(n_outputs, activation, name="out"),
+    ]
+    return keras.Sequential(layers)
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = dense_model()
+    x = np.random.default_rng(0).random((150, 4, 4, 1), dtype=np.float32)
+    x -= x.mean()
+    return model, x, model.predict(x, verbose=0).argmax(-1)
+
+
+@pytest.fixture(scope="module")
+def report(network):
+    return helpers.evaluate(*network, HALVES, **QUIET)
+
+
+def planted(n_units=40, n_images=200, seed=0):
+    """A layer of units of which those of the first half decide, and the others reach nothing."""
+    rng = np.random.default_rng(seed)
+    hidden = np.maximum(rng.normal(size=(n_images, n_units)), 0)
+    weights = rng.normal(size=(n_units, 4))
+    weights[n_units // 2 :] = 0
+    y = (hidden @ weights).argmax(axis=1)
+
+    def correct(lesions):
+        right = []
+        for lesion in lesions:
+            left = hidden.copy()
+            left[:, lesion.get("hidden", [])] = 0
+            right.append((left @ weights).argmax(axis=1) == y)
+        return np.array(right)
+
+    return correct, y
+
+
+# What is found.
+
+
+def test_a_useful_part_beside_a_disconnected_one_is_important():
+    correct, y = planted()
+    found = helpers.evaluate(
+        correct,
+        y=y,
+        partition={"hidden": np.arange(40) // 20},
+        layers={"hidden": 40},
+        progress=False,
+        n_permutations=199,
+    )
+    assert found.importance.p <= 0.02
+    table = found.subclusters
+    assert table["familywise"].to_numpy()[0] <= 0.02
+    assert table["familywise"].to_numpy()[1] > 0.5
+    assert table["damage"].tolist()[1] == 0
+    assert table["low"].to_numpy()[0] > 5
+    assert found.verdict.startswith(
+        "These 2 clusters are important: lesions of 1 of 2 parts cost more than random parts of "
+        "the same size, on average "
+    )
+
+
+def test_random_labels_are_found_important_no_more_often_than_the_level_says():
+    correct, y = planted(n_images=60)
+    rng = np.random.default_rng(1)
+    found = [
+        helpers.evaluate(
+            correct,
+            y=y,
+            partition={"hidden": rng.permutation(40) // 10},
+            layers={"hidden": 40},
+            random_state=seed,
+            **QUIET,
+        ).importance.p
+        for seed in range(40)
+    ]
+    assert np.sum(np.array(found) <= 0.05) <= 6  # More has a probability of .003.
+    assert 0.3 < np.mean(found) < 0.7
+
+
+def test_lesions_and_counts_are_those_of_brute_force(network, report):
+    model, x, y = network
+    partition = Partition.from_labels(HALVES)
+    rng = np.random.default_rng(0)
+    lesions = [[{each.layer: each.units} for each in partition.subclusters()]]
+    for _ in range(39):
+        lesions.append([{each.layer: each.units} for each in partition.permuted(rng).subclusters()])
+    right = np.array([brute_force.correct(model, x, y, each) for each in lesions])
+    measured = report.measured
+    np.testing.assert_array_equal(measured.intact, True)
+    np.testing.assert_array_equal(measured.true, right[0])
+    np.testing.assert_array_equal(measured.permuted_right, right[1:].sum(axis=0))
+    counts = np.stack([right[1:][..., y == label].sum(axis=-1) for label in range(3)], axis=-1)
+    np.testing.assert_array_equal(measured.permuted, counts)
+
+    damages = 1 - right.mean(axis=2)
+    by_hand = statistics.permutation_test(damages[0], damages[1:])
+    assert report.importance.p == by_hand.p
+    np.testing.assert_array_equal(report.importance.each, by_hand.each)
+    effect = 100 * (damages[0] - damages[1:].mean(axis=0))
+    np.testing.assert_allclose(report.subclusters["effect"], effect, atol=1e-9)
+
+
+def test_intervals_are_as_wide_as_sampling_makes_them():
+    # One part's lesion loses a fifth of the images, whichever they are; random ones lose none.
+    n_images = 1000
+    y = np.zeros(n_images, int)
+    lost = np.arange(n_images) % 5 == 0
+
+    def correct(lesions):
+        rows = [np.array_equal(each.get("a", ()), [0, 1]) & lost for each in lesions]
+        return ~np.array(rows)
+
+    labels = {"a": np.repeat([0, 1], [2, 98])}
+    found = helpers.evaluate(correct, y=y, partition=labels, layers={"a": 100}, **QUIET)
+    row = found.subclusters.iloc[0]
+    error = 100 * np.sqrt(0.2 * 0.8 / n_images)
+    assert row["effect"] == pytest.approx(20)
+    assert row["low"] == pytest.approx(20 - 1.96 * error, abs=0.3)
+    assert row["high"] == pytest.approx(20 + 1.96 * error, abs=0.3)
+
+
+def test_complete_parts_are_lesioned_once_not_tested_and_counted(network):
+    labels = {"first": np.zeros(12, int), "second": HALVES["second"]}
+    found = helpers.evaluate(*network, labels, **QUIET)
+    assert found.subclusters["excluded"].tolist() == ["complete", "", ""]
+    assert np.isnan(found.subclusters["p"][0])
+    assert np.isnan(found.importance.by_layer["first"].p)
+    assert "1 part is all (connected) units of its layer and cannot be tested" in found.summary()
+    measured = found.measured
+    assert (measured.permuted_right[0] == 39 * measured.true[0]).all()
+
+
+def test_the_papers_tests_stand_beside_with_twins_from_the_permutations(report):
+    tests = report.tests.set_index(["measure", "test"])
+    assert list(tests.loc["importance"].index) == [
+        "permutation",
+        "fisher",
+        "chi2",
+        "exchangeable_fisher",
+        "exchangeable_chi2",
+    ]
+    assert tests.loc[("importance", "permutation"), "p"] == report.importance.p
+    assert tests.loc[("importance", "fisher"), "p"] <= 1
+
+
+def test_twins_of_the_papers_tests_are_other_permutations_for_each_part(report):
+    rows = report._rows()
+    assert (np.sort(rows, axis=1) == np.arange(39)).all()
+    assert len({tuple(row) for row in rows}) == len(rows)
+
+
+def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
+    y = np.arange(100) % 10
+
+    def correct(lesions):
+        return np.ones((len(lesions), 100), bool)
+
+    labels = {"a": np.arange(20) // 10}
+    found = helpers.evaluate(correct, y=y, partition=labels, layers={"a": 20}, **QUIET)
+    assert np.isnan(found.class_range.p)
+    assert "They matter for particular classes: undecided (no part costs enough" in found.verdict
+    assert "falls on classes cannot be compared for 2 parts" in found.summary()
+    assert found.verdict.startswith("These 2 clusters are not important: ")
+
+
+def test_the_released_protocol_is_a_choice(network):
+    found = helpers.evaluate(*network, HALVES, protocol="released", **QUIET)
+    exchangeable = found.tests["test"].str.startswith("exchangeable")
+    assert found.tests[exchangeable]["p"].isna().all()
+
+
+# Again, faster, less.
+
+
+def test_the_same_seed_gives_the_same_report_and_another_one_another(network, report):
+    again = helpers.evaluate(*network, HALVES, **QUIET)
+    other = helpers.evaluate(*network, HALVES, random_state=1, **QUIET)
+    assert again._repr_html_() == report._repr_html_()
+    assert (other.measured.permuted != report.measured.permuted).any()
+
+
+def test_fewer_permutations_are_the_first_of_more(network, report):
+    fewer = helpers.evaluate(*network, HALVES, n_permutations=20, progress=False)
+    np.testing.assert_array_equal(fewer.measured.permuted, report.measured.permuted[:20])
+
+
+def test_it_does_not_matter_how_many_lesions_are_made_at_a_time(network, report, monkeypatch):
+    monkeypatch.setattr(measuring, "_CALL_VALUES", 1)
+    one_by_one = helpers.evaluate(*network, HALVES, **QUIET)
+    np.testing.assert_array_equal(one_by_one.measured.permuted, report.measured.permuted)
+
+
+def slow_function(seconds):
+    def correct(lesions):
+        time.sleep(seconds * len(lesions))
+        return np.ones((len(lesions), 10), bool)
+
+    return {
+        "model": correct,
+        "y": np.arange(10) % 2,
+        "partition": {"a": np.arange(8) // 4},
+        "layers": {"a": 8},
+    }
+
+
+def test_a_budget_allows_fewer_permutations_and_the_report_says_so(capsys):
+    began = time.monotonic()
+    found = helpers.evaluate(**slow_function(0.002), budget=1.0)
+    assert time.monotonic() - began < 10
+    n = found.measured.n_permutations
+    assert 19 <= n < 999
+    assert f"The budget of time allowed {n} of 999 permutations" in found.summary()
+    said = capsys.readouterr().err
+    assert "2 parts, 2 of them testable, and 999 permutations: 2,001 lesions on 10 images" in said
+    assert re.search(r"the budget allows \d+ of 999 permutations; about \d+ s more", said)
+
+
+def test_calls_grow_while_work_of_their_own_takes_most_of_the_time():
+    pace = measuring._Pace(largest=100)
+    for n, seconds in ((1, 10.0), (2, 10.1), (4, 10.3), (8, 10.7)):
+        assert pace.n == n
+        pace.took(n, seconds)
+    assert pace.each == pytest.approx(0.1)
+    assert pace.fixed == pytest.approx(9.9)
+    assert pace.seconds(160) == pytest.approx(10 * 9.9 + 16)
+    assert pace.fitting(29.95) == 200
+    assert pace.fitting(1) == 0
+
+
+def test_calls_that_take_long_by_themselves_do_not_grow():
+    pace = measuring._Pace(largest=100)
+    pace.took(1, 1.5)
+    pace.took(2, 3.0)
+    assert pace.n == 2
+
+
+def test_calls_keep_within_the_memory_that_they_are_given():
+    pace = measuring._Pace(largest=3)
+    for _ in range(4):
+        pace.took(pace.n, 0.001 * pace.n)
+    assert pace.n == 3
+
+
+def test_nineteen_permutations_are_the_least(capsys):
+    found = helpers.evaluate(**slow_function(0.001), budget=1e-6, n_random=25, progress=False)
+    assert found.measured.n_permutations == 19
+    assert "for 19 permutations, the fewest" in said_by(capsys, slow_function(0.03), budget=0.1)
+    assert "The paper's tests have 19 twins per part." in found.summary()
+    assert capsys.readouterr().err == ""
+
+
+def said_by(capsys, options, **more):
+    helpers.evaluate(**options, **more)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")]
+)
+def test_durations_are_said_as_one_says_them(seconds, text):
+    assert measuring.duration(seconds) == text
+
+
+# Networks and images of any kind.
+
+
+def same(found, report):
+    np.testing.assert_array_equal(found.measured.permuted, report.measured.permuted)
+    np.testing.assert_array_equal(found.measured.true, report.measured.true)
+
+
+def test_a_file_is_as_good_as_its_model(network, report, tmp_path):
+    model, x, y = network
+    model.save(tmp_path / "model.keras")
+    for path in (tmp_path / "model.keras", str(tmp_path / "model.keras")):
+        same(helpers.evaluate(path, x, y, HALVES, **QUIET), report)
+
+
+def test_a_function_of_lesions_is_as_good_as_its_model(network, report):
+    model, x, y = network
+    found = helpers.evaluate(
+        lambda lesions: brute_force.correct(model, x, y, lesions),
+        y=np.eye(3)[y],
+        partition=HALVES,
+        layers={"first": 12, "second": 8},
+        **QUIET,
+    )
+    same(found, report)
+    assert found.importance.p == report.importance.p
+
+
+def test_images_and_classes_may_come_in_any_form(network, report):
+    import tensorflow as tf
+
+    model, x, y = network
+    for images, classes in (
+        (x.tolist(), y.tolist()),
+        (keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)),
+        (x.astype(float), y[:, None]),
+        (x, np.eye(3)[y]),
+        (tf.data.Dataset.from_tensor_slices((x, y)).batch(64), None),
+        (tf.data.Dataset.from_tensor_slices((x, np.eye(3)[y])).batch(64), None),
+    ):
+        same(helpers.evaluate(model, images, classes, HALVES, **QUIET), report)
+
+
+def test_logits_are_as_good_as_probabilities(network, report):
+    model, x, y = network
+    logits = dense_model(activation=None)
+    logits.set_weights(model.get_weights())
+    same(helpers.evaluate(logits, x, y, HALVES, **QUIET), report)
+
+
+def test_one_sigmoid_tells_two_classes_apart(network):
+    _, x, _ = network
+    model = dense_model(1, "sigmoid")
+    y = (model.predict(x, verbose=0)[:, 0] > 0.5).astype(int)
+    assert set(y) == {0, 1}
+    found = helpers.evaluate(model, x, y, HALVES, **QUIET)
+    assert found.measured.intact.all()
+    assert found.measured.n_classes == 2
+
+
+def test_several_inputs_come_as_a_list_a_mapping_or_a_dataset():
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((5,), name="left"), keras.Input((3,), name="right")]
+    joined = keras.layers.Concatenate()(inputs)
+    hidden = keras.layers.Dense(8, "relu", name="hidden")(joined)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="out")(hidden))
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(50, 5)).astype("float32"), rng.normal(size=(50, 3)).astype("float32")]
+    y = model.predict(x, verbose=0).argmax(-1)
+    labels = {"hidden": np.arange(8) // 4}
+    expected = helpers.evaluate(model, x, y, labels, **QUIET)
+    named = {"left": x[0], "right": x[1]}
+    dataset = tf.data.Dataset.from_tensor_slices((named, y)).batch(20)
+    pairs = tf.data.Dataset.from_tensor_slices((tuple(x), y)).batch(20)
+    for images, classes in ((named, y), (dataset, None), (pairs, None)):
+        same(helpers.evaluate(model, images, classes, labels, **QUIET), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": 3}, "model: int was given; accepted are a keras.Model, the path of a .keras"),
+        ({"model": "none.keras"}, "model: there is no file none.keras"),
+        ({"model": "model.h5"}, r"model: model.h5 was given; accepted are .keras files"),
+        ({"x": None}, "x: None was given; a Keras model needs images and classes"),
+        ({"y": None}, "y: None was given; a Keras model needs images and classes"),
+        ({"y": [0, 1]}, "x and y: 150 images but 2 classes were given"),
+        ({"layers": {"first": 12}}, "layers: given beside a Keras model"),
+        ({"n_permutations": 18}, "n_permutations: 18 was given; accepted are integers from 19"),
+        ({"n_permutations": 20.0}, "n_permutations: 20.0 was given; accepted are integers from 19"),
+        ({"n_random": 0}, "n_random: 0 was given; accepted are integers from 1"),
+        ({"protocol": "theirs"}, "protocol: 'theirs' was given; accepted are paper, released"),
+        ({"random_state": None}, "random_state: None was given; accepted are integers from 0"),
+        ({"budget": 0}, "budget: 0 was given; accepted are seconds above 0, or None"),
+        ({"budget": "long"}, "budget: 'long' was given; accepted are seconds above 0, or None"),
+    ],
+)
+def test_what_is_not_accepted_is_refused_in_a_sentence(change, message, network, tmp_path):
+    model, x, y = network
+    options = {"model": model, "x": x, "y": y, "partition": HALVES} | QUIET | change
+    with pytest.raises(ValueError, match=message):
+        helpers.evaluate(**options)
+
+
+def test_nothing_is_executed_from_a_file(network, tmp_path):
+    _, x, y = network
+    layers = [keras.layers.Flatten(), keras.layers.Lambda(lambda z: 2 * z), keras.layers.Dense(3)]
+    keras.Sequential([keras.Input((4, 4, 1)), *layers]).save(tmp_path / "lambda.keras")
+    with pytest.raises(ValueError, match="has a Lambda layer, which is code, and nothing is exec"):
+        helpers.evaluate(tmp_path / "lambda.keras", x, y, **QUIET)
+    (tmp_path / "broken.keras").write_text("no model")
+    with pytest.raises(ValueError, match=r"model: Keras cannot load .*broken.keras"):
+        helpers.evaluate(tmp_path / "broken.keras", x, y, **QUIET)
+
+
+def test_a_dataset_must_end_have_batches_and_classes(network):
+    import tensorflow as tf
+
+    model, x, y = network
+    pairs = tf.data.Dataset.from_tensor_slices((x, y))
+    for dataset, classes, message in (
+        (pairs.batch(64), y, "y: given beside a tf.data.Dataset"),
+        (pairs, None, "x: a tf.data.Dataset of single images was given; use its .batch"),
+        (pairs.batch(64).repeat(), None, "x: a tf.data.Dataset was given that repeats without"),
+        (pairs.batch(64).take(0), None, "x: a tf.data.Dataset without any batch"),
+        (tf.data.Dataset.from_tensor_slices(x).batch(9), None, "none of pairs"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            helpers.evaluate(model, dataset, classes, HALVES, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": None}, "layers: a function of lesions needs the names of its layers"),
+        ({"layers": {"hidden": 0}}, "layers: 0 units were given for 'hidden'"),
+        ({"y": None}, "y: None was given; a function of lesions needs the classes"),
+        ({"y": []}, r"y: an array of shape \(0,\) was given"),
+        ({"y": [0.5] * 200}, "y: classes that are no whole numbers"),
+        ({"y": ["cat"] * 200}, "y: values of type <U3 were given"),
+        ({"y": [0, 1]}, r"model: the function returned bool of shape \(1, 200\) for 1 lesions and"),
+        ({"model": lambda lesions: np.zeros((len(lesions), 200))}, "returned float64 of shape"),
+        ({"partition": None}, "partition: None was given; a function of lesions has no graph"),
+        ({"executor": "here"}, "executor: a function of lesions decides by itself"),
+    ],
+)
+def test_a_function_must_say_what_it_cannot_be_asked(change, message):
+    correct, y = planted()
+    options = {"partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    options |= {"model": correct, "y": y} | QUIET | change
+    with pytest.raises(ValueError, match=message):
+        helpers.evaluate(**options)
+
+
+# Partitions of any kind.
+
+
+def fitted(labels):
+    clusterer = KMeans(2, n_init=1).fit(np.arange(len(labels))[:, None])
+    clusterer.labels_ = np.array(labels)
+    return clusterer
+
+
+def communities(labels):
+    return [
+        {(layer, unit) for layer, ours in labels.items() for unit in np.flatnonzero(ours == c)}
+        for c in np.unique(np.concatenate(list(labels.values())))
+    ]
+
+
+def as_csv(labels, folder):
+    rows = [(layer, i, c) for layer, ours in labels.items() for i, c in enumerate(ours)]
+    table = pd.DataFrame(rows, columns=["layer", "unit", "label"]).sample(frac=1, random_state=0)
+    table.to_csv(folder / "labels.csv", index=False)
+    return folder / "labels.csv"
+
+
+def test_partitions_of_every_kind_are_the_same(network, report, tmp_path):
+    for each in (
+        Partition.from_labels(HALVES),
+        {layer: HALVES[layer].tolist() for layer in reversed(HALVES)},
+        communities(HALVES),
+        (frozenset(each) for each in communities(HALVES)),
+        fitted(np.concatenate(list(HALVES.values()))),
+        as_csv(HALVES, tmp_path),
+        str(tmp_path / "labels.csv"),
+    ):
+        same(helpers.evaluate(*network, each, **QUIET), report)
+
+
+def test_without_a_partition_the_graph_of_weights_is_clustered(network):
+    from helpers import evaluation
+
+    found = helpers.evaluate(*network, n_clusters=3, **QUIET)
+    assert "The partition says nothing" not in found.summary()
+    made = evaluation.partition_of(network[0], 3)
+    assert list(found.measured.partition.labels) == ["first", "second"]
+    for layer in ("first", "second"):
+        np.testing.assert_array_equal(found.measured.partition.labels[layer], made.labels[layer])
+    assert "Spectral clustering (3 clusters, edges from weights, global)" in found.summary()
+
+
+def test_a_clusterer_may_be_fitted_to_the_graph_with_its_inputs_and_outputs(network, report):
+    graph = graphs.weight_graph(network[0])
+    labels = np.zeros(sum(graph.widths), int)
+    for layer, ours in HALVES.items():
+        labels[graph.slice(layer)] = ours
+    same(helpers.evaluate(*network, fitted(labels), **QUIET), report)
+
+
+def test_layers_that_the_graph_of_feature_maps_lacks_are_named():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Conv2D(4, 3, name="one"),
+            keras.layers.Conv2D(4, 3, name="two"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, name="dense"),
+            keras.layers.Dense(2, name="out"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(30, 6, 6, 1)).astype("float32")
+    found = helpers.evaluate(model, x, np.arange(30) % 2, n_clusters=2, **QUIET)
+    assert "The partition says nothing of dense." in found.summary()
+
+
+def test_it_does_not_matter_where_it_is_computed(network, report):
+    with ThreadPoolExecutor(1) as executor:
+        same(helpers.evaluate(*network, HALVES, executor=executor, **QUIET), report)
+
+
+def test_units_can_be_clustered_by_their_activations_and_layer_by_layer(network):
+    from helpers import evaluation
+
+    options = {"edges": "activations", "scope": "layerwise"}
+    found = helpers.evaluate(*network, n_clusters=2, **options, **QUIET)
+    made = evaluation.partition_of(network[0], 2, x=network[1], **options)
+    for layer in ("first", "second"):
+        np.testing.assert_array_equal(found.measured.partition.labels[layer], made.labels[layer])
+    assert "edges from activations, layerwise" in found.summary()
+
+
+def test_labels_of_inputs_and_outputs_are_left_out_and_so_are_layers_without_labels(network):
+    labels = HALVES | {"out": [0, 1, 0]}
+    found = helpers.evaluate(*network, labels, **QUIET)
+    assert list(found.measured.partition.labels) == ["first", "second"]
+    assert "Inputs and outputs are not lesioned: out." in found.summary()
+    found = helpers.evaluate(*network, {"first": HALVES["first"]}, **QUIET)
+    assert "The partition says nothing of second." in found.summary()
+
+
+def test_units_may_belong_to_no_cluster(network):
+    labels = {"first": [-1, -1, *np.arange(10) // 5]}
+    found = helpers.evaluate(*network, labels, **QUIET)
+    assert found.subclusters["size"].tolist() == [5, 5]
+    assert "2 units in no cluster" in found.summary()
+
+
+FIRST = HALVES["first"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "message"),
+    [
+        (3, "partition: int was given; accepted are a Partition"),
+        (KMeans(3), "partition: KMeans, not fitted yet was given"),
+        (
+            fitted([0, 1] * 9),
+            r"labels of shape \(18,\) were given; accepted is one for each of the 20",
+        ),
+        ({"first": [0, 1]}, "partition: 2 labels were given for layer 'first', which has 12 units"),
+        ({"first": [0.5] * 12}, "labels: 'first' needs one integer from -1 per unit"),
+        ({"third": [0, 1]}, "partition: layer 'third' was given; accepted are first, second"),
+        ({"out": [0, 1, 2]}, "partition: it labels no hidden layer; accepted are first, second"),
+        ({}, "partition: it labels no hidden layer"),
+        ({"first": [-1] * 12}, "partition: no unit is in a cluster"),
+        ({"first": [0] * 12}, "partition: all 12 units are in one cluster; accepted are two"),
+        ({"first": np.arange(12)}, "partition: each of its 12 clusters is a single unit"),
+        ({"first": [0] * 12, "second": [1] * 8}, "partition: no layer has units of two clusters"),
+        ([{("first", 0)}, {("first", 0)}], "partition: unit 0 of 'first' was given twice"),
+        ([{("first", 12)}], "partition: unit 12 of 'first' was given, which has units 0 to 11"),
+        ([{("first", 1)}], "11 of the 12 units of 'first' are in none of the sets, the first is 0"),
+        ([{("third", 1)}], "partition: layer 'third' was given"),
+        ([{1, 2}], r"partition: 1 was given as a member of a community; accepted are pairs"),
+        ([1, 2], "partition: 1 was given as a community"),
+        ("none.csv", "partition: there is no file none.csv"),
+    ],
+)
+def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(
+    partition, message, network, monkeypatch
+):
+    monkeypatch.setattr(evaluating, "measure", lambda *_: pytest.fail("lesions are made"))
+    with pytest.raises(ValueError, match=message):
+        helpers.evaluate(*network, partition, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layer,unit\nfirst,0", "has no column label; accepted are layer, unit, label"),
+        ("layer,unit,label\nfirst,a,0", "has 'a' in column unit; accepted are integers"),
+        ("layer,unit,label\nfirst,0,1.5", "has '1.5' in column label; accepted are integers"),
+        ("layer,unit,label\nfirst,0,", "has '' in column label; accepted are integers"),
+        ("layer,unit,label\nfirst,0,1\nfirst,0,1", "unit 0 of 'first' was given twice"),
+        ("layer,unit,label\nfirst,0,-2", "label -2 was given; accepted are integers from -1"),
+        ("layer,unit,label\nfirst,0,1", "11 of the 12 units of 'first' are not in the file"),
+        ("layer,unit,label\n", "partition: it labels no hidden layer"),
+        ("", "is no CSV"),
+    ],
+)
+def test_files_that_say_too_little_or_too_much_are_refused(text, message, network, tmp_path):
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        helpers.evaluate(*network, tmp_path / "labels.csv", **QUIET)
+
+
+@pytest.mark.parametrize("n_clusters", [0, 1, 11, 1000, 2.0, None])
+def test_more_clusters_than_units_allow_are_refused_at_once(n_clusters, network):
+    began = time.monotonic()
+    with pytest.raises(
+        ValueError, match=f"n_clusters: {n_clusters} was given; accepted are 2 to 10"
+    ):
+        helpers.evaluate(*network, n_clusters=n_clusters, **QUIET)
+    assert time.monotonic() - began < 2
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_communities_and_labels_say_the_same(data):
+    from helpers.report import parts
+    from helpers.report.subject import subject_of
+
+    widths = {"a": 5, "b": 4}
+    label = st.integers(0, 2)
+    labels = {
+        layer: np.array(data.draw(st.lists(label, min_size=n, max_size=n)))
+        for layer, n in widths.items()
+    }
+    subject = subject_of(lambda lesions: np.ones((len(lesions), 2), bool), None, [0, 1], widths)
+
+    def outcome(partition):
+        try:
+            made, _ = parts.partition_given(partition, subject)
+        except ValueError as error:
+            return str(error)
+        return [(each.layer, each.units.tolist()) for each in made.subclusters()]
+
+    assert outcome(communities(labels)) == outcome(labels)
+
+
+# Side by side.
+
+
+def test_reports_on_one_network_stand_side_by_side(network, report):
+    rng = np.random.default_rng(0)
+    shuffled = {layer: rng.permutation(labels) for layer, labels in HALVES.items()}
+    other = helpers.evaluate(*network, shuffled, **QUIET)
+    table = helpers.compare({"halves": report, "shuffled": other})
+    assert list(table.index) == ["halves", "shuffled"]
+    assert table.loc["halves", "importance_p"] == report.importance.p
+    assert table.loc["shuffled", "importance_effect"] == other.effects["effect"][0]
+    assert set(table["important"]) <= {"yes", "no", "undecided"}
+    assert len(helpers.compare([report, report])) == 2
+
+
+def test_reports_on_other_networks_or_none_are_not_compared(network, report):
+    model, x, y = network
+    other = helpers.evaluate(model, x[:100], y[:100], HALVES, **QUIET)
+    for reports, message in (
+        ([report, other], "they are on different networks or images"),
+        ([], "reports: none was given"),
+        ([3], "reports: int was given"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            helpers.compare(reports)
+
+
+# As written elsewhere.
+
+
+def test_the_example_of_a_network_without_keras_runs():
+    assert doctest.testmod(evaluating, raise_on_error=True).attempted > 5
+
+
+@pytest.mark.slow
+def test_what_the_readme_says_can_be_pasted(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text()
+    (code,) = re.findall(
+        r"<!-- tests/test_evaluate.py pastes this -->\s+```python\n(.*?)```", text, re.S
+    )
+    assert len(code.strip().splitlines()) <= 7
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "report" / "index.html").is_file()

@@ -1,0 +1,379 @@
+"""What a report says, shows and keeps."""
+
+import dataclasses
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import helpers
+from helpers import Partition, Report
+from helpers.protocols import PAPER
+from helpers.report import words
+from helpers.report.measuring import Measured
+
+NASTY = "<script>alert('oh')</script>"
+
+
+def made_up(layers=("first", NASTY), n_classes=4, n_permutations=99, cost=30, seed=0):
+    """A report of layers of two parts each, of which the first one's lesion costs class 0."""
+    rng = np.random.default_rng(seed)
+    n_images = 50 * n_classes
+    classes = np.arange(n_images) % n_classes
+    labels = {layer: np.repeat([0, 1], [4, 6]) for layer in layers}
+    n_parts = 2 * len(layers)
+    true = rng.random((n_parts, n_images)) < 0.98
+    true[::2, np.flatnonzero(classes == 0)[: cost * n_classes // 4]] = False
+    permuted = rng.binomial(50, 0.95, (n_permutations, n_parts, n_classes)).astype(np.int32)
+    rates = permuted.sum(axis=(0, 2)) / (n_permutations * n_images)
+    right = rng.binomial(n_permutations, rates[:, None], (n_parts, n_images)).astype(np.int32)
+    measured = Measured(
+        partition=Partition.from_labels(labels),
+        classes=classes,
+        n_classes=n_classes,
+        intact=np.ones(n_images, bool),
+        true=true,
+        permuted=permuted,
+        permuted_right=right,
+    )
+    return Report(
+        name=f"net & {NASTY}",
+        source="The partition that was given",
+        measured=measured,
+        protocol=PAPER,
+        n_random=20,
+        n_asked=n_permutations,
+        random_state=0,
+        fingerprint="0123456789abcdef",
+        notes=("Beware of <b>bold</b> names.",),
+    )
+
+
+@pytest.fixture(scope="module")
+def report():
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    report = made_up(layers=["first", NASTY, "a/very" * 20])
+    return report.to_html(tmp_path_factory.mktemp("report") / "page.html")
+
+
+# Words.
+
+
+def with_effects(report, p, p_classes, each, low, high, familywise):
+    """A report whose tests found what is given."""
+
+    class Effects:
+        def mean(self, chosen):
+            return float(np.mean(np.array(each)[chosen])), low, high
+
+    n = len(report.measured.parts)
+    test = dataclasses.replace(
+        report.importance, p=p, familywise=np.array(familywise), each=np.full(n, 0.5)
+    )
+    changed = dataclasses.replace(report)
+    vars(changed)["importance"] = test
+    vars(changed)["class_range"] = dataclasses.replace(report.class_range, p=p_classes)
+    effects = report.effects.assign(effect=-0.5)
+    vars(changed).update(effect=Effects(), effects=effects)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("p", "p_classes", "high", "familywise", "said"),
+    [
+        (
+            *(0.001, 0.2, 2.7, [0.01, 1, 0.02, 1]),
+            "These 2 clusters are important: lesions of 2 of 4 parts cost more than random parts "
+            "of the same size, on average 2.5 points more (1.6 to 2.7) and over all parts 2.1 "
+            "points more (1.6 to 2.7); exact p = .001. They matter for particular classes: "
+            "undecided (class-wise range lower by 0.50, exact p = .20).",
+        ),
+        (
+            *(0.001, 0.04, 0.9, [0.01, 0.01, 0.02, 0.03]),
+            "These 2 clusters are important, though by little: lesions of 4 of 4 parts cost more "
+            "than random parts of the same size, on average 2.1 points more (1.6 to 0.90); exact "
+            "p = .001. They matter for particular classes: yes",
+        ),
+        (
+            *(0.05, 0.2, 2.7, [1, 1, 1, 1]),
+            "These 2 clusters are important, though no part is by itself: lesions of their 4 parts "
+            "together cost more than those of random parts of the same size, on average 2.1 ",
+        ),
+        (
+            *(0.06, 0.2, 2.7, [0.01, 1, 1, 1]),
+            "Whether these 2 clusters are important is undecided: lesions of their 4 parts cost on "
+            "average 2.1 points more (1.6 to 2.7) than random parts of the same size, and 1 of "
+            "them more by themselves; exact p = .060.",
+        ),
+        (
+            *(0.06, 0.2, 0.9, [1, 1, 1, 1]),
+            "These 2 clusters are not important: lesions of their 4 parts cost on average 2.1 "
+            "points more (1.6 to 0.90) than random parts of the same size; exact p = .060.",
+        ),
+    ],
+)
+def test_the_verdict_says_what_a_colleague_understands(
+    report, p, p_classes, high, familywise, said
+):
+    each = [3.0, 1.0, 2.0, 2.4]
+    assert with_effects(report, p, p_classes, each, 1.6, high, familywise).verdict.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.001, ".001"), (0.05, ".050"), (0.21, ".21"), (1.0, "1.00"), (1e-4, ".0001")],
+)
+def test_p_values_are_printed_as_in_papers(p, text):
+    assert words.p_text(p) == text
+
+
+def test_a_part_that_matters_is_found_and_one_that_does_not_is_not():
+    found = made_up(n_permutations=199).subclusters
+    assert (found["familywise"][::2] <= 0.05).all()
+    assert (found["familywise"][1::2] > 0.05).all()
+
+
+def test_every_p_value_has_an_effect_beside_it(report):
+    assert report.tests["effect"].notna().all()
+    assert report.effects["effect"].notna().all()
+    tested = report.subclusters["p"].notna()
+    assert report.subclusters.loc[tested, ["effect", "low", "high"]].notna().all(axis=None)
+
+
+def test_effects_by_layer_are_means_over_its_parts(report):
+    table = report.subclusters
+    effects = report.effects[report.effects["measure"] == "importance"].set_index("layer")
+    for layer in ("first", NASTY):
+        expected = table.loc[table["layer"] == layer, "effect"].mean()
+        assert effects.loc[layer, "effect"] == pytest.approx(expected)
+        assert effects.loc[layer, "p"] == report.importance.by_layer[layer].p
+    assert effects.loc["all", "effect"] == pytest.approx(table["effect"].mean())
+    assert (effects["low"] <= effects["effect"]).all()
+    assert (effects["effect"] <= effects["high"]).all()
+
+
+def test_a_network_no_better_than_chance_is_pointed_out(report):
+    worse = dataclasses.replace(report.measured, intact=np.arange(200) % 8 == 0)
+    text = dataclasses.replace(report, measured=worse).summary()
+    nothing = with_effects(
+        dataclasses.replace(report, measured=worse), 0.5, 0.5, [0] * 4, 0, 0, [1] * 4
+    )
+    assert words.is_important(nothing) == "undecided"
+    assert "gets 12.5 % right, no more than who always says the most frequent class" in text
+    assert "most frequent class" not in report.summary()
+
+
+def test_few_permutations_for_many_parts_are_pointed_out():
+    text = made_up(layers=list("abcdef"), n_permutations=99).summary()
+    assert "With 99 permutations single parts among 12 can hardly be found" in text
+
+
+# Files.
+
+
+def test_a_report_that_was_saved_is_the_same_when_it_is_loaded(report, tmp_path):
+    folder = report.save(tmp_path / "deep" / "folder")
+    loaded = Report.load(folder)
+    assert loaded._repr_html_() == report._repr_html_()
+    assert loaded.summary() == report.summary()
+    for name in ("subclusters", "tests", "effects"):
+        table = getattr(report, name)
+        pd.testing.assert_frame_equal(getattr(loaded, name), table)
+        stored = pd.read_csv(folder / f"{name}.csv")
+        assert list(stored.columns) == list(table.columns)
+        assert len(stored) == len(table)
+    assert (folder / "summary.txt").read_text() == report.summary() + "\n"
+    assert sorted(each.name for each in folder.iterdir()) == [
+        *("effects.csv", "index.html", "measured.npz", "report.json"),
+        *("subclusters.csv", "summary.txt", "tests.csv"),
+    ]
+
+
+@pytest.mark.parametrize("damage", ["empty", "no json", "no arrays", "other format", "cut"])
+def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
+    folder = tmp_path / "report"
+    if damage == "empty":
+        folder.mkdir()
+    else:
+        report.save(folder)
+    if damage == "no json":
+        (folder / "report.json").unlink()
+    if damage == "no arrays":
+        (folder / "measured.npz").unlink()
+    if damage == "other format":
+        text = (folder / "report.json").read_text()
+        (folder / "report.json").write_text(text.replace('"format": 1', '"format": 99'))
+    if damage == "cut":
+        data = (folder / "measured.npz").read_bytes()
+        (folder / "measured.npz").write_bytes(data[:100])
+    with pytest.raises(ValueError, match=r"folder: .* holds no report, or not a whole one"):
+        Report.load(folder)
+
+
+# The page.
+
+
+class Seen(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.references = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            assert not name.startswith("on"), (tag, name)
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "xlink:href", "src"):
+                self.references.append(value)
+            self.references += [f"#{each}" for each in re.findall(r"url\(#(.*?)\)", value or "")]
+
+
+def test_names_are_escaped_and_nothing_is_executed_or_loaded(page):
+    seen = Seen(page.read_text())
+    assert not {"script", "iframe", "object", "link", "b"} & set(seen.tags)
+    assert all(each.startswith(("#", "data:image/png")) for each in seen.references)
+    assert "://" not in re.sub(r"http://www\.w3\.org/\S+", "", page.read_text())
+
+
+def test_identifiers_are_unique_and_references_lead_to_them(report):
+    other = made_up(seed=1)
+    seen = Seen(report._repr_html_() + other._repr_html_())
+    assert len(set(seen.ids)) == len(seen.ids)
+    ours = {each[1:] for each in seen.references if each.startswith("#")}
+    assert ours
+    assert ours <= set(seen.ids)
+
+
+def test_every_table_and_figure_has_a_name(page):
+    text = page.read_text()
+    assert len(re.findall(r'<svg role="img" aria-label="[^"]{20,}', text)) == text.count("<svg")
+    assert text.count('role="region" tabindex="0" aria-label="') == text.count("<table")
+    assert '<html lang="en">' in text
+    assert re.findall(r"<h(\d)>", text)[0] == "1"
+
+
+def test_a_layer_may_be_called_like_a_formula():
+    assert "$x, 10 units" in made_up(layers=["$\\frac$x", "$x"])._repr_html_()
+
+
+@pytest.mark.parametrize("n_classes", [2, 12, 30])
+def test_any_number_of_classes_and_layers_is_drawn(n_classes):
+    report = made_up(layers=[f"layer_{i}" for i in range(3)], n_classes=n_classes)
+    assert report._repr_html_().count("<svg") == 3 + 3 + 1
+
+
+def test_of_very_many_layers_those_with_the_largest_effects_are_drawn():
+    report = made_up(layers=[f"layer_{i}" for i in range(30)])
+    text = report._repr_html_()
+    assert text.count("<svg") == 24 + 24 + 1
+    assert "Drawn are 24 of 30 layers" in text
+
+
+def test_layers_without_a_part_to_test_are_not_drawn():
+    report = made_up()
+    labels = report.measured.partition.labels | {f"whole_{i}": np.zeros(3, int) for i in range(30)}
+    measured, n = report.measured, 30
+    more = dataclasses.replace(
+        measured,
+        partition=Partition.from_labels(labels),
+        true=np.vstack([measured.true, np.ones((n, 200), bool)]),
+        permuted=np.concatenate([measured.permuted, np.full((99, n, 4), 50)], axis=1),
+        permuted_right=np.vstack([measured.permuted_right, np.full((n, 200), 99)]),
+    )
+    text = dataclasses.replace(report, measured=more)._repr_html_()
+    assert text.count("<svg") == 2 + 2 + 1
+    assert "Drawn are" not in text
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--disable-gpu", "--disable-quic", "--disable-sync"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390])
+def visit(request, browser, page):
+    """The page as a reader opens it from a disk, on a screen of some width."""
+    heard = []
+    with browser.new_context(viewport={"width": request.param, "height": 844}) as context:
+        tab = context.new_page()
+        tab.on("console", lambda message: heard.append(message.text))
+        tab.on("pageerror", lambda error: heard.append(str(error)))
+        tab.on("dialog", lambda dialog: heard.append(dialog.message))
+        tab.on("requestfailed", lambda asked: heard.append(asked.url))
+        tab.goto(page.as_uri())
+        tab.heard = heard
+        yield tab
+
+
+@pytest.mark.browser
+def test_a_page_fits_the_screen_and_runs_and_asks_for_nothing(visit):
+    visit.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    width, seen = visit.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert width <= seen
+    assert visit.heard == []
+    assert visit.evaluate("document.scripts.length") == 0
+    assert NASTY in visit.locator("h1").inner_text()
+    assert visit.locator(".verdict").bounding_box()["y"] < 300
+
+
+@pytest.mark.browser
+def test_text_in_figures_is_large_enough_to_read(visit):
+    texts = "[...document.querySelectorAll('svg text')]"
+    heights = visit.evaluate(f"{texts}.map(each => each.getBoundingClientRect().height)")
+    assert len(heights) > 50
+    assert min(heights) >= 7.5
+
+
+@pytest.mark.browser
+def test_a_keyboard_reaches_every_table_and_opens_what_is_closed(visit):
+    table = visit.locator("details table")
+    assert not table.is_visible()
+    reached = []
+    for _ in range(20):
+        visit.keyboard.press("Tab")
+        reached.append(visit.evaluate("document.activeElement.getAttribute('aria-label')"))
+        if visit.evaluate("document.activeElement.tagName") == "SUMMARY":
+            visit.keyboard.press("Enter")
+            break
+    assert table.is_visible()
+    visit.keyboard.press("Tab")
+    reached.append(visit.evaluate("document.activeElement.getAttribute('aria-label')"))
+    tables = visit.evaluate("[...document.querySelectorAll('table')].map(each => each.ariaLabel)")
+    assert set(tables) <= set(reached)
+
+
+@pytest.mark.browser
+def test_a_screen_reader_finds_headings_figures_and_tables_by_name(visit):
+    tree = visit.locator("body").aria_snapshot()
+    for heading in ("What lesions cost", "Which classes lose", "The partition"):
+        assert f'heading "{heading}" [level=2]' in tree
+    assert 'img "first: cluster 0 costs' in tree
+    assert 'table "Importance: points of accuracy"' in tree
+    assert "rowheader" in tree
+
+
+def test_the_door_has_what_reports_are_made_with():
+    assert {"Report", "compare", "evaluate"} <= set(helpers.__all__)
