@@ -173,23 +173,31 @@ def set_p_values(profiles: LesionProfiles, random: Orderings) -> pd.DataFrame:
     profiles : LesionProfiles
         Of `lesions.permutation_profiles`.
     random : Orderings
-        Of `lesions.orderings`, on the same network and images.
+        Of `lesions.orderings`, on the same network and images. Sub-clusters of layers without
+        orderings are left out.
 
     Returns
     -------
     pandas.DataFrame
-        One row per sub-cluster of a permuted partition that is comparable: layer, cluster,
-        partition, damage (images) and p. Sets overlap, so their p values depend on each other.
+        One row per sub-cluster of a permuted partition: layer, cluster, size, partition, damage
+        (images), comparable and p, which is 1 where not comparable. Sets overlap and are compared
+        with the same orderings, so their p values depend on each other.
+
+    Raises
+    ------
+    ValueError
+        If there are no orderings of any layer.
     """
     parts = []
     for each, counts in zip(profiles.subclusters, profiles.random, strict=True):
         if each.layer in random.sets:
             found = at_equal_damage(counts, each.layer, random)
-            table = {"layer": each.layer, "cluster": each.cluster, "partition": range(len(counts))}
-            rows = pd.DataFrame(table | {"damage": found.damage, "p": found.p})
-            parts.append(rows[found.is_comparable])
-    columns = ["layer", "cluster", "partition", "damage", "p"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+            part = {"layer": each.layer, "cluster": each.cluster, "size": len(each.units)}
+            part |= {"partition": np.arange(len(counts)), "damage": found.damage}
+            parts.append(pd.DataFrame(part | {"comparable": found.is_comparable, "p": found.p}))
+    if not parts:
+        raise ValueError("random: it has orderings of none of the layers of the profiles")
+    return pd.concat(parts, ignore_index=True)
 
 
 def last_layer(
@@ -201,8 +209,8 @@ def last_layer(
 ) -> "Callable[[Sequence[Any]], npt.NDArray[np.bool_]]":
     """Lesion the last hidden layer alone, where a lesion is one product of matrices.
 
-    A hundred times faster than `lesions.correct`, but it does not look twice where the two best
-    scores are equal but for rounding: good for experiments with tests, not for results.
+    Faster than `lesions.correct`, but it does not look twice where the two best scores are equal
+    but for rounding: good for experiments with tests, not for results.
 
     Parameters
     ----------
@@ -290,6 +298,11 @@ def glued(model: keras.Model, classes: Sequence[int]) -> keras.Model:
         n_before = old.shape[-1]
     made.set_weights(new)
     return made
+
+
+def hidden_layers(model: keras.Model) -> list[str]:
+    """Name the layers of units between the inputs and the scores, in order."""
+    return [*forward.read(model).layers][:-1]
 
 
 def copies(model: keras.Model, layers: Sequence[str]) -> Partition:
@@ -402,9 +415,9 @@ def detector_tests(
     Returns
     -------
     pandas.DataFrame
-        One row per set: class, size, damage (images), p_equal_damage (1 where not comparable),
-        range and p_range (NaN where the set's class-wise range, or all of its twins', is
-        undefined).
+        One row per set: class, size, damage (images), comparable, p_equal_damage (1 where not
+        comparable), range and p_range (NaN where the set's class-wise range, or all of its twins',
+        is undefined).
 
     Raises
     ------
@@ -430,6 +443,7 @@ def detector_tests(
             "class": [each.cluster for each in chosen],
             "size": [len(each.units) for each in chosen],
             "damage": at_damage.damage,
+            "comparable": at_damage.is_comparable,
             "p_equal_damage": at_damage.p,
             "range": ranges[:, 0],
             "p_range": [_defined_p(one[0], one[1:]) for one in ranges],
@@ -437,10 +451,32 @@ def detector_tests(
     )
 
 
-def fisher(p_values: npt.ArrayLike) -> float:
-    """Combine p values by Fisher's method as it is, without those that are NaN."""
-    p = np.asarray(p_values, dtype=float)
-    return float(scipy.stats.combine_pvalues(p[~np.isnan(p)], method="fisher").pvalue)
+def detector_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Combine the tests of planted detectors of each size by Fisher's method.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `detector_tests`, of one or several sizes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per size: size, sets, comparable (at equal damage), damage (the median, in images);
+        and p_equal_damage and p_range, combined without those that are NaN.
+    """
+    rows = [
+        {
+            "size": size,
+            "sets": len(group),
+            "comparable": int(group["comparable"].sum()),
+            "damage": float(group["damage"].median()),
+            "p_equal_damage": _fisher(group["p_equal_damage"]),
+            "p_range": _fisher(group["p_range"]),
+        }
+        for size, group in table.groupby("size")
+    ]
+    return pd.DataFrame(rows)
 
 
 def accuracies(
@@ -669,6 +705,12 @@ def _others(
     """Draw n rows but one, for each of k sub-clusters by itself, shape (k, n)."""
     rest = np.arange(n_rows) if row is None else np.delete(np.arange(n_rows), row)
     return rng.permuted(np.tile(rest, (k, 1)), axis=1)[:, :n]
+
+
+def _fisher(p_values: "pd.Series[float]") -> float:
+    """Combine what is defined by Fisher's method as it is, without any centring."""
+    p = p_values.dropna().to_numpy()
+    return float(scipy.stats.combine_pvalues(p, method="fisher").pvalue) if len(p) else np.nan
 
 
 def _defined_p(true: float, random: Floats) -> float:

@@ -171,3 +171,17 @@ def test_a_dependency_table_without_pairs_is_empty_for_readers_too():
     kinds = made_kinds(2, 2, "other")
     table = measures.dependency_table(made_pairs(kinds), kinds)
     assert tables.dependency_table(table).empty
+
+
+def test_sizes_stand_beside_their_intervals_with_a_column_per_level():
+    rows = [
+        ("importance", "chi2", 0.05, 300, 0.07, 0.04, 0.1),
+        ("importance", "chi2", 0.001, 300, 0, 0, 0.012),
+        ("coherence", "one set", 0.05, 0, np.nan, np.nan, np.nan),
+    ]
+    columns = ["measure", "test", "level", "n", "share", "low", "high"]
+    shown = tables.sizes(pd.DataFrame(rows, columns=columns))
+    assert shown.loc["importance", "chi²"].tolist() == [
+        *("300", "0.070 (0.040 to 0.100)", "0.000 (0.000 to 0.012)")
+    ]
+    assert shown.loc["coherence", "one set"].tolist() == ["0", "–", "–"]
