@@ -709,7 +709,7 @@ def _others(
 
 def _fisher(p_values: "pd.Series[float]") -> float:
     """Combine what is defined by Fisher's method as it is, without any centring."""
-    p = p_values.dropna().to_numpy()
+    p = p_values.dropna().to_numpy(dtype=float)
     return float(scipy.stats.combine_pvalues(p, method="fisher").pvalue) if len(p) else np.nan
 
 

@@ -346,7 +346,7 @@ def test_sizes_are_drawn_beside_the_level_with_one_row_per_test():
     table = made_shares(
         measure=["importance", "importance", "coherence"], test=["fisher", "exact", "one set"]
     )
-    first, second = plots.test_sizes(table).axes
+    first, second = plots.sizes_of_tests(table).axes
     assert [text.get_text() for text in first.get_yticklabels()] == ["Fisher", "exact"]
     assert [text.get_text() for text in second.get_yticklabels()] == ["one set"]
     assert [line.get_xdata()[0] for line in first.lines if line.get_linestyle() == ":"] == [0.05]

@@ -4,7 +4,7 @@ Each function takes what was measured and returns a Matplotlib figure; the reade
 Matplotlib stay as they are. Whoever wants to see something may enter.
 """
 
-from helpers.plots.calibration import powers, redrawn_twins, test_sizes
+from helpers.plots.calibration import powers, redrawn_twins, sizes_of_tests
 from helpers.plots.comparisons import against_twins, over_n_clusters, p_value_counts
 from helpers.plots.dependencies import dependency_cases, dependency_graph, double_lesions
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
@@ -32,8 +32,8 @@ __all__ = [
     "p_value_counts",
     "powers",
     "redrawn_twins",
+    "sizes_of_tests",
     "subcluster_pictures",
     "subcluster_sizes",
     "taxonomy",
-    "test_sizes",
 ]

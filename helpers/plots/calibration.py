@@ -35,7 +35,7 @@ _STYLES = {
 
 
 @styled
-def test_sizes(table: pd.DataFrame) -> Figure:
+def sizes_of_tests(table: pd.DataFrame) -> Figure:
     """Draw how often each test finds something in nothing, with intervals, beside its level.
 
     Parameters
