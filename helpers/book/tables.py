@@ -224,7 +224,7 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
         One row per measure and test: how many p values there are, and for each level the share of
         those at or below it, with its 95 % interval; a dash where there is none.
     """
-    rows: dict[Hashable, dict[str, str]] = {}
+    rows: dict[tuple[str, str], dict[str, str]] = {}
     for row in table.to_dict("records"):
         key = MEASURES.get(row["measure"], row["measure"]), NAMES.get(row["test"], row["test"])
         text = f"{row['share']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

@@ -56,7 +56,7 @@ def sizes_of_tests(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(group)), [NAMES.get(test, test) for test in group["test"]])
         axes.set_ylim(len(group) - 0.5, -0.5)
         axes.set_xlim(left=-0.005)
-    letter_panels(panels[0], [MEASURES.get(measure, measure) for measure, _ in groups])
+    letter_panels(panels[0], [MEASURES.get(str(measure), str(measure)) for measure, _ in groups])
     figure.supxlabel(f"share of random partitions with p ≤ {level:g}", fontsize=8.5)
     return figure
 
@@ -138,5 +138,5 @@ def _interval(
 ) -> None:
     """Draw a share with its interval."""
     around = [[row["share"] - row["low"]], [row["high"] - row["share"]]]
-    side = {"xerr" if is_horizontal else "yerr": around}
-    axes.errorbar(x, y, fmt=marker, color=colour, mfc="white", ms=4.5, lw=1, **side)
+    xerr, yerr = (around, None) if is_horizontal else (None, around)
+    axes.errorbar(x, y, yerr, xerr, fmt=marker, color=colour, mfc="white", ms=4.5, lw=1)
