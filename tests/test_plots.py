@@ -8,6 +8,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import made_interactions, made_kinds, made_pairs
 from PIL import Image
@@ -486,3 +487,37 @@ def test_pixels_of_an_svg_stay_as_they_look(pictures):
     drawn = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).axes[0].images[0].get_array()
     assert shown.shape == drawn.shape
     np.testing.assert_array_equal(shown[..., 3], drawn[..., 3])
+
+
+def made_shares(**columns):
+    return pd.DataFrame(columns).assign(level=0.05, n=100, share=0.04, low=0.01, high=0.1)
+
+
+def test_sizes_are_drawn_beside_the_level_with_one_row_per_test():
+    table = made_shares(
+        measure=["importance", "importance", "coherence"], test=["fisher", "exact", "one set"]
+    )
+    first, second = plots.sizes_of_tests(table).axes
+    assert [text.get_text() for text in first.get_yticklabels()] == ["Fisher", "exact"]
+    assert [text.get_text() for text in second.get_yticklabels()] == ["one set"]
+    assert [line.get_xdata()[0] for line in first.lines if line.get_linestyle() == ":"] == [0.05]
+
+
+def test_powers_have_a_panel_for_twins_and_one_for_images():
+    tests = ["exact", "fisher"] * 2
+    figure = plots.powers(
+        made_shares(n_random=[20, 20, 99, 99], test=tests),
+        made_shares(n_images=[50, 50, 400, 400], test=tests),
+    )
+    labels = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes]
+    assert labels == [["20", "99"], ["50", "400"]]
+
+
+def test_every_redraw_of_twins_is_a_dot():
+    table = pd.DataFrame(
+        {"n_random": np.repeat([20, 200], 30), "test": ["chi2"] * 60, "p": np.linspace(0.01, 1, 60)}
+    )
+    figure = plots.redrawn_twins(table)
+    for axes, values in zip(figure.axes, np.split(table["p"].to_numpy(), 2), strict=True):
+        (dots,) = [line for line in axes.lines if line.get_marker() == "."]
+        np.testing.assert_array_equal(dots.get_xdata(), values)

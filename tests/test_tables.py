@@ -207,3 +207,17 @@ def test_within_and_across_are_read_with_the_reason_where_nothing_is_compared():
         "no stratum has values of both groups",
         "0.031 (0.02 to 0.04)",
     ]
+
+
+def test_sizes_stand_beside_their_intervals_with_a_column_per_level():
+    rows = [
+        ("importance", "chi2", 0.05, 300, 0.07, 0.04, 0.1),
+        ("importance", "chi2", 0.001, 300, 0, 0, 0.012),
+        ("coherence", "one set", 0.05, 0, np.nan, np.nan, np.nan),
+    ]
+    columns = ["measure", "test", "level", "n", "share", "low", "high"]
+    shown = tables.sizes(pd.DataFrame(rows, columns=columns))
+    assert shown.loc["importance", "chi²"].tolist() == [
+        *("300", "0.070 (0.040 to 0.100)", "0.000 (0.000 to 0.012)")
+    ]
+    assert shown.loc["coherence", "one set"].tolist() == ["0", "–", "–"]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from helpers.book import published
 from helpers.measures import CASES, Comparison
+from helpers.plots.calibration import NAMES
 from helpers.plots.headings import MEASURES, TESTS
 from helpers.zoo import Recipe, TrainedNetwork
 
@@ -378,6 +379,31 @@ def _format_logits(value: Any) -> str:
 def _format_points(share: Any) -> str:
     """Return a share of images in percentage points, without a negative zero."""
     return f"{100 * share:.1f}".replace("-0.0", "0.0")
+
+
+def sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how often tests find something in nothing, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `calibration.shares`, by measure and test.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per measure and test: how many p values there are, and for each level the share of
+        those at or below it, with its 95 % interval; a dash where there is none.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for row in table.to_dict("records"):
+        key = MEASURES.get(row["measure"], row["measure"]), NAMES.get(row["test"], row["test"])
+        text = f"{row['share']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        said = rows.setdefault(key, {"p values": str(row["n"])})
+        said[f"p ≤ {row['level']:g}"] = "–" if pd.isna(row["share"]) else text
+    shown = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["measure", "test"])
+    return shown
 
 
 def network_rows(

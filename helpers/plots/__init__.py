@@ -4,6 +4,7 @@ Each function takes what was measured and returns a Matplotlib figure; the reade
 Matplotlib stay as they are. Whoever wants to see something may enter.
 """
 
+from helpers.plots.calibration import powers, redrawn_twins, sizes_of_tests
 from helpers.plots.comparisons import (
     against_twins,
     over_n_clusters,
@@ -48,6 +49,9 @@ __all__ = [
     "p_value_counts",
     "partition_bars",
     "partitions_compared",
+    "powers",
+    "redrawn_twins",
+    "sizes_of_tests",
     "subcluster_pictures",
     "subcluster_sizes",
     "taxonomy",
