@@ -18,6 +18,7 @@ from helpers import settings
 if TYPE_CHECKING:
     from helpers.book.points import Run
     from helpers.book.store import Store
+    from helpers.evaluation import Edges, Scope
 
 _STORE = click.option(
     "--store",
@@ -106,8 +107,8 @@ def evaluate(
     data: Path,
     partition: Path | None,
     clusters: int,
-    edges: str,
-    scope: str,
+    edges: "Edges",
+    scope: "Scope",
     permutations: int,
     random: int,
     protocol: str,

@@ -66,7 +66,7 @@ def test_prose_holds_no_typed_results(section):
 
 
 def test_figures_have_a_name_a_caption_and_a_description(section):
-    pictures = [c for c in code_cells(section) if any("image/png" in o.data for o in c.outputs)]
+    pictures = [c for c in code_cells(section) if any("image/svg+xml" in o.data for o in c.outputs)]
     assert pictures
     for cell in pictures:
         assert len(cell.outputs) == 1

@@ -220,4 +220,4 @@ def test_sizes_stand_beside_their_intervals_with_a_column_per_level():
     assert shown.loc["importance", "chi²"].tolist() == [
         *("300", "0.070 (0.040 to 0.100)", "0.000 (0.000 to 0.012)")
     ]
-    assert shown.loc["coherence", "one set"].tolist() == ["0", "–", "–"]
+    assert shown.loc["class-wise coherence at equal damage", "one set"].tolist() == ["0", "–", "–"]
