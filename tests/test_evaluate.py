@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
+from test_honest_tests import detectors
 
 import brute_force
 import helpers
@@ -90,6 +91,19 @@ def test_a_useful_part_beside_a_disconnected_one_is_important():
         "These 2 clusters are important: lesions of 1 of 2 parts cost more than random parts of "
         "the same size, on average "
     )
+
+
+def test_planted_detectors_matter_for_particular_classes_and_random_labels_do_not():
+    model, x, y = detectors()
+    true = np.repeat(np.arange(10), 10)
+    found = helpers.evaluate(model, x, y, {"hidden": true}, **QUIET)
+    assert found.class_range.p <= 0.05
+    assert found.is_comparable.all()
+    assert (found.subclusters["class_range"] > found.subclusters["random_class_range"]).all()
+    assert "They matter for particular classes: yes (" in found.verdict
+    random = np.random.default_rng(1).permutation(true)
+    found = helpers.evaluate(model, x, y, {"hidden": random}, **QUIET)
+    assert found.class_range.p > 0.05
 
 
 def test_random_labels_are_found_important_no_more_often_than_the_level_says():
@@ -190,7 +204,7 @@ def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
 
     labels = {"a": np.arange(20) // 10}
     found = helpers.evaluate(correct, y=y, partition=labels, layers={"a": 20}, **QUIET)
-    assert np.isnan(found.class_range.p)
+    assert found.class_range.p == 1
     assert "They matter for particular classes: undecided (no part costs enough" in found.verdict
     assert "falls on classes cannot be compared for 2 parts" in found.summary()
     assert found.verdict.startswith("These 2 clusters are not important: ")

@@ -5,7 +5,7 @@ at equal damage. Random orderings of the units of a layer give, by their first m
 any damage there is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -101,7 +101,8 @@ def orderings_of(
     partition: Partition,
     n_orderings: int = 100,
     n_sizes: int = 22,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
+    layers: Collection[str] | None = None,
 ) -> Orderings:
     """Do the same with whatever counts correctly classified images under lesions.
 
@@ -114,6 +115,8 @@ def orderings_of(
         Images of each class.
     partition, n_orderings, n_sizes, seed
         As for `orderings`.
+    layers : collection of str, optional
+        Only these, as far as they have sub-clusters that permutations change.
 
     Returns
     -------
@@ -130,7 +133,7 @@ def orderings_of(
     streams = dict(
         zip(partition.hidden, np.random.default_rng(seed).spawn(len(partition.hidden)), strict=True)
     )
-    layers = dict.fromkeys(
+    changing = dict.fromkeys(
         each.layer for each in partition.subclusters() if partition.can_change(each)
     )
     return Orderings(
@@ -146,7 +149,8 @@ def orderings_of(
                 ),
                 n_sizes,
             )
-            for layer in layers
+            for layer in changing
+            if layers is None or layer in layers
         },
     )
 

@@ -23,6 +23,8 @@ LEAST_ORDERINGS = 15
 
 Spread = Literal["range", "variance"]
 
+_VALUES_AT_ONCE = 2**24
+
 
 class EqualDamage(NamedTuple):
     """How sets of units compare with random ones at equal damage, shapes (n,).
@@ -52,6 +54,12 @@ class EqualDamage(NamedTuple):
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each set costs 20 images at least, and 15 orderings reach that."""
         return (self.damage >= LEAST_DAMAGE) & (self.reached >= LEAST_ORDERINGS)
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """How many times as uneven as is typical; NaN where not comparable, or all else is even."""
+        empty = np.full_like(self.spread, np.nan)
+        return np.divide(self.spread, self.typical, out=empty, where=self.typical > 0)
 
 
 def at_equal_damage(
@@ -89,11 +97,24 @@ def at_equal_damage(
         raise ValueError(f"layer: {layer!r} has no orderings; it has {', '.join(random.sets)}")
     if spread not in ("range", "variance"):
         raise ValueError(f"spread: {spread!r} was given; accepted are range, variance")
-    lost = random.intact - np.asarray(counts)
+    nested = [random.intact - each for _, each in random.sets[layer]]
+    step = max(_VALUES_AT_ONCE // (len(nested) * len(random.intact)), 1)
+    parts = [
+        _compared(np.asarray(counts)[start : start + step], nested, random, spread)
+        for start in range(0, max(len(counts), 1), step)
+    ]
+    return EqualDamage(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _compared(
+    counts: npt.NDArray[np.int64],
+    nested: list[npt.NDArray[np.int64]],
+    random: "Orderings",
+    spread: Spread,
+) -> EqualDamage:
+    lost = random.intact - counts
     damage = lost.sum(axis=1)
-    profiles = np.stack(
-        [_at(damage, random.intact - nested) for _, nested in random.sets[layer]], axis=1
-    )
+    profiles = np.stack([_at(damage, losses) for losses in nested], axis=1)
     ours = _spread(lost, random.class_sizes, spread)
     theirs = _spread(profiles, random.class_sizes, spread)
     reached = np.isfinite(profiles[..., 0]).sum(axis=1)
@@ -104,6 +125,22 @@ def at_equal_damage(
     if is_comparable.any():
         typical[is_comparable] = np.nanmedian(theirs[is_comparable], axis=1)
     return EqualDamage(p, ours, typical, damage, reached)
+
+
+def wherever(
+    counts: npt.NDArray[np.int64], layer: str, random: "Orderings", spread: Spread = "range"
+) -> EqualDamage:
+    """Do the same as `at_equal_damage`; where a layer has no orderings nothing is comparable."""
+    if layer in random.sets:
+        return at_equal_damage(counts, layer, random, spread)
+    lost, n = random.intact - counts, len(counts)
+    return EqualDamage(
+        np.ones(n),
+        _spread(lost, random.class_sizes, spread),
+        np.full(n, np.nan),
+        lost.sum(axis=1),
+        np.zeros(n, dtype=np.int64),
+    )
 
 
 def coherence(
@@ -135,24 +172,20 @@ def coherence(
         many times as uneven a sub-cluster is as is typical at its damage.
     """
     found = [
-        at_equal_damage(np.vstack([true, others]), each.layer, random, spread)
-        if each.layer in random.sets
-        else _not_compared(np.vstack([true, others]), random, spread)
+        wherever(np.vstack([true, others]), each.layer, random, spread)
         for each, true, others in zip(
             profiles.subclusters, profiles.true, profiles.random, strict=True
         )
     ]
     p = np.array([each.p for each in found]).reshape(len(found), profiles.n_random + 1)
-    ours = np.array([each.spread[0] for each in found], dtype=np.float64)
-    typical = np.array([each.typical[0] for each in found], dtype=np.float64)
     return compare(
         "coherence",
         "left",
         protocol,
         profiles.describe().assign(
             damage=[int(each.damage[0]) for each in found],
-            spread=ours,
-            typical=typical,
+            spread=[float(each.spread[0]) for each in found],
+            typical=[float(each.typical[0]) for each in found],
             reached=[int(each.reached[0]) for each in found],
             comparable=[bool(each.is_comparable[0]) for each in found],
         ),
@@ -160,7 +193,7 @@ def coherence(
         p[:, 1:],
         profiles.fingerprint,
         fixed=profiles.fixed,
-        effect=ours / typical,
+        effect=np.array([each.times[0] for each in found], dtype=np.float64),
     )
 
 
@@ -193,18 +226,3 @@ def _spread(
         ratio = np.divide(wide, scale, out=np.full_like(mean, np.nan), where=scale > 0)
     # Equal profiles must tie, whatever the rounding of their mixture.
     return np.asarray(np.round(ratio, 9))
-
-
-def _not_compared(
-    counts: npt.NDArray[np.int64], random: "Orderings", spread: Spread
-) -> EqualDamage:
-    """Say nothing of sets in a layer in which no permutation changes anything."""
-    lost = random.intact - counts
-    n = len(counts)
-    return EqualDamage(
-        np.ones(n),
-        _spread(lost, random.class_sizes, spread),
-        np.full(n, np.nan),
-        lost.sum(axis=1),
-        np.zeros(n, dtype=np.int64),
-    )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from helpers.lesions.nested import LEAST_DAMAGE, Orderings, orderings_of
+from helpers.measures.equal_damage import LEAST_ORDERINGS
 from helpers.partitions import Partition, SubCluster
 from helpers.report.subject import Subject
 
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 MIN_PERMUTATIONS = 19
 """The smallest p value is then .05."""
 
+N_ORDERINGS, N_SIZES = 40, 12
+"""Nested random sets of each layer, to compare class profiles at equal damage."""
+
+_SHARE_OF_PERMUTATIONS = 0.7
+"""Of a budget of time; the rest is for nested sets."""
+
+_ORDERINGS_AT_ONCE = 5
 _CALL_SECONDS = 2.0
 _TRIAL_SECONDS = 0.5
 _CALL_VALUES = 10**8
@@ -47,6 +56,9 @@ class Measured:
         were permuted within layers. A complete part does not change and is not lesioned again.
     permuted_right : ndarray of int, shape (S, n_images)
         In how many of the B partitions each image is right.
+    nested : Orderings
+        What ever larger random sets cost, in the layers where any part, true or permuted, costs
+        enough images to compare class profiles.
     """
 
     partition: Partition
@@ -56,6 +68,7 @@ class Measured:
     true: npt.NDArray[np.bool_]
     permuted: npt.NDArray[np.int32]
     permuted_right: npt.NDArray[np.int32]
+    nested: Orderings
 
     @property
     def parts(self) -> tuple[SubCluster, ...]:
@@ -107,7 +120,9 @@ def measure(
     -------
     Measured
     """
-    deadline = None if budget is None else time.monotonic() + budget
+    started = time.monotonic()
+    deadline = None if budget is None else started + budget
+    first = None if budget is None else started + _SHARE_OF_PERMUTATIONS * budget
     parts = partition.subclusters()
     changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
     teller = _Teller(progress, int(changing.sum()))
@@ -116,8 +131,10 @@ def measure(
     true = np.array(rest)
     tally = _Tally(subject, len(parts), n_permutations)
     draws = _permutations(partition, changing, np.random.default_rng(seed))
-    _draw(subject, draws, tally, np.flatnonzero(changing), deadline, teller)
+    _draw(subject, draws, tally, np.flatnonzero(changing), first, teller)
     tally.repeat(true, np.flatnonzero(~changing))
+    layers = _costly_layers(subject, intact, true, tally, parts)
+    nested = _nested(subject, partition, layers, seed, deadline, teller)
     return Measured(
         partition=partition,
         classes=subject.classes,
@@ -126,7 +143,49 @@ def measure(
         true=true,
         permuted=tally.by_class[: tally.done],
         permuted_right=tally.by_image,
+        nested=nested,
     )
+
+
+def _costly_layers(
+    subject: Subject,
+    intact: npt.NDArray[np.bool_],
+    true: npt.NDArray[np.bool_],
+    tally: "_Tally",
+    parts: list[SubCluster],
+) -> set[str]:
+    """Return layers in which any part, true or permuted, costs enough images to be compared."""
+    left = np.vstack([true.sum(axis=1)[np.newaxis], tally.by_class[: tally.done].sum(axis=2)])
+    costly = (intact.sum() - left >= LEAST_DAMAGE).any(axis=0)
+    return {each.layer for each in compress(parts, costly)}
+
+
+def _nested(
+    subject: Subject,
+    partition: Partition,
+    layers: set[str],
+    seed: int,
+    deadline: float | None,
+    teller: "_Teller",
+) -> Orderings:
+    """Lesion nested random sets, some orderings at a time, as many as there is time for."""
+    sizes = np.bincount(subject.classes, minlength=subject.n_classes)
+    one_hot = np.eye(subject.n_classes, dtype=np.float32)[subject.classes]
+
+    def counted(chosen: "Sequence[Lesion]") -> npt.NDArray[np.int64]:
+        right = subject.correct(list(chosen)).astype(np.float32)
+        return np.asarray(np.rint(right @ one_hot), dtype=np.int64)
+
+    found: list[Orderings] = []
+    teller.note(f"{N_ORDERINGS} orderings of {len(layers)} layers, to compare classes")
+    for start in range(0, N_ORDERINGS, _ORDERINGS_AT_ONCE):
+        is_late = deadline is not None and time.monotonic() > deadline
+        if is_late and start >= LEAST_ORDERINGS:
+            break
+        made = (_ORDERINGS_AT_ONCE, N_SIZES, (seed, 2, start), layers)
+        found.append(orderings_of(counted, sizes, partition, *made))
+    sets = {layer: [one for each in found for one in each.sets[layer]] for layer in found[0].sets}
+    return Orderings(sizes, found[0].intact, sets)
 
 
 def _draw(
@@ -273,6 +332,10 @@ class _Teller:
             self._bar = tqdm(desc="lesions", mininterval=every, file=sys.stderr)
         self._bar.total = planned * self._n_changing
         self._bar.update(done * self._n_changing - self._bar.n)
+
+    def note(self, text: str) -> None:
+        """Say what comes next."""
+        self._say(text)
 
     def close(self) -> None:
         """End the bar."""

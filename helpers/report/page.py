@@ -105,7 +105,7 @@ def _head(report: "Report") -> str:
 
 
 def _effects_tables(report: "Report") -> str:
-    units = {"importance": "points of accuracy", "class_range": "beyond random parts"}
+    units = {"importance": "points of accuracy", "class_range": "times as uneven as random sets"}
     tested = report.effects[(report.effects["tested"] > 0) | (report.effects["layer"] == "all")]
     tables = "".join(
         f"<div>{_effects_table(measure, f'{MEASURES[measure].capitalize()}: {unit}', table)}</div>"

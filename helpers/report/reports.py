@@ -11,14 +11,13 @@ import pandas as pd
 
 from helpers import measures, statistics
 from helpers.lesions import LesionProfiles, class_mean_accuracy, overall_accuracy
-from helpers.measures import Comparison
+from helpers.measures import Comparison, EqualDamage
+from helpers.measures.equal_damage import wherever
 from helpers.protocols import Protocol
 from helpers.report.effects import Effects, excess_damage
 from helpers.report.measuring import Measured
 from helpers.report.words import ALPHA, summary, verdict
 from helpers.statistics import PermutationTest
-
-_MOST_UNDEFINED = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +65,18 @@ class Report:
 
     @cached_property
     def class_range(self) -> PermutationTest:
-        """The exact test of how unevenly that falls on the classes.
+        """The exact test of how unevenly that falls on the classes, at equal damage.
 
-        A range is undefined where a lesion costs less than an image per class. Tested are parts
-        for which at most a tenth of all ranges, true and permuted alike, is undefined; such a one
-        then counts as the median of the others.
+        Of each part, true or permuted alike, the rank of its class-wise range among random sets
+        that cost as many images, see `measures.at_equal_damage`.
         """
-        rows = np.vstack(self._ranges)
-        comparable = np.isnan(rows).mean(axis=0) <= _MOST_UNDEFINED
-        medians = pd.DataFrame(rows).median().to_numpy()
-        true, *permuted = np.where(np.isnan(rows) & comparable, medians, rows)
-        return self._tested(true, np.array(permuted), comparable)
+        p = np.array([each.p for each in self._at_equal_damage])
+        return self._tested(-p[:, 0], -p[:, 1:].T, ~self.measured.is_complete)
+
+    @property
+    def is_comparable(self) -> npt.NDArray[np.bool_]:
+        """Whether each part costs enough images to compare how they fall on classes, shape (S,)."""
+        return np.array([each.is_comparable[0] for each in self._at_equal_damage], dtype=bool)
 
     @cached_property
     def effect(self) -> Effects:
@@ -89,13 +89,13 @@ class Report:
 
         Columns: layer, cluster, size, share (of the layer's width), complete; damage,
         random_damage (mean of the permuted), effect, low, high (95 % interval): percentage points
-        of accuracy; p and familywise of importance; class_range, random_class_range (median),
-        class_p, class_familywise; excluded, why a part is not tested or "".
+        of accuracy; p and familywise of importance; class_range, random_class_range (median of
+        random sets that cost as much), class_p, class_familywise; excluded, why a part is not
+        tested or "".
         """
         measured, effect = self.measured, self.effect
         low, high = effect.intervals().T
         damage = 100 * (measured.intact.mean() - measured.true.mean(axis=1))
-        ranges, random_ranges = self._ranges
         complete = measured.is_complete
         return measured.partition.describe(measured.parts).assign(
             damage=damage,
@@ -105,8 +105,8 @@ class Report:
             high=np.where(complete, np.nan, high),
             p=self.importance.each,
             familywise=self.importance.familywise,
-            class_range=ranges,
-            random_class_range=pd.DataFrame(random_ranges).median().to_numpy(),
+            class_range=[each.spread[0] for each in self._at_equal_damage],
+            random_class_range=[each.typical[0] for each in self._at_equal_damage],
             class_p=self.class_range.each,
             class_familywise=self.class_range.familywise,
             excluded=np.where(complete, "complete", ""),
@@ -132,7 +132,8 @@ class Report:
                 "excluded": len(exact.each) - tested,
                 "p": exact.p,
             }
-            rows += [pd.DataFrame([first]), compared.combine(self.random_state)]
+            others = compared.combine(self.random_state)
+            rows += [pd.DataFrame([first]), others[list(first)]]
         table = pd.concat(rows, ignore_index=True)
         columns = ["measure", "effect", "low", "high"]
         of_all = self.effects[self.effects["layer"] == "all"]
@@ -145,8 +146,9 @@ class Report:
 
         Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
         .05), effect, low, high (95 % interval): for importance the mean over tested parts of
-        percentage points beyond random parts, for class_range the mean of class-wise ranges less
-        the median of random parts', where defined, without an interval; p of the exact test.
+        percentage points beyond random parts, for class_range how many times as uneven parts are
+        as random sets that cost as much, where comparable, without an interval; p of the exact
+        test.
         """
         return pd.DataFrame(
             [
@@ -251,6 +253,16 @@ class Report:
         return lost(intact - true, sizes), self._row_by_row(lambda row: lost(intact - row, sizes))
 
     @cached_property
+    def _at_equal_damage(self) -> list[EqualDamage]:
+        """Compare each part, and then its permuted ones, with nested random sets."""
+        _, true = self._counts
+        permuted = self.measured.permuted.astype(np.int64)
+        return [
+            wherever(np.vstack([true[i], permuted[:, i]]), each.layer, self.measured.nested)
+            for i, each in enumerate(self.measured.parts)
+        ]
+
+    @cached_property
     def _ranges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Class-wise ranges of the true parts (S,), and of the permuted (B, S); NaN: undefined."""
         intact, true = self._counts
@@ -313,10 +325,9 @@ class Report:
         )
 
     def _mean_range_effect(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-        ranges, random = self._ranges
-        beyond = ranges - pd.DataFrame(random).median().to_numpy()
-        defined = beyond[chosen & np.isfinite(beyond)]
-        return float(defined.mean()) if len(defined) else float("nan"), float("nan"), float("nan")
+        times = np.array([each.times[0] for each in self._at_equal_damage])
+        known = times[chosen & np.isfinite(times)]
+        return float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan")
 
     def _effect_row(
         self,

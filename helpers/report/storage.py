@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from helpers import files
+from helpers.lesions.nested import Orderings
 from helpers.partitions import Partition
 from helpers.protocols import Protocol
 from helpers.report.measuring import Measured
@@ -19,6 +20,7 @@ from helpers.report.reports import Report
 FORMAT = 1
 _TABLES = ("subclusters", "tests", "effects")
 _LABELS = "labels_"
+_NESTED = ("nested_sizes_", "nested_counts_")
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -91,25 +93,50 @@ def _arrays(measured: Measured) -> dict[str, Any]:
         f"{_LABELS}{i}": measured.partition.labels[layer]
         for i, layer in enumerate(measured.partition.hidden)
     }
-    return labels | {
-        "classes": measured.classes,
-        "n_classes": np.array(measured.n_classes),
-        "intact": measured.intact,
-        "true": np.packbits(measured.true, axis=1),
-        "permuted": measured.permuted,
-        "permuted_right": measured.permuted_right,
+    nested = {
+        f"{name}{i}_{j}": each
+        for i, layer in enumerate(measured.partition.hidden)
+        for j, pair in enumerate(measured.nested.sets.get(layer, ()))
+        for name, each in zip(_NESTED, pair, strict=True)
     }
+    return (
+        labels
+        | nested
+        | {
+            "classes": measured.classes,
+            "n_classes": np.array(measured.n_classes),
+            "intact": measured.intact,
+            "true": np.packbits(measured.true, axis=1),
+            "permuted": measured.permuted,
+            "permuted_right": measured.permuted_right,
+        }
+    )
 
 
 def _measured(arrays: dict[str, Any], layers: list[str]) -> Measured:
     labels = {layer: arrays[f"{_LABELS}{i}"] for i, layer in enumerate(layers)}
-    n_images = len(arrays["classes"])
+    classes, n_classes = arrays["classes"], int(arrays["n_classes"])
+    n_images = len(classes)
     return Measured(
         partition=Partition.from_labels(labels),
-        classes=arrays["classes"],
-        n_classes=int(arrays["n_classes"]),
+        classes=classes,
+        n_classes=n_classes,
         intact=arrays["intact"],
         true=np.unpackbits(arrays["true"], axis=1, count=n_images).astype(bool),
         permuted=arrays["permuted"],
         permuted_right=arrays["permuted_right"],
+        nested=Orderings(
+            class_sizes=np.bincount(classes, minlength=n_classes),
+            intact=np.bincount(classes[arrays["intact"]], minlength=n_classes),
+            sets={layer: sets for i, layer in enumerate(layers) if (sets := _sets(arrays, i))},
+        ),
     )
+
+
+def _sets(arrays: dict[str, Any], layer: int) -> list[tuple[Any, Any]]:
+    """Return the nested sets of a layer by its number, as many as there are."""
+    found: list[tuple[Any, Any]] = []
+    while f"{_NESTED[0]}{layer}_{len(found)}" in arrays:
+        sizes, counts = (arrays[f"{name}{layer}_{len(found)}"] for name in _NESTED)
+        found.append((sizes, counts))
+    return found

@@ -74,12 +74,12 @@ def remarks(report: "Report") -> list[str]:
     n_isolated = sum(int((each < 0).sum()) for each in measured.partition.labels.values())
     if n_isolated:
         found.append(f"{count(n_isolated, 'unit')} in no cluster (label -1).")
-    n_incomparable = int((np.isnan(report.class_range.each) & ~measured.is_complete).sum())
+    n_incomparable = int((~report.is_comparable & ~measured.is_complete).sum())
     if n_incomparable:
         found.append(
             "How unevenly damage falls on classes cannot be compared for "
-            f"{count(n_incomparable, 'part')}: a lesion costs less than an image per class, of the "
-            "part itself or of random ones of the same size."
+            f"{count(n_incomparable, 'part')}, which cost fewer than 20 images or more than random "
+            "sets do."
         )
     if report.n_asked > measured.n_permutations:
         found.append(
@@ -122,7 +122,8 @@ def how(report: "Report") -> list[str]:
         "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
         "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
-        "loss. It tends to fall as damage grows, so parts that cost much are at a disadvantage.",
+        "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
+        "cost as many images, whatever their size.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
@@ -199,10 +200,9 @@ def _size(mean: float, low: float, high: float) -> str:
 def _of_classes(report: "Report") -> str:
     row = report.effects[report.effects["measure"] == "class_range"].iloc[0]
     effect = row["effect"]
-    if np.isnan(report.class_range.p):
+    if not report.is_comparable.any():
         return "They matter for particular classes: undecided (no part costs enough to compare)."
-    than = "higher" if effect >= 0 else "lower"
-    size = "" if np.isnan(effect) else f"class-wise range {than} by {abs(effect):.2f}, "
+    size = f"{effect:.2f} times as uneven as random sets that cost as much, "
     return (
         f"They matter for particular classes: {is_class_wise(report)} "
         f"({size}exact p = {p_text(report.class_range.p)})."
