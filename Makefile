@@ -59,9 +59,16 @@ test: $(STAMP) $(AXE) ## Check everything: also notebooks, processes, browser, a
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest
+	$(MAKE) --jobs 2 --output-sync=target test-units test-pages
+
+# Halves of about the same length, at the same time: most tests keep one core busy.
+.PHONY: test-units test-pages
+test-units:
+	$(PYTHON) -m pytest -m "not (browser or notebook or process)"
+test-pages:
 	$(NBVAL)
-	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)/05-lesion-tests.ipynb
+	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)/06-k-robustness.ipynb
+	$(PYTHON) -m pytest -m "browser or notebook or process"
 
 .PHONY: notebooks
 notebooks: $(STAMP) ## Execute the notebooks in place, after a change, to commit their outputs.
