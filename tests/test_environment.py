@@ -157,5 +157,12 @@ def test_the_quick_check_leaves_out_all_that_is_marked():
     makefile = (settings.ROOT / "Makefile").read_text()
     pytest_options = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
     markers = {line.partition(":")[0] for line in pytest_options["ini_options"]["markers"]}
-    (left_out,) = re.findall(r'-m "not \((.*)\)"', makefile)
+    left_out = re.findall(r'-q -m "not \((.*)\)"', makefile)[0]
     assert set(left_out.split(" or ")) == markers
+
+
+def test_both_halves_of_the_tests_are_all_of_them():
+    makefile = (settings.ROOT / "Makefile").read_text()
+    (units,) = re.findall(r'-m pytest -m "not \((.*)\)"', makefile)
+    (pages,) = re.findall(r'-m pytest -m "(?!not)(.*)"', makefile)
+    assert units == pages

@@ -56,7 +56,7 @@ def test_one_cell_holds_typed_and_commented_parameters(section):
 def test_cells_are_short_and_define_no_functions(section):
     for cell in code_cells(section):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.M)
-        if "import" not in cell.source:
+        if "import" not in cell.source and "parameters" not in cell.metadata.get("tags", []):
             assert len(cell.source.splitlines()) <= 10
 
 
