@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from helpers.book import claims
 from helpers.book.claims import judged
@@ -144,3 +145,11 @@ def test_counts_of_kinds_are_judged_by_what_is_more_than_expected():
     table = claims.of_chance(kinds)
     assert table["effect"].tolist() == [pytest.approx(2.5)]
     assert table["measure"].tolist() == ["important"]
+
+
+def test_p_values_are_adjusted_as_statsmodels_does():
+    p = [0.01, float("nan"), 0.04, 0.03, 0.5, 0.01]
+    expected = np.full(6, np.nan)
+    known = ~np.isnan(p)
+    expected[known] = multipletests(np.array(p)[known], method="holm")[1]
+    np.testing.assert_allclose(claims._holm(p), expected)
