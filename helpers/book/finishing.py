@@ -120,6 +120,7 @@ def _within_page(svg: str, alternative: str, prefix: str) -> str:
         painted = rf'\b((?:fill|stroke|stop-color)(?:: ?|="))(?:{colours})(?=[;"\s])'
         svg = re.sub(painted, rf"\g<1>{instead}", svg, flags=re.I)
     svg = re.sub(r'(?<=style=")[^"]*', lambda it: re.sub(r"([:;]) ", r"\1", it[0]), svg)
+    svg = re.sub(r";?stroke-linejoin:miter\b", "", svg)  # As it is without.
     start = re.match(r"<svg[^>]*>", svg)
     assert start
     head = re.sub(r'\s(?:role|aria-label|class)="[^"]*"', "", start[0][:-1])
