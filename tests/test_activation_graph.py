@@ -3,7 +3,6 @@
 import dataclasses
 import warnings
 
-import keras
 import numpy as np
 import pytest
 import scipy.sparse
@@ -14,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import adjusted_rand_score
 
 from helpers import correlations, evaluation, graphs, networks, partitions, zoo
+from helpers.backend import keras
 from helpers.graphs import ActivationGraph, WeightGraph
 from helpers.partitions import Partition, by_strength, layerwise, spectral
 
