@@ -44,6 +44,7 @@ SETTLE = """async () => {
     await document.fonts.ready;
     for (const image of document.images) image.loading = "eager";
     await Promise.allSettled([...document.images].map(each => each.decode()));
+    await Promise.allSettled(document.getAnimations().map(each => each.finished));
 }"""
 
 LOOK = """() => {

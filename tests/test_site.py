@@ -154,9 +154,9 @@ def test_a_figure_stands_in_the_page_in_the_colours_of_its_text_and_ground(tmp_p
     page = finishing.with_figures(image * 2, tmp_path)
     assert "<img" not in page
     assert page.count('role="img" aria-label="What &amp; why"') == 2
-    assert "fill: var(--pst-color-background, #fff); stroke: currentColor" in page
+    assert "fill:var(--pst-color-background, #fff);stroke:currentColor" in page
     assert 'fill="#0072B2"' in page
-    assert "fill: #010101" in page
+    assert "fill:#010101" in page
     assert re.findall(r'id="([^"]+)"', page) == ["f1-m", "f2-m"]
     assert re.findall(r'href="#([^"]+)"', page) == ["f1-m", "f2-m"]
 
