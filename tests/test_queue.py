@@ -54,7 +54,8 @@ def test_git_has_all_but_the_other_vggs(folders):
     cache = settings.cache_folder() / "zoo"
     homes = {each: queue.home(*each) for each in queue.NETWORKS}
     assert {each for each, home in homes.items() if home == cache} == {
-        (name, i) for name in ("cifar10-vgg", "cifar10-vgg-dropout") for i in range(1, 5)
+        *((name, i) for name in ("cifar10-vgg", "cifar10-vgg-dropout") for i in range(1, 5)),
+        *(("cifar10-vgg-untrained", i) for i in range(5)),
     }
     assert set(homes.values()) == {cache, settings.ZOO}
 
@@ -68,16 +69,18 @@ def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(fol
         return Path("counts.npz")
 
     monkeypatch.setattr(lesion_counts, "measure", measure)
-    results = list(queue.work([("cifar10-vgg", 0), ("mnist-cnn", 1), ("cifar10-vgg", 3)]))
+    names = [("cifar10-vgg", 0), ("mnist-cnn", 1), ("cifar10-vgg", 3), ("cifar10-vgg-untrained", 2)]
+    results = list(queue.work(names))
     kinds = ("released", "paper")
     assert asked == [
         *(("cifar10-vgg", 0, kind, 2000, None) for kind in kinds),
         *(("cifar10-vgg", 0, kind, 1000, epoch) for epoch in (4, 8) for kind in kinds),
         *(("cifar10-vgg", 3, kind, 2000, None) for kind in kinds),
+        *(("cifar10-vgg-untrained", 2, kind, 200, None) for kind in kinds),
     ]
     assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
     assert results[1] == [Path("counts.npz")]
-    assert results[-3] == []
+    assert results[-6] == []
 
 
 def test_a_network_below_its_floor_is_left_out_and_said(folders, monkeypatch, caplog):
@@ -164,6 +167,28 @@ def test_counts_are_those_of_lesions_and_are_made_once(folders, monkeypatch):
 
     monkeypatch.setattr(zoo, "trained", lambda *_: pytest.fail("it was counted again"))
     assert lesion_counts.measure("digits-cnn", 0, plan) == path
+
+
+def test_counting_goes_on_where_it_stopped_and_counts_no_lesion_twice(tmp_path):
+    made = []
+
+    def lesioned(chosen):
+        made.extend(chosen)
+        return np.array([[len(units) for units in each.values()] for each in chosen])
+
+    def dies_at_the_second_part(chosen):
+        if made:
+            raise KeyboardInterrupt
+        return lesioned(chosen)
+
+    chosen = [{"a": range(i)} for i in range(1, 101)]
+    chosen += [{"a": list(range(i))[::-1]} for i in range(1, 101)]
+    path = tmp_path / "begun.npz"
+    with pytest.raises(KeyboardInterrupt):
+        lesion_counts.written_down(dies_at_the_second_part, path)(chosen)
+    counts = lesion_counts.written_down(lesioned, path)(chosen)
+    assert counts.ravel().tolist() == [*range(1, 101), *range(1, 101)]
+    assert [len(each["a"]) for each in made] == list(range(1, 101))
 
 
 def test_counts_that_are_not_there_say_how_to_make_them(tmp_path):

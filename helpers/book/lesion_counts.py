@@ -6,8 +6,12 @@ and kept: of the true sub-clusters, of their random twins, and of the sub-cluste
 partitions. Every test statistic of the book is a function of these counts.
 """
 
+import hashlib
 import json
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers import datasets, evaluation, files, lesions, protocols, settings, zoo
-from helpers.backend import keras
-from helpers.lesions import LesionProfiles
+from helpers.fingerprints import fingerprint
+from helpers.lesions import LesionProfiles, profiles
 from helpers.partitions import Partition
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,18 @@ class Plan:
     seed: int = 0
 
 
-PLANS: dict[str, tuple[Plan, ...]] = {
-    "vgg": (Plan("released", 12, 2000), Plan("paper", 12, 2000)),
-}
-"""What is counted of each architecture; more can be added as long as the network is there."""
+PLANS = (Plan("released", 12, 2000), Plan("paper", 12, 2000))
+"""What is counted of a VGG; more can be added as long as the network is there."""
 
-EARLY_PLANS = {
-    architecture: tuple(replace(plan, n_images=1000, n_permutations=0) for plan in plans)
-    for architecture, plans in PLANS.items()
-}
+EARLY_PLANS = tuple(replace(plan, n_images=1000, n_permutations=0) for plan in PLANS)
 """What is counted after early epochs: enough to compare p values with those of the last one."""
+
+UNTRAINED_PLANS = tuple(replace(plan, n_images=200) for plan in PLANS)
+"""What is counted of a VGG that has learned nothing. Images are few because all its lesions are in
+the first layers, where each costs a whole pass, and because it knows none of the classes anyway."""
+
+_AT_ONCE = 63
+"""Lesions that are counted before the counts are written down."""
 
 
 @dataclass(frozen=True)
@@ -90,41 +98,110 @@ def path_of(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> 
     return settings.RESULTS / "lesions" / f"{stem}.npz"
 
 
+def plans(name: str, epoch: int | None = None) -> tuple[Plan, ...]:
+    """Return by which plans a network is counted.
+
+    Parameters
+    ----------
+    name : str
+        As for `zoo.recipe`.
+    epoch : int, optional
+        As for `zoo.trained`.
+
+    Returns
+    -------
+    tuple of Plan
+        None but for VGGs: other networks are in git, where sweeps can lesion them.
+    """
+    recipe = zoo.recipe(name)
+    if recipe.architecture != "vgg":
+        return ()
+    if epoch is not None:
+        return EARLY_PLANS
+    return PLANS if recipe.all_epochs else UNTRAINED_PLANS
+
+
 def count(
-    model: keras.Model,
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.integer[Any]],
+    lesioned: Callable[[Sequence[lesions.Lesion]], npt.NDArray[np.int64]],
+    y: npt.NDArray[np.int64],
     partition: Partition,
-    n_random: int,
-    n_permutations: int,
-    seed: int = 0,
+    plan: Plan,
 ) -> tuple[LesionProfiles, npt.NDArray[np.int64]]:
     """Lesion the sub-clusters of a partition, their random twins, and permuted partitions'.
 
     Parameters
     ----------
-    model, x, y, partition, n_random, seed
-        As for `lesions.lesion_profiles`.
-    n_permutations : int
-        How many times the labels are permuted within layers.
+    lesioned : callable
+        From lesions to an array of int, shape (n_lesions, n_classes): correctly classified images
+        of each class.
+    y : ndarray of int, shape (n_images,)
+        Classes of the images.
+    partition : Partition
+    plan : Plan
 
     Returns
     -------
     profiles : LesionProfiles
+        Without a fingerprint.
     permuted : ndarray of int, shape (n_permutations, k, n_classes)
     """
-    rng = np.random.default_rng([seed, 1])
-    permuted = [partition.permuted(rng).subclusters() for _ in range(n_permutations)]
+    rng = np.random.default_rng([plan.seed, 1])
+    permuted = [partition.permuted(rng).subclusters() for _ in range(plan.n_permutations)]
     chosen: list[lesions.Lesion] = [
         {each.layer: each.units} for subclusters in permuted for each in subclusters
     ]
-    ours = lesions.lesion_profiles(model, x, y, partition, n_random, seed)
-    counts = lesions.correct_counts(model, x, y, chosen)
-    return ours, counts.reshape(n_permutations, len(ours.subclusters), -1)
+    ours = profiles.profiles_of_twins(lesioned, y, partition, plan.n_random, plan.seed)
+    counts = lesioned(chosen) if chosen else np.empty((0, len(ours.intact)), np.int64)
+    return ours, counts.reshape(plan.n_permutations, len(ours.subclusters), -1)
+
+
+def written_down(
+    lesioned: Callable[[Sequence[lesions.Lesion]], npt.NDArray[np.int64]], path: Path
+) -> Callable[[Sequence[lesions.Lesion]], npt.NDArray[np.int64]]:
+    """Let lesions be counted once each, and what is counted survive the end of the process.
+
+    Parameters
+    ----------
+    lesioned : callable
+        As for `count`, of one network and its images.
+    path : Path
+        Where counts are written down as they are made.
+
+    Returns
+    -------
+    callable
+        Counts the same. It reads what `path` holds, and makes the rest.
+    """
+    known: dict[str, npt.NDArray[np.int64]] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            known = dict(file)
+
+    def counted(chosen: Sequence[lesions.Lesion]) -> npt.NDArray[np.int64]:
+        keys = [_key(each) for each in chosen]
+        missing = {key: each for key, each in zip(keys, chosen, strict=True) if key not in known}
+        for start in range(0, len(missing), _AT_ONCE):
+            some = list(missing)[start : start + _AT_ONCE]
+            counts = lesioned([missing[key] for key in some])
+            known.update(zip(some, counts, strict=True))
+            with files.written_whole(path) as temporary:
+                np.savez_compressed(temporary, allow_pickle=False, **known)
+            _log.info("%s: %d lesions counted", path.stem, len(known))
+        return np.array([known[key] for key in keys])
+
+    return counted
+
+
+def _key(lesion: lesions.Lesion) -> str:
+    """Return a name that only equal lesions share."""
+    units = {layer: sorted(map(int, each)) for layer, each in lesion.items()}
+    return hashlib.sha256(json.dumps(units, sort_keys=True).encode()).hexdigest()
 
 
 def measure(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> Path:
     """Count the lesions of a network of the zoo by a plan, unless that has been done.
+
+    What was counted before the process came to an early end is not counted again.
 
     Parameters
     ----------
@@ -152,8 +229,6 @@ def measure(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> 
     partition = evaluation.partition_of(
         network.model, plan.n_clusters, protocols.protocol(plan.protocol), plan.seed
     )
-    counts = (plan.n_random, plan.n_permutations, plan.seed)
-    ours, permuted = count(network.model, x[images], y[images], partition, *counts)
     origin = {
         "plan": asdict(plan),
         "network": name,
@@ -163,6 +238,10 @@ def measure(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> 
         "sha256": network.manifest["sha256"],
         "hidden": partition.hidden,
     }
+    print_of_all = fingerprint(*network.model.get_weights(), x[images], y[images])
+    begun = settings.cache_folder() / "lesions" / f"{path.stem}-{print_of_all}.npz"
+    lesioned = partial(lesions.correct_counts, network.model, x[images], y[images])
+    ours, permuted = count(written_down(lesioned, begun), y[images], partition, plan)
     labels = {f"labels/{layer}": each for layer, each in partition.labels.items()}
     with files.written_whole(path) as temporary:
         np.savez_compressed(
@@ -170,7 +249,7 @@ def measure(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> 
             allow_pickle=False,
             origin=np.array(json.dumps(origin)),
             images=images,
-            fingerprint=np.array(ours.fingerprint),
+            fingerprint=np.array(print_of_all),
             class_sizes=ours.class_sizes,
             intact=ours.intact,
             true=ours.true,
@@ -178,6 +257,7 @@ def measure(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> 
             permuted=permuted,
             **labels,
         )
+    begun.unlink(missing_ok=True)
     return path
 
 

@@ -18,6 +18,7 @@ from helpers.book import lesion_counts
 
 NETWORKS = (
     ("cifar10-vgg", 0),
+    *(("cifar10-vgg-untrained", replicate) for replicate in range(5)),
     *(("mnist-cnn", replicate) for replicate in range(1, 5)),
     *(("fashion-cnn", replicate) for replicate in range(1, 5)),
     *(("cifar10-vgg", replicate) for replicate in range(1, 5)),
@@ -32,8 +33,9 @@ _log = logging.getLogger(__name__)
 
 
 def home(name: str, replicate: int) -> Path:
-    """Return where a network of the book belongs: VGGs are large, so git has only the first."""
-    is_large = zoo.recipe(name).architecture == "vgg" and replicate > 0
+    """Return where a network belongs: VGGs are large, so git has only the first trained one."""
+    recipe = zoo.recipe(name)
+    is_large = recipe.architecture == "vgg" and (replicate > 0 or not recipe.all_epochs)
     is_for_git = settings.IS_CHECKOUT and not is_large
     return settings.ZOO if is_for_git else settings.cache_folder() / "zoo"
 
@@ -67,11 +69,8 @@ def work(networks: Sequence[tuple[str, int]]) -> Iterator[list[Path]]:
         if accuracy < zoo.floor(name):
             _log.warning("%s: below %.2f, not used", path.stem, zoo.floor(name))
             continue
-        architecture = zoo.recipe(name).architecture
-        for plan in lesion_counts.PLANS.get(architecture, ()):
-            yield [lesion_counts.measure(name, replicate, plan)]
-        for epoch in zoo.EARLY_EPOCHS.get((name, replicate), ()):
-            for plan in lesion_counts.EARLY_PLANS.get(architecture, ()):
+        for epoch in (None, *zoo.EARLY_EPOCHS.get((name, replicate), ())):
+            for plan in lesion_counts.plans(name, epoch):
                 yield [lesion_counts.measure(name, replicate, plan, epoch)]
 
 

@@ -147,15 +147,44 @@ def lesion_profiles(
     images, classes = validation.check_x_y(model, x, y)
     partition = as_partition(partition)
     check(model, partition, n_random)
-    rng = np.random.default_rng(validation.check_seed(seed))
+    lesioned = partial(engine.correct_counts, model, x, classes)
+    if executor is not None:
+        lesioned = partial(lesioned, executor=executor)
+    seed = validation.check_seed(seed)
+    profiles = profiles_of_twins(lesioned, classes, partition, n_random, seed)
+    return replace(profiles, fingerprint=fingerprint(*model.get_weights(), *images, classes))
+
+
+def profiles_of_twins(
+    lesioned: "Callable[[Sequence[Lesion]], Counts]",
+    classes: npt.NDArray[np.int64],
+    partition: Partition,
+    n_random: int,
+    seed: int = 0,
+) -> LesionProfiles:
+    """Do the same with whatever can count the images that are right under lesions.
+
+    Parameters
+    ----------
+    lesioned : callable
+        From lesions to an array of int, shape (n_lesions, n_classes), as
+        `lesions.correct_counts` returns.
+    classes : ndarray of int, shape (n_images,)
+        Classes of the images.
+    partition, n_random, seed
+        As for `lesion_profiles`.
+
+    Returns
+    -------
+    LesionProfiles
+        Without a fingerprint.
+    """
+    rng = np.random.default_rng(seed)
     subclusters = tuple(partition.subclusters())
     chosen: list[Lesion] = [{}]
     for each in subclusters:
         chosen.append({each.layer: each.units})
         chosen += [{each.layer: units} for units in partition.random_twins(each, n_random, rng)]
-    lesioned = partial(engine.correct_counts, model, x, classes)
-    if executor is not None:
-        lesioned = partial(lesioned, executor=executor)
     intact, *counts = lesioned(chosen)
     n_classes = len(intact)
     by_subcluster = np.reshape(counts, (len(subclusters), n_random + 1, n_classes))
@@ -166,7 +195,7 @@ def lesion_profiles(
         intact=intact,
         true=by_subcluster[:, 0],
         random=by_subcluster[:, 1:],
-        fingerprint=fingerprint(*model.get_weights(), *images, classes),
+        fingerprint="",
         lesioned=lesioned,
     )
 
