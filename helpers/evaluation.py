@@ -275,7 +275,29 @@ def lesion_tests(
         As `lesions.lesion_profiles`.
     """
     profiles = lesion_profiles(model, x, y, partition, n_random, seed)
-    return _tests(profiles, protocols.protocol(protocol), seed)
+    return combined(profiles, protocols.protocol(protocol), seed)
+
+
+def combined(profiles: LesionProfiles, protocol: Protocol, seed: int = 0) -> pd.DataFrame:
+    """Test sub-clusters that have been lesioned for importance and class-wise range.
+
+    Parameters
+    ----------
+    profiles : LesionProfiles
+        Of `lesions.lesion_profiles` or `lesions.permutation_profiles`.
+    protocol, seed
+        As for `lesion_tests`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `lesion_tests`.
+    """
+    compared = (
+        measures.importance(profiles, protocol),
+        measures.class_range(profiles, protocol, seed),
+    )
+    return pd.concat([each.combine(seed) for each in compared], ignore_index=True)
 
 
 def both_protocols(
@@ -311,7 +333,7 @@ def both_protocols(
         labels = partition_of(model, n_clusters, choices, seed)
         profiles = lesion_profiles(model, x, y, labels, n_random, seed)
         parts.append(
-            _tests(profiles, choices, seed).assign(
+            combined(profiles, choices, seed).assign(
                 protocol=choices.name,
                 n_clusters=n_clusters,
                 n_random=n_random,
@@ -340,7 +362,7 @@ def audit(profiles: LesionProfiles, seed: int = 0) -> pd.DataFrame:
         damages are divided by their Euclidean length in place of their mean.
     """
     parts = [
-        _tests(profiles, protocol, seed).assign(choice=name) for name, protocol in AUDIT.items()
+        combined(profiles, protocol, seed).assign(choice=name) for name, protocol in AUDIT.items()
     ]
     for name, protocol in (
         ("range of the profile", RELEASED),
@@ -372,11 +394,3 @@ def range_against_damage(profiles: LesionProfiles) -> float:
     if defined.sum() < 2:
         return float("nan")
     return float(scipy.stats.spearmanr(ranges[defined], np.abs(lost[defined])).statistic)
-
-
-def _tests(profiles: LesionProfiles, protocol: Protocol, seed: int) -> pd.DataFrame:
-    compared = (
-        measures.importance(profiles, protocol),
-        measures.class_range(profiles, protocol, seed),
-    )
-    return pd.concat([each.combine(seed) for each in compared], ignore_index=True)

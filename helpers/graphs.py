@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse
 
 from helpers import correlations, forward, validation
@@ -245,6 +246,38 @@ def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph
             grid[j][i] = grid[i][j].T
     adjacency = scipy.sparse.block_array(grid, format="csr")
     return replace(graph, adjacency=scipy.sparse.csr_array(adjacency))
+
+
+def separability(graph: Graph) -> pd.DataFrame:
+    """Say how well the units of each two connected layers can be told apart by their edges.
+
+    Two layers can be cut into pairs of groups, one of each layer, that keep most of their edges
+    inside only if this is near 1; at 0 every unit is connected like any other, and any cut of the
+    layers is as good as a cut by chance (Dhillon, 2001, "Co-clustering documents and words using
+    bipartite spectral graph partitioning").
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair of layers with edges between them: layer, next, units (of both), and
+        separability, the second largest singular value of the edges between them after division by
+        the square roots of the units' sums, in [0, 1]; NaN where a layer has a single unit with
+        edges.
+    """
+    rows = []
+    for one, other in combinations(graph.layers, 2):
+        block = graph.adjacency[graph.slice(one), graph.slice(other)]
+        edges = scipy.sparse.csr_array(block).toarray()
+        edges = edges[edges.any(axis=1)][:, edges.any(axis=0)]
+        if edges.size:
+            scaled = edges / np.sqrt(np.outer(edges.sum(axis=1), edges.sum(axis=0)))
+            values = np.linalg.svd(scaled, compute_uv=False)
+            rows.append((one, other, sum(edges.shape), values[1] if len(values) > 1 else np.nan))
+    return pd.DataFrame(rows, columns=["layer", "next", "units", "separability"])
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,12 @@ def test_the_book_can_be_one_page_whose_links_lead_within(html):
     page = printing.one_page(html.parent)
     names = {each.stem for each in html.glob("*.html")}
     assert set(re.findall(r'<article class="bd-article" id="([^"]+)"', page)) == names
-    assert page.index('id="introduction"') < page.index('id="method"') < page.index('id="09-')
+    assert (
+        page.index('id="00-')
+        < page.index('id="introduction"')
+        < page.index('id="method"')
+        < page.index('id="09-')
+    )
     known = set(re.findall(r'\bid="([^"]+)"', page))
     for target in re.findall(r'href="#([^"]*)"', page):
         assert target in known or target.endswith("--")

@@ -1,5 +1,7 @@
 """Verdicts: known answers, and how often a claim without any truth in it holds."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,3 +155,30 @@ def test_p_values_are_adjusted_as_statsmodels_does():
     known = ~np.isnan(p)
     expected[known] = multipletests(np.array(p)[known], method="holm")[1]
     np.testing.assert_allclose(claims._holm(p), expected)
+
+
+JUDGED = pd.DataFrame(
+    [
+        ("holds", "A matters.", "mlp, mnist"),
+        ("holds", "A matters.", "mlp, <b>"),
+        ("too few networks", "A matters.", "cnn, mnist"),
+        ("not run here", "B matters.", "–"),
+    ],
+    columns=["verdict", "claim", "network"],
+)
+
+
+def test_a_claim_is_found_by_how_it_begins():
+    assert len(claims.about(JUDGED, "A ")) == 3
+    for start in ("C", ""):
+        with pytest.raises(ValueError, match=r"start: \d claims begin with"):
+            claims.about(JUDGED, start)
+
+
+def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figure():
+    marks = claims.chips(claims.about(JUDGED, "A"), "05.html#fig")
+    assert re.findall(r'class="verdict ([^"]+)" href="05.html#fig">([^<]+)<', marks) == [
+        ("holds", "✓ holds: mlp, mnist, mlp, &lt;b&gt;"),
+        ("too-few-networks", "… too few networks: cnn, mnist"),
+    ]
+    assert "… not run here</a>" in claims.chips(claims.about(JUDGED, "B"), "x")

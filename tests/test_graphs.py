@@ -430,3 +430,29 @@ def test_attention_ends_a_graph_and_is_named():
         ValueError, match=r"'after' reads what attention made of units, .*from_labels"
     ):
         graphs.weight_graph(model)
+
+
+def graph_between(edges):
+    """A graph of two layers with these edges."""
+    edges = np.asarray(edges, float)
+    nothing = [np.zeros((n, n)) for n in edges.shape]
+    adjacency = np.block([[nothing[0], edges], [edges.T, nothing[1]]])
+    return graphs.Graph(adjacency, ("a", "b"), edges.shape, ("a", "b"))
+
+
+def test_two_layers_that_fall_apart_are_wholly_separable_and_uniform_ones_not_at_all():
+    apart = np.kron(np.eye(2), np.ones((3, 4)))
+    even = np.outer([1, 2, 3], [1, 1, 5, 2])
+    for edges, expected in ((apart, 1.0), (even, 0.0), (0.7 * apart + 0.3 * (1 - apart), 0.4)):
+        (row,) = graphs.separability(graph_between(edges)).to_dict("records")
+        assert row["separability"] == pytest.approx(expected, abs=1e-12)
+        assert row["units"] == sum(edges.shape)
+
+
+def test_units_without_edges_and_layers_without_them_do_not_count():
+    edges = np.zeros((4, 5))
+    edges[:2, :2] = np.eye(2)
+    (row,) = graphs.separability(graph_between(edges)).to_dict("records")
+    assert (row["units"], row["separability"]) == (4, 1.0)
+    assert graphs.separability(graph_between(np.zeros((2, 3)))).empty
+    assert np.isnan(graphs.separability(graph_between([[1.0, 2.0]]))["separability"]).all()

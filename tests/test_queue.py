@@ -6,11 +6,14 @@ from pathlib import Path
 
 import filelock
 import numpy as np
+import pandas as pd
 import pytest
 
 import brute_force
-from helpers import cli, settings, zoo
+from helpers import cli, settings, statistics, zoo
 from helpers.book import lesion_counts, queue
+from helpers.lesions import LesionProfiles
+from helpers.partitions import Partition
 
 
 @pytest.fixture
@@ -194,3 +197,55 @@ def test_counting_goes_on_where_it_stopped_and_counts_no_lesion_twice(tmp_path):
 def test_counts_that_are_not_there_say_how_to_make_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"not counted yet; modularity train"):
         lesion_counts.read(tmp_path / "none.npz")
+
+
+def counts_of(name="cifar10-vgg", protocol="released", epochs=20):
+    """Counts as of a VGG, of which one layer has a complete sub-cluster."""
+    rng = np.random.default_rng(0)
+    partition = Partition.from_labels({"a": [0] * 6, "b": [0] * 4 + [1] * 4})
+    subclusters = tuple(partition.subclusters())
+    intact = np.full(5, 20)
+    lost = rng.integers(0, 4, (3, 25, 5))
+    lost[0] = lost[0, 0]  # What complete sub-clusters cost, their twins do, too.
+    lost[2, 0] += 10
+    random = intact - lost
+    profiles = LesionProfiles(
+        partition, subclusters, intact, intact, random[:, 0], random[:, 1:6], ""
+    )
+    plan = {"protocol": protocol, "n_clusters": 12}
+    origin = {"plan": plan, "network": name, "replicate": 0, "epochs": epochs, "accuracy": 0.9}
+    return lesion_counts.LesionCounts(
+        profiles, random[:, 6:].swapaxes(0, 1), np.arange(100), origin
+    )
+
+
+def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypatch):
+    counts = counts_of()
+    monkeypatch.setattr(lesion_counts, "counted", lambda names: [counts])
+    table = lesion_counts.audits(["cifar10-vgg"])
+    p = table.set_index(["choice", "measure", "test"])["p"]
+    assert p["as released", "importance", "fisher"] < p["ties count", "importance", "fisher"]
+    assert (table["subclusters"].eq(3) & table["complete"].eq(1)).all()
+    exact = table[table["choice"] == "exact test"].set_index("measure")
+    assert exact["tested"].to_list() == [2, 2]
+
+    ours = counts.against_permuted
+    lost = [counts.profiles.true[1:].sum(axis=1), counts.permuted[:, 1:].sum(axis=2)]
+    expected = statistics.permutation_test(*lost, "left").p
+    assert exact.loc["importance", "p"] == expected == 1 / 20
+    assert ours.fixed.tolist() == [True, False, False]
+
+
+def test_counted_networks_stand_in_tables_like_swept_ones(monkeypatch):
+    monkeypatch.setattr(lesion_counts, "counted", lambda names: [counts_of(protocol="paper")])
+    table = lesion_counts.combined(["cifar10-vgg"])
+    assert set(table["test"]) >= {"fisher", "chi2", "exact"}
+    rows = table[["network", "replicate", "protocol"]].drop_duplicates()
+    assert rows.to_numpy().tolist() == [["cifar10-vgg", 0, "paper"]]
+    swept = pd.DataFrame({"network": ["a"], "measure": ["importance"], "test": ["exact"]})
+    both = lesion_counts.beside(swept)
+    assert both["network"].to_list() == ["a", "cifar10-vgg"]
+    assert set(both["measure"]) == {"importance"}
+    monkeypatch.setattr(lesion_counts, "counted", lambda names: [])
+    assert lesion_counts.combined(["cifar10-vgg"]).empty
+    assert lesion_counts.beside(swept) is swept

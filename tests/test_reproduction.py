@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import zoo
+from helpers import settings, zoo
 from helpers.book import published, scorecard, table1
+from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
 
@@ -132,6 +133,21 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Figure 7", "networks"] == "–"
     assert card.loc["Table 1a", "networks"] == "2 of 23"
     assert "ImageNet" in card.loc["Table 1a", "missing"]
+
+
+def test_the_scorecard_for_programs_is_that_of_the_results_and_says_how_to_go_on(tmp_path):
+    collected = everything()
+    scorecard.write(collected, tmp_path / "card.csv")
+    committed = settings.RESULTS / "scorecard.csv"
+    assert (tmp_path / "card.csv").read_text() == committed.read_text()
+    card = pd.read_csv(committed, keep_default_na=False).set_index("item")
+    assert list(card.index) == [item.name for item in scorecard.ITEMS]
+    assert (card["have"] <= card["of"]).all()
+    is_full = card["have"] == card["of"]
+    assert (card.loc[is_full, "command"] == "").all()
+    assert card.loc[~is_full, "command"].str.startswith("modularity ").all()
+    assert "train cifar10-vgg" in card.loc["Table 1b", "command"]
+    assert "modularity imagenet" in card.loc["Table 1b", "command"]
 
 
 def test_a_network_counts_once_it_was_run_with_every_number_of_clusters(found):

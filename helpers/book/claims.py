@@ -7,6 +7,7 @@ the mean effect is shown to be smaller than anybody would care about; all else i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -317,6 +318,57 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             verdict = {"verdict": row["verdict"], "claim": claim.text}
             rows.append(verdict | row | {"section": claim.section})
     return pd.DataFrame(rows).fillna("–")
+
+
+_SIGNS = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
+
+
+def about(judgements: pd.DataFrame, start: str) -> pd.DataFrame:
+    """Return the rows about a claim.
+
+    Parameters
+    ----------
+    judgements : pandas.DataFrame
+        Of `judged`.
+    start : str
+        How the claim begins, of no other claim.
+
+    Raises
+    ------
+    ValueError
+        If no claim, or several, begin like this.
+    """
+    rows = judgements[judgements["claim"].str.startswith(start)]
+    n_claims = len(set(rows["claim"]))
+    if n_claims != 1:
+        raise ValueError(f"start: {n_claims} claims begin with {start!r}; accepted is one")
+    return rows
+
+
+def chips(rows: pd.DataFrame, address: str) -> str:
+    """Return what became of a claim as a few marks that lead to where it is shown.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of `about`. There is a mark for each verdict, with the kinds of network that it is about.
+    address : str
+        Of the figure behind it.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    marks = []
+    for verdict, kinds in rows.groupby("verdict", sort=False)["network"]:
+        sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
+        about_whom = f": {', '.join(kinds)}" if set(kinds) != {"–"} else ""
+        marks.append(
+            f'<a class="verdict {kind}" href="{escape(address)}">{sign} '
+            f"{escape(str(verdict) + about_whom)}</a>"
+        )
+    return " ".join(marks)
 
 
 def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:

@@ -107,3 +107,71 @@ def table1(table: pd.DataFrame) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+_GRAPHS = {"released": "plain kernels, as released", "paper": "batch norm folded in, as written"}
+
+_AUDIT_STYLES = {
+    "published": ("|", BLACK, "published, trained"),
+    "trained": ("o", BLUE, "ours, trained"),
+    "untrained": ("^", VERMILLION, "ours, untrained"),
+}
+
+_LEAST = 1e-12
+"""Smaller p values are drawn here: nobody should read their exponents."""
+
+
+@styled
+def audits(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Draw what each choice of the released code did to the p values of counted networks.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `lesion_counts.audits`.
+    published : pandas.DataFrame
+        Rows of `published.each_p_value` to put beside them.
+    """
+    choices = ["published", *dict.fromkeys(table.loc[_is_shown(table), "choice"])]
+    graphs = [each for each in _GRAPHS if (table["protocol"] == each).any()]
+    measures = ("importance", "class_range")
+    height = 0.9 + len(graphs) * (0.5 + 0.2 * len(choices))
+    figure, panels = make_panels(height, len(graphs), 2, sharex=True, sharey=True)
+    for row, protocol in enumerate(graphs):
+        for axes, measure in zip(panels[row], measures, strict=True):
+            rows = table[_is_shown(table) & (table["protocol"] == protocol)]
+            of_paper = published[published["test"] == "fisher"].assign(choice="published")
+            both = pd.concat([of_paper.assign(epochs=np.nan), rows])
+            both = both[both["measure"] == measure]
+            heights = both["choice"].map(choices.index).to_numpy(float)
+            sources = np.select(
+                [both["epochs"].isna(), both["epochs"] > 0], ["published", "trained"], "untrained"
+            )
+            for source, (marker, colour, _) in _AUDIT_STYLES.items():
+                chosen = sources == source
+                p = both["p"][chosen].clip(lower=_LEAST)
+                axes.plot(p, heights[chosen], marker, color=colour, mfc="none", ms=5, mew=1.1)
+            for y in range(len(choices)):
+                axes.axhline(y, color=GREY, lw=0.3, zorder=0)
+            axes.axvline(0.05, color=BLACK, ls=":", lw=1)
+            axes.set_title(f"{MEASURES[measure]}; {_GRAPHS[protocol]}", fontsize=10)
+    corner = panels[0, 0]
+    corner.set_xscale("log")
+    corner.set_xticks([1e-12, 1e-8, 1e-4, 1], ["≤ $10^{-12}$", "$10^{-8}$", "$10^{-4}$", "1"])
+    corner.minorticks_off()
+    corner.set_yticks(range(len(choices)), choices)
+    corner.set_ylim(len(choices) - 0.4, -0.6)
+    for axes in panels[-1]:
+        axes.set_xlabel("combined p value")
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc="none", ls="", label=label)
+        for marker, colour, label in _AUDIT_STYLES.values()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _is_shown(table: pd.DataFrame) -> pd.Series:
+    """Tell which rows of `lesion_counts.audits` a figure has room for."""
+    is_new_range = table["choice"].isin(["range of the profile", "all four together"])
+    return table["test"].isin(["fisher", "exact"]) & ~is_new_range

@@ -17,8 +17,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from helpers import datasets, evaluation, files, lesions, protocols, settings, zoo
+from helpers import (
+    datasets,
+    evaluation,
+    files,
+    lesions,
+    measures,
+    protocols,
+    settings,
+    statistics,
+    zoo,
+)
 from helpers.fingerprints import fingerprint
 from helpers.lesions import LesionProfiles, profiles
 from helpers.partitions import Partition
@@ -64,6 +75,12 @@ UNTRAINED_PLANS = tuple(replace(plan, n_images=200) for plan in PLANS)
 """What is counted of a VGG that has learned nothing. Images are few because all its lesions are in
 the first layers, where each costs a whole pass, and because it knows none of the classes anyway."""
 
+VGGS = ("cifar10-vgg", "cifar10-vgg-dropout")
+"""The networks of the paper that are counted."""
+
+N_REPLICATES = 5
+"""Networks of each kind in the paper."""
+
 _AT_ONCE = 63
 """Lesions that are counted before the counts are written down."""
 
@@ -89,6 +106,30 @@ class LesionCounts:
     permuted: npt.NDArray[np.int64]
     images: npt.NDArray[np.intp]
     origin: dict[str, Any]
+
+    @property
+    def against_permuted(self) -> LesionProfiles:
+        """The true sub-clusters beside those of the permuted partitions, for the exact test."""
+        ours = self.profiles
+        fixed = [not ours.partition.can_change(each) for each in ours.subclusters]
+        random = self.permuted.swapaxes(0, 1)
+        return replace(ours, random=random, fixed=np.array(fixed, bool), lesioned=None)
+
+    def described(self) -> dict[str, Any]:
+        """Return what rows of tables say of it: network, replicate, protocol, and how it was made.
+
+        The others are n_clusters, images, epochs, and accuracy on all test images, in [0, 1].
+        """
+        plan = self.origin["plan"]
+        return {
+            "network": self.origin["network"],
+            "replicate": self.origin["replicate"],
+            "protocol": plan["protocol"],
+            "n_clusters": plan["n_clusters"],
+            "images": len(self.images),
+            "epochs": self.origin["epochs"],
+            "accuracy": self.origin["accuracy"],
+        }
 
 
 def path_of(name: str, replicate: int, plan: Plan, epoch: int | None = None) -> Path:
@@ -294,3 +335,115 @@ def read(path: Path) -> LesionCounts:
         fingerprint=str(arrays["fingerprint"]),
     )
     return LesionCounts(ours, arrays["permuted"], arrays["images"], origin)
+
+
+def counted(names: Sequence[str]) -> list[LesionCounts]:
+    """Read all counts of fully trained, or untrained, networks that there are.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the zoo.
+
+    Returns
+    -------
+    list of LesionCounts
+        In the order of the names, replicate by replicate, by each of the `plans`.
+    """
+    return [
+        read(path)
+        for name in names
+        for replicate in range(N_REPLICATES)
+        for plan in plans(name)
+        if (path := path_of(name, replicate, plan)).exists()
+    ]
+
+
+def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Test the sub-clusters of counted networks under the protocol of each graph.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As for `counted`.
+    seed : int
+        Of the Monte-Carlo tests.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `Comparison.combine` of importance and class-wise range, with the exact test, and
+        with what `LesionCounts.described` says.
+    """
+    parts = []
+    for each in counted(names):
+        protocol = protocols.protocol(each.origin["plan"]["protocol"])
+        found = evaluation.combined(each.profiles, protocol, seed)
+        parts += [table.assign(**each.described()) for table in (found, _exact(each, protocol))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def beside(collected: pd.DataFrame) -> pd.DataFrame:
+    """Return what sweeps have collected with the same tests of the VGGs that have been counted.
+
+    Parameters
+    ----------
+    collected : pandas.DataFrame
+        Tests, see `results.collected`.
+    """
+    rows = combined(VGGS)
+    if rows.empty:
+        return collected
+    known = rows["test"].isin(collected["test"]) & rows["measure"].isin(collected["measure"])
+    return pd.concat([collected, rows[known]], ignore_index=True)
+
+
+def audits(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Show what single choices of the released code did to the p values of counted networks.
+
+    Parameters
+    ----------
+    names, seed
+        As for `combined`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `evaluation.audit` for both graphs, with the exact test as one more choice, and with
+        what `LesionCounts.described` says; subclusters and complete say how many there are.
+    """
+    parts = []
+    for each in counted(names):
+        partition = each.profiles.partition
+        complete = [partition.is_complete(one) for one in each.profiles.subclusters]
+        sizes = {"subclusters": len(complete), "complete": sum(complete)}
+        exact = _exact(each, protocols.PAPER).assign(choice="exact test")
+        table = pd.concat([evaluation.audit(each.profiles, seed), exact], ignore_index=True)
+        parts.append(table.assign(**each.described(), **sizes))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _exact(counts: LesionCounts, protocol: protocols.Protocol) -> pd.DataFrame:
+    """Return the exact tests of importance and class-wise range.
+
+    An undefined range counts as the least: left out, it would take the validity along.
+    """
+    ours = counts.against_permuted
+    found = measures.importance(ours, protocol).combine()
+    importance = found[found["test"] == "exact"]
+    true, random = (
+        np.nan_to_num(measures.class_wise_range(each, ours.intact, ours.class_sizes), nan=-1.0)
+        for each in (ours.true, ours.random)
+    )
+    assert ours.fixed is not None
+    test = statistics.permutation_test(true, random.T, "right", tested=~ours.fixed)
+    n_tested = int((~ours.fixed).sum())
+    ranges = importance.assign(
+        measure="class_range",
+        tested=n_tested,
+        excluded=len(true) - n_tested,
+        p=test.p,
+        p_two_sided=np.nan,
+        effect=np.nan,
+    )
+    return pd.concat([importance, ranges], ignore_index=True)

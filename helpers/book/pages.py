@@ -19,7 +19,8 @@ from typing import Any
 import nbformat
 
 from helpers import files, settings
-from helpers.book import collecting, finishing, points, printing, reading, sweeps
+from helpers.book import collecting, finishing, points, printing, reading, scorecard, sweeps
+from helpers.book.found import found
 from helpers.book.points import Run
 from helpers.book.store import NOTEBOOK, Store
 
@@ -66,6 +67,7 @@ def execute(scale: str, keep_stale: bool = False) -> Path:
         with files.written_whole(folder / run.notebook.name) as temporary:
             nbformat.write(page, temporary)
     if scale == "paper":
+        scorecard.write(found(), settings.RESULTS / "scorecard.csv")
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
     return folder
 
@@ -116,7 +118,7 @@ def render(pages: Path, source: Path) -> Path:
         check=False,
     )
     html = source / "_build" / "html"
-    first = html / "book" / "introduction.html"
+    first = html / f"{points.read_yaml(source / '_toc.yml')['root']}.html"
     if built.returncode or not first.exists():
         raise RuntimeError(f"jupyter-book failed on {source}; its messages are above")
     for path in pages.glob("*.ipynb"):  # What one downloads has all its code.

@@ -92,8 +92,9 @@ def one_page(folder: Path) -> str:
     str
         A cover, the contents, and each page's article. Links between pages lead within.
     """
-    first = (folder / "book" / "introduction.html").read_text()
-    articles = {path.stem: _article(path) for path in _in_order(folder / "book")}
+    paths = list(_in_order(folder / "book"))
+    first = paths[0].read_text()
+    articles = {path.stem: _article(path) for path in paths}
     (title,) = re.findall(r'property="og:site_name" content="([^"]*)"', first)
     sheets = re.findall(r'<link[^>]*stylesheet[^>]*>|<link href="[^"]*" rel="stylesheet" />', first)
     listed = "\n".join(
@@ -117,7 +118,8 @@ def one_page(folder: Path) -> str:
 def _in_order(folder: Path) -> Iterator[Path]:
     """Yield the pages of a book from the first to the last."""
     next_page = re.compile(r'<link rel="next"[^>]* href="([^"]+)"')
-    path: Path | None = folder / "introduction.html"
+    path: Path | None
+    (path,) = (each for each in folder.glob("*.html") if '<link rel="prev"' not in each.read_text())
     while path:
         yield path
         found = next_page.search(path.read_text())

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
-from helpers import settings, zoo
+from helpers import files, settings, zoo
 from helpers.book import published
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
@@ -45,6 +46,8 @@ class Item:
         Of which trained networks, and how many of each.
     n_imagenet : int
         How many networks trained on ImageNet besides.
+    sweep : str
+        The file in ``sweeps/`` that makes its results, "" if a page makes it alone.
     """
 
     name: str
@@ -53,20 +56,45 @@ class Item:
     results: str = ""
     networks: Mapping[str, int] = field(default_factory=dict)
     n_imagenet: int = 0
+    sweep: str = ""
 
 
 ITEMS = (
-    Item("Table 1a", "score, output entropy", 4, "constructed", _ON_RGB | _VGGS, 3),
-    Item("Table 1b", "importance, class-wise range", 5, "lesions", _MLPS_AND_CNNS | _VGGS, 2),
-    Item("Table 2", "untrained VGGs", 4, "constructed", {"cifar10-vgg-untrained": 5}),
-    Item("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2),
+    Item("Table 1a", "score, output entropy", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
+    Item(
+        "Table 1b",
+        "importance, class-wise range",
+        5,
+        "lesions",
+        _MLPS_AND_CNNS | _VGGS,
+        2,
+        "table1b",
+    ),
+    Item("Table 2", "untrained VGGs", 4, "constructed", {"cifar10-vgg-untrained": 5}, 0, "table1a"),
+    Item("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2, "table3"),
     Item("Tables 4, 5", "many tests at once", 7),
-    Item("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3),
-    Item("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}),
-    Item("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"cifar10-vgg": 1}),
-    Item("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}),
-    Item("Figure 1", "correlation pictures, MLPs", 3, "pictures", dict.fromkeys(_FIGURE_1, 1)),
-    Item("Figure 2", "kinds of sub-clusters", 5, "kinds", {"fashion-mlp": 1, "cifar10-vgg": 1}),
+    Item("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
+    Item("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}, 0, "table7"),
+    Item("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"cifar10-vgg": 1}, 0, "table7"),
+    Item("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}, 0, "table9"),
+    Item(
+        "Figure 1",
+        "correlation pictures, MLPs",
+        3,
+        "pictures",
+        dict.fromkeys(_FIGURE_1, 1),
+        0,
+        "figures_1_and_4",
+    ),
+    Item(
+        "Figure 2",
+        "kinds of sub-clusters",
+        5,
+        "kinds",
+        {"fashion-mlp": 1, "cifar10-vgg": 1},
+        0,
+        "table7",
+    ),
     Item("Figure 3", "samples of halves and stacks", 2),
     Item(
         "Figure 4",
@@ -74,6 +102,8 @@ ITEMS = (
         3,
         "pictures",
         {"stack-same-mnist-cnn": 1, "stack-diff-mnist-cnn": 1},
+        0,
+        "figures_1_and_4",
     ),
     Item(
         "Figure 5",
@@ -82,10 +112,19 @@ ITEMS = (
         "constructed",
         dict.fromkeys((*_ON_RGB, "cifar10-vgg"), 1),
         3,
+        "table1a",
     ),
-    Item("Figure 6", "accuracy profiles", 5, "kinds", {"fashion-mlp": 1, "fashion-cnn": 1}),
+    Item(
+        "Figure 6",
+        "accuracy profiles",
+        5,
+        "kinds",
+        {"fashion-mlp": 1, "fashion-cnn": 1},
+        0,
+        "table7",
+    ),
     Item("Figure 7", "cases of dependency", 8),
-    Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}),
+    Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, 0, "table9"),
 )
 """Each table and figure of the paper. The runs behind Table 7 draw the accuracy profiles, too, but
 not the CNN's."""
@@ -113,21 +152,58 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
-    done = networks & (_under_both(found[item.results]) if item.results else set())
-    n_wanted = len(networks) + item.n_imagenet
-    lacking = sorted({name for name, _ in networks - done})
-    missing = [f"{item.n_imagenet} networks on ImageNet"] * bool(item.n_imagenet)
+    done, lacking = _done(item, found)
+    n_wanted = sum(item.networks.values()) + item.n_imagenet
+    missing = [f"{item.n_imagenet} on ImageNet: ready, weights needed"] * bool(item.n_imagenet)
     missing += [f"some of {', '.join(lacking)}"] * bool(lacking)
     state = "in part" if done else "not run here"
     return {
         "what": item.what,
-        "status": "run in full" if len(done) == n_wanted else state,
-        "networks": f"{len(done)} of {n_wanted}" if n_wanted else "–",
+        "status": "run in full" if done == n_wanted else state,
+        "networks": f"{done} of {n_wanted}" if n_wanted else "–",
         "scale": "paper" if done or not n_wanted else "–",
         "section": SECTIONS[item.section],
         "missing": "; ".join(missing) or "–",
     }
+
+
+def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Say the same for programs, with how to go on.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.DataFrame
+        As for `scorecard`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item: item, have and of (networks), scale, and command, what makes more of it,
+        "" if there is no more.
+    """
+    rows = []
+    for item in ITEMS:
+        done, lacking = _done(item, found)
+        commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
+        commands += [f"modularity sweep sweeps/{item.sweep}.yaml"] * bool(lacking)
+        commands += ["modularity imagenet --help"] * bool(item.n_imagenet)
+        wanted = sum(item.networks.values()) + item.n_imagenet
+        scale = "paper" if done or not wanted else ""
+        rows.append((item.name, done, wanted, scale, "; ".join(commands)))
+    return pd.DataFrame(rows, columns=["item", "have", "of", "scale", "command"])
+
+
+def write(found: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Write `progress` where it is kept, as CSV."""
+    with files.written_whole(path) as temporary:
+        progress(found).to_csv(temporary, index=False)
+
+
+def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]]:
+    """Return how many networks of an item have been run, and the names of those that lack some."""
+    networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
+    done = networks & (_under_both(found[item.results]) if item.results else set())
+    return len(done), sorted({name for name, _ in networks - done})
 
 
 def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:

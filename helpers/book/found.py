@@ -1,0 +1,30 @@
+"""All that has been found at the paper's scale, by the names that claims and scorecard use."""
+
+import pandas as pd
+
+from helpers.book import claims, lesion_counts, results
+
+
+def found() -> dict[str, pd.DataFrame]:
+    """Read what sweeps have collected and what has been counted.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        lesions, exact, chance, constructed, kinds, by_k, pictures and pairs.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `results.collected`.
+    """
+    return {
+        "lesions": lesion_counts.beside(results.collected("table1b")),
+        "exact": lesion_counts.beside(results.collected("exact")),
+        "chance": claims.of_chance(results.collected("chance")),
+        "constructed": results.collected("table1a"),
+        "kinds": results.collected("table7"),
+        "by_k": results.collected("table3"),
+        "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
+        "pairs": results.collected("table9"),
+    }
