@@ -79,7 +79,7 @@ def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(fol
         *(("cifar10-vgg", 0, kind, 2000, None) for kind in kinds),
         *(("cifar10-vgg", 0, kind, 1000, epoch) for epoch in (4, 8) for kind in kinds),
         *(("cifar10-vgg", 3, kind, 2000, None) for kind in kinds),
-        *(("cifar10-vgg-untrained", 2, kind, 200, None) for kind in kinds),
+        *(("cifar10-vgg-untrained", 2, kind, 100, None) for kind in kinds),
     ]
     assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
     assert results[1] == [Path("counts.npz")]
@@ -226,6 +226,8 @@ def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypa
     p = table.set_index(["choice", "measure", "test"])["p"]
     assert p["as released", "importance", "fisher"] < p["ties count", "importance", "fisher"]
     assert (table["subclusters"].eq(3) & table["complete"].eq(1)).all()
+    by_measure = lesion_counts.p_values(table, "cifar10-vgg", "as released")
+    assert by_measure["importance"].to_list() == [p["as released", "importance", "fisher"]]
     exact = table[table["choice"] == "exact test"].set_index("measure")
     assert exact["tested"].to_list() == [2, 2]
 

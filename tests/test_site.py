@@ -170,3 +170,25 @@ def test_empty_headings_of_tables_become_cells_and_icons_are_not_read_out():
     page = finishing.mended('<tr><th></th><th>p</th></tr><i class="fa-solid fa-bars"></i>')
     cells = "<tr><td></td><th>p</th></tr>"
     assert page == f'{cells}<i class="fa-solid fa-bars" aria-hidden="true"></i>'
+
+
+def test_findings_come_first_below_the_title_wherever_they_were_computed():
+    new = nbformat.v4
+    found = new.new_code_cell("Markdown('**found**')", metadata={"tags": ["finding"]})
+    found.outputs = [new.new_output("display_data", {"text/markdown": "**found**"})]
+    cells = [
+        new.new_markdown_cell("# Title\n\nHow.\n\nMore."),
+        new.new_markdown_cell("Then."),
+        found,
+    ]
+    page = new.new_notebook(cells=cells)
+    shown = reading.readable(page).cells
+    assert [each.source.split("(")[0] for each in shown] == [
+        "# Title",
+        "Markdown",
+        "How.\n\nMore.",
+        "Then.",
+    ]
+    assert shown[1].outputs == found.outputs
+    assert "remove-input" in shown[1].metadata["tags"]
+    assert len({each.id for each in shown}) == 4

@@ -71,7 +71,7 @@ PLANS = (Plan("released", 12, 2000), Plan("paper", 12, 2000))
 EARLY_PLANS = tuple(replace(plan, n_images=1000, n_permutations=0) for plan in PLANS)
 """What is counted after early epochs: enough to compare p values with those of the last one."""
 
-UNTRAINED_PLANS = tuple(replace(plan, n_images=200) for plan in PLANS)
+UNTRAINED_PLANS = tuple(replace(plan, n_images=100) for plan in PLANS)
 """What is counted of a VGG that has learned nothing. Images are few because all its lesions are in
 the first layers, where each costs a whole pass, and because it knows none of the classes anyway."""
 
@@ -421,6 +421,30 @@ def audits(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         table = pd.concat([evaluation.audit(each.profiles, seed), exact], ignore_index=True)
         parts.append(table.assign(**each.described(), **sizes))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def p_values(audited: pd.DataFrame, network: str, choice: str) -> dict[str, pd.Series]:
+    """Return p values of a network on the released graph, for importance and class-wise range.
+
+    Parameters
+    ----------
+    audited : pandas.DataFrame
+        Of `audits`.
+    network, choice : str
+        Which of its rows; of each choice but the exact test, Fisher's.
+
+    Returns
+    -------
+    dict of str to pandas.Series
+        By measure, with one p value for each replicate.
+    """
+    rows = audited[
+        (audited["network"] == network)
+        & (audited["protocol"] == "released")
+        & (audited["choice"] == choice)
+        & audited["test"].isin(["fisher", "exact"])
+    ]
+    return {str(measure): group["p"] for measure, group in rows.groupby("measure")}
 
 
 def _exact(counts: LesionCounts, protocol: protocols.Protocol) -> pd.DataFrame:

@@ -12,6 +12,9 @@ import nbformat
 INSTRUCTIVE = "instructive"
 """Tag of a cell whose code stays on the page."""
 
+FINDING = "finding"
+"""Tag of a cell whose output is shown first, below the title, wherever it was computed."""
+
 _PARAMETERS = ("parameters", "injected-parameters")
 
 
@@ -26,13 +29,14 @@ def readable(page: Any) -> Any:
     Returns
     -------
     nbformat.NotebookNode
-        Its parameters are a line that says what the page was made with. Of all other cells the
-        code is left out unless they are tagged `INSTRUCTIVE`; so are cells with nothing else.
+        What is tagged `FINDING` comes first, below the title. Its parameters are a line that says
+        what the page was made with. Of all other cells the code is left out unless they are tagged
+        `INSTRUCTIVE`; so are cells with nothing else.
     """
     made_with = _made_with(page)
     shown = nbformat.from_dict(page)  # type: ignore[no-untyped-call]
     shown.cells = []
-    for cell in page.cells:
+    for cell in _findings_first(page.cells):
         tags = set(cell.metadata.get("tags", []))
         if tags & set(_PARAMETERS):
             if made_with:
@@ -54,6 +58,19 @@ def parameters(page: Any) -> dict[str, Any]:
             if tag in cell.metadata.get("tags", []):
                 found |= _assigned(cell.source)
     return found
+
+
+def _findings_first(cells: list[Any]) -> list[Any]:
+    """Move findings below the title, which they may share a cell with."""
+    findings = [cell for cell in cells if FINDING in cell.metadata.get("tags", [])]
+    if not findings:
+        return cells
+    title, _, rest = cells[0].source.partition("\n\n")
+    others = [cell for cell in cells[1:] if cell not in findings]
+    above, below = nbformat.from_dict(cells[0]), nbformat.from_dict(cells[0])  # type: ignore[no-untyped-call]
+    above.source, below.source = title, rest
+    below.id = f"{cells[0].id}-rest"
+    return [above, *findings, *([below] if rest else []), *others]
 
 
 def _without_code(cell: Any) -> Any:
