@@ -5,9 +5,9 @@ sub-cluster is the mean of its units' maps, once their signs are aligned; the pi
 twins are what it must be compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,41 @@ class Pictures:
     true_strength: Floats
     random_strength: Floats
     fingerprint: str
+
+
+def side_by_side(pictures: Mapping[str, Pictures]) -> Pictures:
+    """Return pictures of several networks as if they were of layers of one, to draw them in a row.
+
+    Parameters
+    ----------
+    pictures : mapping of str to Pictures
+        What to call each network, and its pictures, all with as many random twins and inputs.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not pictures:
+        raise ValueError("pictures: none were given; accepted is at least one network's")
+    all_of_them = list(pictures.values())
+    return Pictures(
+        partition=Partition(
+            {
+                name: np.concatenate(list(each.partition.labels.values()))
+                for name, each in pictures.items()
+            },
+            tuple(pictures),
+        ),
+        subclusters=[
+            replace(one, layer=name) for name, each in pictures.items() for one in each.subclusters
+        ],
+        true=np.concatenate([each.true for each in all_of_them]),
+        random=np.concatenate([each.random for each in all_of_them]),
+        true_strength=np.concatenate([each.true_strength for each in all_of_them]),
+        random_strength=np.concatenate([each.random_strength for each in all_of_them]),
+        fingerprint=fingerprint(*(each.true for each in all_of_them)),
+    )
 
 
 def unit_input_correlations(model: keras.Model, x: npt.NDArray[np.float32], layer: str) -> Maps:

@@ -77,13 +77,13 @@ def test_a_claim_that_there_is_no_effect_holds_only_if_the_effect_is_shown_to_be
     assert row_of(judged(found(there)), EVEN)["verdict"] == "does not hold"
 
 
-def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_one():
-    at_one = made(
-        "cifar10-vgg", "entropy", NOTHING, [1.0, 0.99, 1.01, 1.0, 1.0], "exchangeable_fisher"
+def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_none():
+    at_none = made(
+        "cifar10-vgg", "entropy", NOTHING, [0.0, -0.01, 0.01, 0.0, 0.0], "exchangeable_fisher"
     )
-    below = at_one.assign(effect=[0.4, 0.6, 1.1, 0.9, 0.5])
+    below = at_none.assign(effect=[-0.4, -0.6, 0.1, 0.0, -0.5])
     kind = "vgg, cifar10"
-    assert row_of(judged(found(None, at_one)), CLEAR, kind)["verdict"] == "does not hold"
+    assert row_of(judged(found(None, at_none)), CLEAR, kind)["verdict"] == "does not hold"
     assert row_of(judged(found(None, below)), CLEAR, kind)["verdict"] == "undecided"
 
 
@@ -181,4 +181,6 @@ def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figur
         ("holds", "✓ holds: mlp, mnist, mlp, &lt;b&gt;"),
         ("too-few-networks", "… too few networks: cnn, mnist"),
     ]
+    many = claims.about(pd.concat([JUDGED] * 2), "A")
+    assert "✓ holds: 4 kinds of networks</a>" in claims.chips(many, "x")
     assert "… not run here</a>" in claims.chips(claims.about(JUDGED, "B"), "x")

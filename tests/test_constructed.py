@@ -103,6 +103,7 @@ def test_entropies_are_tested_for_being_small_without_anyone_saying_so():
         compared.true, compared.random, "left", rng=np.random.default_rng(3)
     )
     assert summary(compared, 3)["exchangeable_fisher"] == expected < 0.001
+    np.testing.assert_allclose(compared.effects()["effect"], 0.1 - 1.0)
 
 
 @pytest.mark.parametrize("test", CONSTRUCTED)

@@ -230,3 +230,16 @@ def test_without_pictures_there_is_nothing_to_combine(protocol):
         row = summary(table)
         assert (row.pop("tested"), row.pop("excluded")) == (0, 0)
         assert np.isnan(list(row.values())).all()
+
+
+def test_pictures_of_several_networks_stand_side_by_side():
+    maps = {"a": np.random.default_rng(0).normal(size=(12, 30))}
+    partition = Partition.from_labels({"a": np.arange(12) // 6})
+    one = correlations.pictures(partition, maps, n_random=3)
+    both = correlations.side_by_side({"first": one, "second": one})
+    assert [each.layer for each in both.subclusters] == ["first"] * 2 + ["second"] * 2
+    np.testing.assert_array_equal(both.true, np.concatenate([one.true, one.true]))
+    assert both.random.shape == (4, 3, 30)
+    assert both.partition.hidden == ("first", "second")
+    with pytest.raises(ValueError, match="pictures: none were given"):
+        correlations.side_by_side({})

@@ -49,8 +49,8 @@ POINTS = Unit("{:.2g} points", 0.0, 1.0)
 TIMES = Unit("{:.3g} times", 1.0, 1.1)
 """Times what is typical of random sets, where large is extreme."""
 
-FRACTION = Unit("{:.3g} times", 1.0, 1 / 1.1)
-"""The same where small is extreme."""
+NATS = Unit("{:.2g} nats", 0.0, -0.1)
+"""Nats of entropy, beyond random sets', where small is extreme."""
 
 COUNT = Unit("{:.2g} more", 0.0, float("-inf"))
 """Sub-clusters beyond those expected by chance; no number of them is too small to matter."""
@@ -226,7 +226,7 @@ CLAIMS = (
     Claim(
         "Outside VGGs, outputs for constructed inputs are no clearer than for random sets.",
         "3.1.2",
-        Tested("constructed", "entropy", FRACTION, _EXCHANGEABLE, _OUTSIDE),
+        Tested("constructed", "entropy", NATS, _EXCHANGEABLE, _OUTSIDE),
         denies=True,
     ),
     Claim(
@@ -254,7 +254,7 @@ CLAIMS = (
     Claim(
         "Unregularised VGGs classify constructed inputs more clearly.",
         "3.1.2",
-        Tested("constructed", "entropy", FRACTION, _EXCHANGEABLE, "cifar10-vgg$"),
+        Tested("constructed", "entropy", NATS, _EXCHANGEABLE, "cifar10-vgg$"),
     ),
     Claim(
         "VGGs' sub-clusters matter for particular classes on CIFAR-10.",
@@ -320,6 +320,8 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("–")
 
 
+_MOST_NAMED = 2
+
 _SIGNS = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
 
 
@@ -351,7 +353,8 @@ def chips(rows: pd.DataFrame, address: str) -> str:
     Parameters
     ----------
     rows : pandas.DataFrame
-        Of `about`. There is a mark for each verdict, with the kinds of network that it is about.
+        Of `about`. Each verdict has a mark, with the kinds of network that it is about or how many
+        they are.
     address : str
         Of the figure behind it.
 
@@ -364,6 +367,7 @@ def chips(rows: pd.DataFrame, address: str) -> str:
     for verdict, kinds in rows.groupby("verdict", sort=False)["network"]:
         sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
         about_whom = f": {', '.join(kinds)}" if set(kinds) != {"–"} else ""
+        about_whom = f": {len(kinds)} kinds of networks" if len(kinds) > _MOST_NAMED else about_whom
         marks.append(
             f'<a class="verdict {kind}" href="{escape(address)}">{sign} '
             f"{escape(str(verdict) + about_whom)}</a>"

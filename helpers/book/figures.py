@@ -109,7 +109,7 @@ def table1(table: pd.DataFrame) -> Figure:
     return figure
 
 
-_GRAPHS = {"released": "plain kernels, as released", "paper": "batch norm folded in, as written"}
+_GRAPHS = {"released": "released graph", "paper": "graph of the text"}
 
 _AUDIT_STYLES = {
     "published": ("|", BLACK, "published, trained"),
@@ -154,7 +154,7 @@ def audits(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
             for y in range(len(choices)):
                 axes.axhline(y, color=GREY, lw=0.3, zorder=0)
             axes.axvline(0.05, color=BLACK, ls=":", lw=1)
-            axes.set_title(f"{MEASURES[measure]}; {_GRAPHS[protocol]}", fontsize=10)
+            axes.set_title(f"{MEASURES[measure]}, {_GRAPHS[protocol]}")
     corner = panels[0, 0]
     corner.set_xscale("log")
     corner.set_xticks([1e-12, 1e-8, 1e-4, 1], ["≤ $10^{-12}$", "$10^{-8}$", "$10^{-4}$", "1"])

@@ -6,6 +6,7 @@ variation).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,9 +49,13 @@ def output_entropy(made: "Constructions", protocol: Protocol = PAPER) -> Compari
     Returns
     -------
     Comparison
-        Of entropies in nats; small ones are extreme.
+        Of entropies in nats; small ones are extreme. The effect is how much larger a sub-cluster's
+        is than the mean of its twins', in nats: of entropies that may be next to nothing, ratios
+        say nothing.
     """
-    return _compared("entropy", "left", made, made.true.entropies, made.random.entropies, protocol)
+    values = (made.true.entropies, made.random.entropies)
+    compared = _compared("entropy", "left", made, *values, protocol)
+    return replace(compared, effect=None)
 
 
 def activation_variance(made: "Constructions", protocol: Protocol = PAPER) -> Comparison:

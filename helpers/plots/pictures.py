@@ -48,7 +48,7 @@ def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
 
 @styled
 def subcluster_pictures(
-    panels: dict[str, tuple[Pictures, tuple[int, int, int]]], n_shown: int = 4
+    panels: dict[str, tuple[Pictures, tuple[int, int, int]]], n_shown: int = 4, size: float = 0.42
 ) -> Figure:
     """Draw what sub-clusters respond to above what random twins respond to (Figures 1 and 4).
 
@@ -63,11 +63,13 @@ def subcluster_pictures(
         Title of each panel, its pictures, and the height, width and channels of an image.
     n_shown : int
         Random twins per sub-cluster to draw; all if there are fewer.
+    size : float
+        Width of a picture in inches, if there is room for so many.
     """
     if not panels:
         return notice("no networks to draw")
     widths = [len(each.subclusters) for each, _ in panels.values()]
-    cells = [min(0.42, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
+    cells = [min(size, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
     heights = [(n_shown + 1) * cell + 0.95 for cell in cells]
     figure, drawn = make_panels(sum(heights), len(panels), height_ratios=heights)
     for axes, (pictures, image_shape) in zip(drawn[:, 0], panels.values(), strict=True):
@@ -76,7 +78,8 @@ def subcluster_pictures(
             _draw_pictures(axes, pictures, image_shape, n_shown)
         else:
             write_note(axes, "no sub-cluster within the size rule")
-    letter_panels(drawn[:, 0], panels)
+    if len(panels) > 1:
+        letter_panels(drawn[:, 0], panels)
     return figure
 
 
