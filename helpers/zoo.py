@@ -385,14 +385,14 @@ def _keep(
     weights = {key: _rounded(key, value) for key, value in _weights(model).items()}
     network = _build(wanted, dataset)
     _set_weights(network, weights)
+    accuracy = {"test": _accuracy(network, dataset.x_test, dataset.y_test)}
+    if epoch:  # Before that, no image is one of training.
+        accuracy["train"] = _accuracy(network, dataset.x_train, dataset.y_train)
     manifest = {
         "recipe": asdict(wanted),
         "replicate": replicate,
         "epochs": epoch,
-        "accuracy": {
-            "train": _accuracy(network, dataset.x_train, dataset.y_train),
-            "test": _accuracy(network, dataset.x_test, dataset.y_test),
-        },
+        "accuracy": accuracy,
         "sparsity": _sparsity(network),
         "data": _fingerprint_of(dataset),
         "training_seconds": round(seconds),

@@ -168,7 +168,7 @@ def test_columns_of_pictures_carry_cluster_and_layer(pictures):
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "0"]
     assert [text.get_text() for text in axes.texts] == ["a", "b"]
-    assert axes.get_title(loc="left") == "(a) net"
+    assert not axes.get_title(loc="left")  # One panel needs no letter.
 
 
 def test_a_network_without_pictures_says_so(pictures):
@@ -418,8 +418,38 @@ def drawn(made, pictures, profiles):
         plots.dependency_cases(),
         plots.dependency_graph(pairs, kinds),
         figures.table1(table.assign(source="published")),
+        figures.audits(audited(), table),
         figures.corrected_p_values(statistics.multiple_comparisons(table, 0.05, 0.05), 0.05),
     ]
+
+
+def audited():
+    """P values of a trained and an untrained network by two choices and for two graphs."""
+    return pd.DataFrame(
+        [
+            (graph, choice, measure, "fisher", 10.0**-i, epochs)
+            for graph in ("released", "paper")
+            for i, choice in enumerate(("as released", "ties count", "range of the profile"))
+            for measure in ("importance", "class_range")
+            for epochs in (0, 20)
+        ],
+        columns=["protocol", "choice", "measure", "test", "p", "epochs"],
+    )
+
+
+def test_audits_are_drawn_choice_by_choice_beside_the_published_p_values():
+    theirs = pd.DataFrame({"measure": ["importance"], "test": ["fisher"], "p": [1e-15]})
+    figure = figures.audits(audited(), theirs)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["published", "as released", "ties count"]
+    importance = {
+        line.get_marker(): sorted(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        for line in figure.axes[0].lines
+        if line.get_marker() in "|o^"
+    }
+    assert importance["|"] == [(1e-12, 0)]
+    assert importance["o"] == importance["^"] == [(0.1, 2), (1, 1)]
+    assert len(figure.axes) == 4
 
 
 def test_no_text_of_a_figure_is_smaller_than_ten_points(made, pictures, profiles):

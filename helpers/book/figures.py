@@ -9,6 +9,11 @@ from helpers.book.tables import rows_of
 from helpers.plots.headings import MEASURES, TESTS
 from helpers.plots.style import BLACK, BLUE, GREY, VERMILLION, make_panels, styled
 
+_LEAST = 1e-12
+"""Smaller p values are drawn here: nobody should read their exponents."""
+
+_P_TICKS = ([_LEAST, 1e-8, 1e-4, 1], ["≤ $10^{-12}$", "$10^{-8}$", "$10^{-4}$", "1"])
+
 _SOURCE_STYLES = {
     ("published", "{}"): ("|", BLACK, BLACK, 0.0, "published"),
     ("released", "{}"): ("^", VERMILLION, "none", 0.18, "ours, RELEASED"),
@@ -69,13 +74,11 @@ def table1(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `table1.table1`. Rows for which it has only published numbers are named in grey.
+        Of `table1.table1`, or those of its rows that are to be drawn.
     """
     rows = rows_of(table)
     figure, panels = make_panels(1.0 + 0.21 * len(rows), 1, 2, sharey=True, sharex=True)
     position = {row: -i for i, row in enumerate(rows)}
-    is_ours = dict.fromkeys(rows, False)
-    lowest = 1e-20
     for axes, test, title in zip(panels[0], ("fisher", "chi2"), ("Fisher", "chi²"), strict=True):
         for y in position.values():
             axes.axhline(y, color=GREY, lw=0.3, zorder=0)
@@ -84,22 +87,16 @@ def table1(table: pd.DataFrame) -> Figure:
             chosen = table[is_chosen & table["p"].notna()]
             keys = list(chosen[["network", "measure"]].itertuples(index=False, name=None))
             heights = [position[key] + shift for key in keys]
-            is_ours |= dict.fromkeys(keys, True) if source != "published" else {}
-            p = chosen["p"].clip(lower=lowest)
+            p = chosen["p"].clip(lower=_LEAST)
             axes.plot(p, heights, marker, color=colour, mfc=face, ms=3.6, mew=0.9)
         axes.axvline(0.05, color=BLACK, ls=":", lw=1)
         axes.set_xscale("log")
         axes.set_title(title)
         axes.set_xlabel("combined p value")
-    panels[0, 0].set_xticks(
-        [1e-20, 1e-10, 1],
-        ["≤ $10^{-20}$", "$10^{-10}$", "1"],
-    )
+    panels[0, 0].set_xticks(*_P_TICKS)
     panels[0, 0].minorticks_off()
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
     panels[0, 0].set_yticks(list(position.values()), names)
-    for label, row in zip(panels[0, 0].get_yticklabels(), rows, strict=True):
-        label.set_color(BLACK if is_ours[row] else "#6B6B6B")
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
     handles = [
         mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
@@ -116,9 +113,6 @@ _AUDIT_STYLES = {
     "trained": ("o", BLUE, "ours, trained"),
     "untrained": ("^", VERMILLION, "ours, untrained"),
 }
-
-_LEAST = 1e-12
-"""Smaller p values are drawn here: nobody should read their exponents."""
 
 
 @styled
@@ -157,7 +151,7 @@ def audits(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
             axes.set_title(f"{MEASURES[measure]}, {_GRAPHS[protocol]}")
     corner = panels[0, 0]
     corner.set_xscale("log")
-    corner.set_xticks([1e-12, 1e-8, 1e-4, 1], ["≤ $10^{-12}$", "$10^{-8}$", "$10^{-4}$", "1"])
+    corner.set_xticks(*_P_TICKS)
     corner.minorticks_off()
     corner.set_yticks(range(len(choices)), choices)
     corner.set_ylim(len(choices) - 0.4, -0.6)

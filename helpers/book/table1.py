@@ -82,9 +82,9 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per network and measure; for each test and source the median (see `medians`) and, of
-        several networks, the range; a dash where nothing could be tested, "not run here" where
-        there are only published numbers.
+        A row per network and measure of which there are numbers of ours; for each test and source
+        the median (see `medians`) and, of several networks, the range; a dash where nothing could
+        be tested.
     """
     columns = {
         (TESTS[test], name): (prefix + test, source)
@@ -93,7 +93,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     }
     of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
     rows = {}
-    for network, measure in rows_of(table):
+    for network, measure in rows_of(ours_and_theirs(table)):
         rows[network, MEASURES[measure]] = {
             heading: _spread(of.get((network, measure, test, source)))
             for heading, (test, source) in columns.items()
@@ -101,10 +101,20 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def ours_and_theirs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of Table 1 of which there are numbers of ours, the published ones included.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `table1`.
+    """
+    pairs = pd.MultiIndex.from_frame(table[["network", "measure"]])
+    return table[pairs.isin(pairs[table["source"] != "published"])]
+
+
 def _spread(p: pd.Series | None) -> str:
-    if p is None:
-        return "not run here"
-    known = p.dropna()
+    known = pd.Series(dtype=float) if p is None else p.dropna()
     if len(known) < 2:
         return format_p(known.iloc[0] if len(known) else np.nan)
     return f"{format_p(_middle(known))} ({format_p(known.min())} to {format_p(known.max())})"

@@ -408,7 +408,7 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
 
 def network_rows(
     table: pd.DataFrame,
-    verdict: str | None = None,
+    verdicts: Sequence[str] = (),
     index: Sequence[str] = ("network",),
 ) -> pd.DataFrame:
     """Return combined p values with a row per network, and columns for measures and tests.
@@ -417,8 +417,8 @@ def network_rows(
     ----------
     table : pandas.DataFrame
         With columns measure, test and p, and those of the index.
-    verdict : str, optional
-        Name of a column of bool: p values for which it holds get a tick, as in Tables 4 and 5.
+    verdicts : sequence of str
+        Names of columns of bool: p values get a tick for each that holds, as in Tables 4 and 5.
     index : sequence of str
         Columns that tell the rows apart.
 
@@ -427,7 +427,8 @@ def network_rows(
     pandas.DataFrame of str
         P values to two significant digits; a dash where there is none.
     """
-    ticks = table[verdict].map({True: " ✓", False: ""}) if verdict else ""
+    n_ticks = table[list(verdicts)].sum(axis=1)
+    ticks = n_ticks.map(lambda n: " " * bool(n) + "✓" * int(n))
     shown = table.assign(text=table["p"].map(format_p) + ticks)
     rows = {}
     for key, group in shown.groupby(list(index), sort=False):
