@@ -32,7 +32,7 @@ from helpers.forward import rules
 from helpers.forward.program import Classifier, Inputs, Step, check_intact, read_classifier
 from helpers.forward.program import Lesion as BySteps
 from helpers.lesions import elsewhere
-from helpers.lesions.compiled import Graphs
+from helpers.lesions.compiled import Graphs, Kind
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
 from helpers.validation import check_x_y, n_classes_of
 
@@ -355,11 +355,12 @@ def _rounding(
 ) -> float:
     """Return how far rounding may move scores, as a share of their norm: measured on a trial."""
     intact, worst = Trace(program, images), _TIED
-    tried: set[tuple[frozenset[int], bool]] = set()
+    tried: set[tuple[frozenset[int], Kind | None]] = set()
     for given, lesions in groups:
         for lesion in lesions:
             both = _union(given, lesion)
-            kind = frozenset(both), not given and graphs.are_for(lesion)
+            has_graph = not given and graphs.are_for(lesion)
+            kind = frozenset(both), graphs.kind(lesion) if has_graph else None
             if kind in tried:
                 continue
             tried.add(kind)
