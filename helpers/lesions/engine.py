@@ -86,6 +86,18 @@ def correct(
     ValueError
         If the model cannot be read, see `forward.read`, if a layer or a unit does not exist, or as
         `validation.check_x_y`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> asked = [{}, {"dense_1": [0, 1]}, {"dense_1": range(256)}]
+    >>> right = lesions.correct(net.model, x, y, asked)
+    >>> right.shape
+    (3, 100)
+    >>> bool(right[0].mean() > 0.9), bool(right[2].mean() < 0.3)
+    (True, True)
     """
     batches = _judged(model, x, y, [({}, lesions)], executor, batch_size)
     return np.concatenate([judged for _, judged in batches], axis=1)
@@ -114,6 +126,17 @@ def correct_counts(
     ------
     ValueError
         As in `correct`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> counts = lesions.correct_counts(net.model, x, y, [{}, {"dense_1": [0, 1]}])
+    >>> counts.shape
+    (2, 10)
+    >>> bool(counts[0].sum() == lesions.correct(net.model, x, y, [{}]).sum())
+    True
     """
     return correct_counts_given(model, x, y, [({}, lesions)], executor, batch_size)[0]
 
