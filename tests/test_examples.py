@@ -34,10 +34,20 @@ def test_an_example_does_what_it_says(name):
     runner.run(examples)
 
 
+@pytest.mark.slow
+def test_what_the_page_on_running_says_can_be_pasted(capsys):
+    text = (settings.BOOK / "re-execute.md").read_text()
+    pasted = re.findall(r"% tests/test_examples.py pastes this\n```python\n(.*?)```", text, re.S)
+    assert len(pasted) == 4
+    space = {}
+    for code in pasted:
+        exec(code, space)
+    assert space["report"].measured.intact.mean() > 0.9
+    assert "clusters are" in space["report"].summary()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_page_shows_of_a_class_is_there_and_documented(name):
     options = re.search(rf":: {re.escape(name)}\n   :members: (.+)", PAGE)
     for member in options[1].split(", ") if options else ():
         assert inspect.getdoc(inspect.getattr_static(named(name), member))
-
-
