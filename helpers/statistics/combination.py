@@ -30,7 +30,7 @@ def fisher(p_values: npt.ArrayLike, n_random: int) -> float:
     -------
     float
         Right tail of the chi-squared distribution with 2k degrees of freedom beyond
-        -2 sum(log(p - 1 / (2m))). Low if the p values tend to be low; conservative.
+        ``-2 sum(log(p - 1 / (2m)))``. Low if the p values tend to be low; conservative.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def chi2(p_values: npt.ArrayLike, n_random: int) -> float:
     -------
     float
         Right tail of the chi-squared distribution with m - 1 degrees of freedom beyond
-        sum((count - k / m)**2 / (k / m)).
+        ``sum((count - k / m)**2 / (k / m))``.
 
     Raises
     ------
