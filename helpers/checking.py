@@ -29,6 +29,16 @@ def check(model: keras.Model) -> pd.DataFrame:
         units, how many neurons or feature maps can be lesioned in it, 0 if none; lesions, "yes",
         "yes, slowly" or why not; graph, "yes" or why not. Empty if the model cannot be read. Its
         ``attrs`` hold a sentence each on what holds for the whole model: ``lesions``, ``graph``.
+
+    Examples
+    --------
+    >>> import helpers
+    >>> from helpers import networks
+    >>> helpers.check(networks.cnn((8, 8, 1), 10))[["layer", "units", "lesions"]].head(3)
+        layer  units                  lesions
+    0  conv_1     64                      yes
+    1  conv_2     64                      yes
+    2  pool_2      0  a MaxPooling2D has none
     """
     try:
         program = forward.read(model)

@@ -115,6 +115,13 @@ def unit_input_correlations(model: keras.Model, x: npt.NDArray[np.float32], laye
     ------
     ValueError
         As `correlation_maps`.
+
+    Examples
+    --------
+    >>> from helpers import correlations, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> correlations.unit_input_correlations(net.model, net.dataset.x_test[:100], "dense_1").shape
+    (256, 64)
     """
     return correlation_maps(model, x, (layer,))[layer]
 
@@ -279,6 +286,12 @@ def align_signs(maps: npt.ArrayLike, n_iterations: int = 20) -> Maps:
     Notes
     -----
     The released code visits all maps at once and therefore aligns nothing.
+
+    Examples
+    --------
+    >>> from helpers import correlations
+    >>> correlations.align_signs([[1.0, 2.0], [-1.0, -2.0], [1.0, 1.0]]).tolist()
+    [[-1.0, -2.0], [-1.0, -2.0], [-1.0, -1.0]]
     """
     array = np.asarray(maps, dtype=float)
     if array.ndim != 2 or not np.isfinite(array).all():

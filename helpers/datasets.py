@@ -110,6 +110,13 @@ def load(name: str) -> Dataset:
         If the name is unknown.
     FileNotFoundError
         If the data set is neither on disk nor to be downloaded; says where to put which file.
+
+    Examples
+    --------
+    >>> from helpers import datasets
+    >>> digits = datasets.load("digits")
+    >>> digits.x_test.shape, str(digits.x_test.dtype), digits.n_classes
+    ((899, 8, 8, 1), 'float32', 10)
     """
     by_archive = {archive: ours for ours, archive in ARCHIVES.items()}
     match = _NAME.fullmatch(by_archive.get(name, name))

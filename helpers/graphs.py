@@ -143,6 +143,15 @@ def weight_graph(
         If the model cannot be read, has a single layer of feature maps, or has weights that are
         not finite; if a layer reads what an operation made that mixes units (attention,
         recurrence), which is named; if an option is unknown.
+
+    Examples
+    --------
+    >>> from helpers import graphs, zoo
+    >>> graph = graphs.weight_graph(zoo.trained("digits-mlp").model)
+    >>> graph.hidden
+    ('dense_1', 'dense_2', 'dense_3', 'dense_4')
+    >>> graph.adjacency.shape == (sum(graph.widths), sum(graph.widths))
+    True
     """
     _check_choice("edge_norm", edge_norm, EDGE_NORMS)
     _check_choice("batch_norm", batch_norm, BATCH_NORMS)
@@ -209,6 +218,14 @@ def activation_graph(
     because that is all that other layers see: a unit that is never above zero is dead and has no
     edges. The later paper's released code takes pre-activations, and of a map the largest absolute
     column sum (NumPy's matrix norm of order 1).
+
+    Examples
+    --------
+    >>> from helpers import graphs, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> graph = graphs.activation_graph(net.model, net.dataset.x_train[:100], ["dense_4"])
+    >>> graph.adjacency.shape
+    (256, 256)
     """
     images = validation.check_images(model, x)
     if len(images) > 1:

@@ -64,6 +64,17 @@ class Partition:
         The clusters of each layer's units, layer by layer in order; -1 for isolated units.
     hidden : tuple of str
         Layers whose sub-clusters are studied: all but inputs and outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import helpers
+    >>> partition = helpers.Partition.from_labels({"first": [0, 0, 1, -1], "second": [1, 1, 1, 0]})
+    >>> [(each.layer, each.cluster, each.units.tolist()) for each in partition.subclusters()]
+    [('first', 0, [0, 1]), ('first', 1, [2]), ('second', 0, [3]), ('second', 1, [0, 1, 2])]
+    >>> first = partition.subclusters()[0]
+    >>> partition.random_twins(first, 5, np.random.default_rng(0)).shape
+    (5, 2)
     """
 
     labels: dict[str, npt.NDArray[np.intp]]
@@ -327,6 +338,14 @@ def spectral(graph: "Graph", n_clusters: int, seed: int = 0) -> Partition:
     ValueError
         If the adjacency is not finite, non-negative and symmetric, or if there are fewer
         connected units than clusters.
+
+    Examples
+    --------
+    >>> from helpers import graphs, partitions, zoo
+    >>> graph = graphs.weight_graph(zoo.trained("digits-mlp").model)
+    >>> partition = partitions.spectral(graph, n_clusters=4, seed=0)
+    >>> sorted({each.cluster for each in partition.subclusters()})
+    [0, 1, 2, 3]
     """
     adjacency = _checked_adjacency(graph)
     labels = _labels(adjacency, n_clusters, seed)
@@ -465,6 +484,16 @@ def normalized_cut(adjacency: Any, labels: npt.ArrayLike) -> float:
     ------
     ValueError
         If there is not one label per vertex, or if a cluster has no edges (its n-cut is 0/0).
+
+    Examples
+    --------
+    Two pairs, joined by one weak edge of the four:
+
+    >>> import numpy as np
+    >>> from helpers import partitions
+    >>> adjacency = np.array([[0, 4, 0, 0], [4, 0, 2, 0], [0, 2, 0, 4], [0, 0, 4, 0]])
+    >>> round(partitions.normalized_cut(adjacency, [0, 0, 1, 1]), 3)
+    0.2
     """
     weights = scipy.sparse.csr_array(adjacency)
     clusters = np.asarray(labels)

@@ -45,6 +45,12 @@ class Protocol:
     taxonomy : {"text", "code"}
         Whose rules sort sub-clusters into kinds, and say when one matters given another, see
         `importance.taxonomy` and `dependencies.conditional_importance`.
+
+    Examples
+    --------
+    >>> import helpers
+    >>> helpers.PAPER.ties, helpers.RELEASED.ties
+    ('inclusive', 'strict')
     """
 
     name: str

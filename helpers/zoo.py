@@ -250,6 +250,13 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
         network is less accurate than the paper says its own are, or if a stored file is damaged
         or belongs to another recipe; says how to get it back. Or if the data set's test images
         are not those that the network was tested on.
+
+    Examples
+    --------
+    >>> from helpers import zoo
+    >>> net = zoo.trained("digits-mlp", replicate=1)
+    >>> net.dataset.name, net.accuracy > 0.95
+    ('digits', True)
     """
     wanted = _recipe_of(name, replicate)
     early = EARLY_EPOCHS.get((name, replicate), ())

@@ -189,6 +189,25 @@ def test_rounding_of_graphs_is_measured_by_the_trial(monkeypatch):
     np.testing.assert_array_equal(found, brute_force.correct(model, x, y, chosen))
 
 
+def test_lesions_of_most_of_a_layer_have_a_graph_of_their_own(monkeypatch):
+    model = randomised(networks.cnn((6, 6, 1), 3, channels=8, dense_width=5))
+    x, y, rng = noise((300, 6, 6, 1)), np.arange(300) % 3, np.random.default_rng(0)
+    sizes = [1, 4, 5, 6, 7, 8] * 8
+    chosen = [{"conv_2": rng.choice(8, size, replace=False)} for size in sizes]
+    scores, written = compiled.Graphs.scores, set()
+
+    def noted(self, trace, lesion):
+        found = scores(self, trace, lesion)
+        if found is not None:
+            written.add((self.kind(lesion)[1], *(len(units) for units in lesion.values())))
+        return found
+
+    monkeypatch.setattr(compiled.Graphs, "scores", noted)
+    found = lesions.correct(model, x, y, chosen)
+    assert {(False, 1), (False, 4), (True, 5), (True, 8)} <= written
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, chosen))
+
+
 def test_groups_may_differ_in_size_and_be_empty():
     model, x, y = small_mlp()
     some = [{"dense_2": [0]}, {}, {"dense_3": [1, 2, 3]}]

@@ -48,8 +48,8 @@ def test_one_cell_holds_typed_and_commented_parameters(section):
     (cell,) = [c for c in code_cells(section) if "parameters" in c.metadata.get("tags", [])]
     for line in cell.source.splitlines():
         assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = .+  # \S.*", line)
-    assert re.search(r'^(network|mlps): str = "', cell.source, re.M)
-    for names in re.findall(r'^(?:network|mlps|cnns): str = "(.+?)"', cell.source, re.M):
+    assert re.search(r'^(network|mlps|dataset): str = "', cell.source, re.M)
+    for names in re.findall(r'^(?:network|mlps|cnns|dataset): str = "(.+?)"', cell.source, re.M):
         assert all("digits" in name for name in names.split())
 
 
@@ -91,7 +91,7 @@ def test_the_networks_of_the_pages_lie_in_the_zoo():
     for path in SECTIONS + PAGES:
         given = parameters_of(path)
         names = " ".join(given.get(key, "") for key in ("network", "mlps", "cnns")).split()
-        assert names
+        assert names or "dataset" in given  # then it trains a network itself
         for name in names:
             stem = f"{zoo.recipe(name).name}-{given['replicate']}"
             assert (settings.ZOO / f"{stem}.npz").exists()

@@ -274,6 +274,24 @@ def test_partitions_are_drawn_with_their_intervals_and_controls_in_grey():
     figure.draw_without_rendering()
 
 
+def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_something():
+    table = pd.DataFrame(
+        {
+            "importance_effect": [3.0, -1.0],
+            "importance_low": [2.0, -2.0],
+            "importance_high": [4.0, 0.5],
+            "importance_p": [0.01, 0.6],
+        },
+        index=["ours", "theirs"],
+    )
+    (axes,) = plots.reports_compared(table).axes
+    chance, *drawn = axes.get_lines()
+    assert list(chance.get_xdata()) == [0, 0]
+    assert [list(each.get_xdata()) for each in drawn] == [[2, 4], [3], [-2, 0.5], [-1]]
+    assert [each.get_markerfacecolor() == "white" for each in drawn[1::2]] == [False, True]
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["ours", "theirs"]
+
+
 def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_zero():
     shown = tables.partition_table(MADE)
     assert shown.loc["net", "a, global"]["importance (points)"] == "2.0 (1.5 to 2.5)"

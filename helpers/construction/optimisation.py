@@ -111,6 +111,14 @@ def construct(
         the model does not take images or puts out neither softmax nor linear values; if `n_steps`
         or `chunk_size` is less than 1; if `decorrelate` is asked for images without three
         channels; or if a transform leaves nothing of an image.
+
+    Examples
+    --------
+    >>> from helpers import construction, zoo
+    >>> net = zoo.trained("digits-cnn")
+    >>> made = construction.construct(net.model, "conv_2", [[0, 1, 2], [3]], n_steps=4)
+    >>> made.images.shape, made.scores.shape
+    ((2, 8, 8, 1), (2,))
     """
     # Loaded here: Lucid takes seconds to load, and most readers never make an image.
     from helpers.construction import lucid_bridge, lucid_graph

@@ -22,14 +22,18 @@ from helpers.lesions.propagation import Propagation, Trace
 _WORTH_WRITING = 8
 """Lesions of a layer, times batches of images, from which on a graph pays."""
 
+Kind = tuple[frozenset[int], bool]
+"""Steps whose units are lesioned, and whether more than half of them are: such lesions have a
+graph of their own, which adds up what is left instead of subtracting what is gone."""
+
 
 class Graphs:
     """Graphs of a program for layers that are lesioned often."""
 
     def __init__(self, program: Classifier) -> None:
         self._program = program
-        self._wanted: Counter[frozenset[int]] = Counter()
-        self._written: dict[frozenset[int], Callable[..., Any] | None] = {}
+        self._wanted: Counter[Kind] = Counter()
+        self._written: dict[Kind, Callable[..., Any] | None] = {}
         self._lock = Lock()
 
     def expect(self, lesions: Iterable[Lesion], n_batches: int) -> None:
@@ -44,44 +48,51 @@ class Graphs:
         """
         for lesion in lesions:
             if self._can_be_written(lesion):
-                self._wanted[frozenset(lesion)] += n_batches
+                self._wanted[self.kind(lesion)] += n_batches
+
+    def kind(self, lesion: Lesion) -> Kind:
+        """Return which graph a lesion would have, see `Kind`."""
+        steps = self._program.steps
+        are_most = any(2 * len(units) > steps[index].n_units for index, units in lesion.items())
+        return frozenset(lesion), are_most
 
     def are_for(self, lesion: Lesion) -> bool:
         """Whether a lesion is worth a graph, and one can be written."""
-        is_worth_it = self._wanted[frozenset(lesion)] >= _WORTH_WRITING
+        is_worth_it = self._wanted[self.kind(lesion)] >= _WORTH_WRITING
         return is_worth_it and self._can_be_written(lesion)
 
     def scores(self, trace: Trace, lesion: Lesion) -> npt.NDArray[np.float32] | None:
         """Return scores under a lesion; None if no graph is worth it, or contributions cancel."""
-        sites = frozenset(lesion)
+        kind = self.kind(lesion)
         if not self.are_for(lesion) or trace.given or trace.masked:
             return None
         given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs())
         with self._lock:
-            if sites not in self._written:
+            if kind not in self._written:
                 try:
-                    self._written[sites] = compiled(self._writer(sites), given)
+                    self._written[kind] = compiled(self._writer(kind), given)
                 except (TypeError, ValueError):  # An operation needs to know how many units.
-                    self._written[sites] = None
-        graph = self._written[sites]
+                    self._written[kind] = None
+        graph = self._written[kind]
         if graph is None:
             return None
         scores, is_exact = graph(*given)
         return rules.in_numpy(scores) if is_exact else None
 
     def _can_be_written(self, lesion: Lesion) -> bool:
-        """Whether at most half of the feature maps of one layer are lesioned."""
+        """Whether feature maps of one layer are lesioned, and rounding is all that moves."""
         steps = [self._program.steps[index] for index in lesion]
         return (
             not self._program.is_rough
             and len({id(step.operation) for step in steps}) == 1
             and all(len(self._program.shapes[step.outputs[0]]) > 2 for step in steps)
-            and all(2 * len(units) <= steps[0].n_units for units in lesion.values())
         )
 
-    def _writer(self, sites: frozenset[int]) -> Callable[..., Any]:
+    def _writer(self, kind: Kind) -> Callable[..., Any]:
+        sites, are_most = kind
+
         def write(units: Any, tensors: dict[str, Any], norms: dict[str, Any]) -> Any:
             trace = Trace.of_tensors(self._program, tensors, norms)
-            return Propagation(trace, {}).written_down(dict.fromkeys(sites, units))
+            return Propagation(trace, {}).written_down(dict.fromkeys(sites, units), are_most)
 
         return write

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,7 +32,7 @@ from helpers.forward import rules
 from helpers.forward.program import Classifier, Inputs, Step, check_intact, read_classifier
 from helpers.forward.program import Lesion as BySteps
 from helpers.lesions import elsewhere
-from helpers.lesions.compiled import Graphs
+from helpers.lesions.compiled import Graphs, Kind
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
 from helpers.validation import check_x_y, n_classes_of
 
@@ -86,6 +86,18 @@ def correct(
     ValueError
         If the model cannot be read, see `forward.read`, if a layer or a unit does not exist, or as
         `validation.check_x_y`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> asked = [{}, {"dense_1": [0, 1]}, {"dense_1": range(256)}]
+    >>> right = lesions.correct(net.model, x, y, asked)
+    >>> right.shape
+    (3, 100)
+    >>> bool(right[0].mean() > 0.9), bool(right[2].mean() < 0.3)
+    (True, True)
     """
     batches = _judged(model, x, y, [({}, lesions)], executor, batch_size)
     return np.concatenate([judged for _, judged in batches], axis=1)
@@ -114,6 +126,17 @@ def correct_counts(
     ------
     ValueError
         As in `correct`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> counts = lesions.correct_counts(net.model, x, y, [{}, {"dense_1": [0, 1]}])
+    >>> counts.shape
+    (2, 10)
+    >>> bool(counts[0].sum() == lesions.correct(net.model, x, y, [{}]).sum())
+    True
     """
     return correct_counts_given(model, x, y, [({}, lesions)], executor, batch_size)[0]
 
@@ -156,13 +179,26 @@ def correct_counts_given(
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-_KNOWN: "WeakKeyDictionary[keras.Model, tuple[int, Classifier, Graphs]]" = WeakKeyDictionary()
-"""Models that were lesioned lately, each with a checksum of its weights."""
+_Kind = tuple[int, frozenset[int], Kind | None]
+"""Of a trial: a checksum of its images, the steps that are lesioned, and the graph, if any."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A model that was lesioned lately: what it is known by, and what a call need not do again."""
+
+    checksum: int
+    program: Classifier
+    graphs: Graphs
+    noises: dict[_Kind, float] = field(default_factory=dict)
+
+
+_KNOWN: "WeakKeyDictionary[keras.Model, _Known]" = WeakKeyDictionary()
 
 
 def _read(
     model: keras.Model, x: npt.ArrayLike, y: npt.ArrayLike
-) -> tuple[Classifier, Graphs, Inputs, npt.NDArray[np.int64]]:
+) -> tuple[_Known, Inputs, npt.NDArray[np.int64]]:
     """Return a model as a program that does what the model does, with images and classes."""
     program = read_classifier(model)
     images, classes = check_x_y(model, x, y)
@@ -171,9 +207,9 @@ def _read(
     for each in model.weights:
         checksum = zlib.crc32(rules.in_numpy(each).tobytes(), checksum)
     known = _KNOWN.get(model)
-    if known is None or known[0] != checksum or not _is_same(known[1], program):
-        known = _KNOWN[model] = (checksum, program, Graphs(program))
-    return *known[1:], images, classes
+    if known is None or known.checksum != checksum or not _is_same(known.program, program):
+        known = _KNOWN[model] = _Known(checksum, program, Graphs(program))
+    return known, images, classes
 
 
 def _is_same(known: Classifier, program: Classifier) -> bool:
@@ -197,7 +233,8 @@ def _judged(
     """Yield batches: their classes, and what is right, shape (lesions of all groups, batch)."""
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size: {batch_size} was given; accepted are integers from 1")
-    program, graphs, images, classes = _read(model, x, y)
+    known, images, classes = _read(model, x, y)
+    program, graphs = known.program, known.graphs
     by_steps = [
         (checked(program, given), [checked(program, lesion) for lesion in lesions])
         for given, lesions in groups
@@ -205,7 +242,7 @@ def _judged(
     batches = _batches(program, images, batch_size)
     graphs.expect(_alone(by_steps), len(batches))
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
-        rounding = _rounding(program, graphs, _rows(images, _GUARDED), by_steps)
+        rounding = _rounding(known, _rows(images, _GUARDED), by_steps)
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_batches(
             program, graphs, images, classes, by_steps, rounding, executor, batch_size
@@ -348,30 +385,37 @@ class _Judge:
 
 
 def _rounding(
-    program: Classifier,
-    graphs: Graphs,
-    images: Inputs,
-    groups: Sequence[tuple[BySteps, Sequence[BySteps]]],
+    known: _Known, images: Inputs, groups: Sequence[tuple[BySteps, Sequence[BySteps]]]
 ) -> float:
-    """Return how far rounding may move scores, as a share of their norm: measured on a trial."""
-    intact, worst = Trace(program, images), _TIED
-    tried: set[tuple[frozenset[int], bool]] = set()
+    """Return how far rounding may move scores, as a share of their norm: measured on a trial.
+
+    What was measured on the same images in an earlier call is not measured again.
+    """
+    worst, intact = _TIED, None
+    checksum = zlib.crc32(b"".join(np.ascontiguousarray(each).tobytes() for each in images))
     for given, lesions in groups:
         for lesion in lesions:
-            both = _union(given, lesion)
-            kind = frozenset(both), not given and graphs.are_for(lesion)
-            if kind in tried:
-                continue
-            tried.add(kind)
-            trace = intact.under(given)
-            (expected,) = program.values(images, [program.scores], both)
-            expected = rules.in_numpy(expected)
-            sizes = np.maximum(norms(expected), norms(intact[program.scores]))
-            for scores in _computed(trace, graphs, lesion):
-                moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
-                noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
-                # What cannot be compared is left to the model's own layers.
-                worst = max(worst, _MARGIN * float(np.nan_to_num(noise, nan=np.inf).max()))
+            has_graph = not given and known.graphs.are_for(lesion)
+            sites = frozenset(given.keys() | lesion.keys())
+            kind = checksum, sites, known.graphs.kind(lesion) if has_graph else None
+            if kind not in known.noises:
+                intact = intact or Trace(known.program, images)
+                known.noises[kind] = _noise(known, images, intact, given, lesion)
+            worst = max(worst, _MARGIN * known.noises[kind])
+    return worst
+
+
+def _noise(known: _Known, images: Inputs, intact: Trace, given: BySteps, lesion: BySteps) -> float:
+    """Return how far rounding moves scores under a lesion, at most, as a share of their norm."""
+    program, worst = known.program, 0.0
+    (expected,) = program.values(images, [program.scores], _union(given, lesion))
+    expected = rules.in_numpy(expected)
+    sizes = np.maximum(norms(expected), norms(intact[program.scores]))
+    for scores in _computed(intact.under(given), known.graphs, lesion):
+        moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
+        noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
+        # What cannot be compared is left to the model's own layers.
+        worst = max(worst, float(np.nan_to_num(noise, nan=np.inf).max()))
     return worst
 
 

@@ -127,55 +127,94 @@ def orderings_of(
     ValueError
         If `n_sizes` is less than 1.
     """
-    if n_sizes < 1:
-        raise ValueError(f"n_sizes: {n_sizes} was given; accepted are integers from 1")
-    (intact,) = counted([{}])
+    drawn = drawn_orderings(partition, n_orderings, seed, layers)
+    return sets_along(counted, class_sizes, drawn, n_sizes)
+
+
+def drawn_orderings(
+    partition: Partition,
+    n_orderings: int,
+    seed: int | Sequence[int],
+    layers: Collection[str] | None = None,
+) -> dict[str, npt.NDArray[np.intp]]:
+    """Draw random orderings of live units.
+
+    Parameters
+    ----------
+    partition, n_orderings, seed, layers
+        As for `orderings_of`.
+
+    Returns
+    -------
+    dict of str to ndarray of int, shape (n_orderings, n_live)
+        For each layer that has them.
+    """
     streams = dict(
         zip(partition.hidden, np.random.default_rng(seed).spawn(len(partition.hidden)), strict=True)
     )
     changing = dict.fromkeys(
         each.layer for each in partition.subclusters() if partition.can_change(each)
     )
-    return Orderings(
-        class_sizes,
-        intact,
-        {
-            layer: _of_layer(
-                counted,
-                intact,
-                layer,
-                streams[layer].permuted(
-                    np.tile(partition.live_units(layer), (n_orderings, 1)), axis=1
-                ),
-                n_sizes,
-            )
-            for layer in changing
-            if layers is None or layer in layers
-        },
-    )
+    return {
+        layer: streams[layer].permuted(
+            np.tile(partition.live_units(layer), (n_orderings, 1)), axis=1
+        )
+        for layer in changing
+        if layers is None or layer in layers
+    }
 
 
-def _of_layer(
+def sets_along(
     counted: "Callable[[Sequence[Lesion]], Counts]",
-    intact: npt.NDArray[np.int64],
-    layer: str,
-    ordered: npt.NDArray[np.intp],
+    class_sizes: npt.NDArray[np.int64],
+    ordered: Mapping[str, npt.NDArray[np.intp]],
     n_sizes: int,
-) -> list[tuple[npt.NDArray[np.intp], Counts]]:
-    """Lesion the sets of one layer, shape (n_orderings, n_live): all sizes, then those between."""
-    n_live = ordered.shape[1]
-    found: list[dict[int, npt.NDArray[np.int64]]] = [{0: intact} for _ in ordered]
-    first = np.unique(np.rint(np.linspace(0, n_live, n_sizes + 1)).astype(int))[1:]
-    missing = [(i, int(size)) for i in range(len(ordered)) for size in first]
+) -> Orderings:
+    """Lesion the first units of orderings: all layers at once, since each call has work of its own.
+
+    Parameters
+    ----------
+    counted, class_sizes, n_sizes
+        As for `orderings_of`.
+    ordered : mapping of str to ndarray of int, shape (n_orderings, n_live)
+        Orderings of the units of each layer.
+
+    Returns
+    -------
+    Orderings
+
+    Raises
+    ------
+    ValueError
+        If `n_sizes` is less than 1.
+    """
+    if n_sizes < 1:
+        raise ValueError(f"n_sizes: {n_sizes} was given; accepted are integers from 1")
+    along = [(layer, units) for layer, each in ordered.items() for units in each]
+    missing = [
+        (i, int(size))
+        for i, (_, units) in enumerate(along)
+        for size in np.unique(np.rint(np.linspace(0, len(units), n_sizes + 1)).astype(int))[1:]
+    ]
+    intact, *counts = counted([{}, *_first(along, missing)])
+    found: list[dict[int, npt.NDArray[np.int64]]] = [{0: intact} for _ in along]
     while missing:
-        counts = counted([{layer: ordered[i, :size]} for i, size in missing])
         for (i, size), each in zip(missing, counts, strict=True):
             found[i][size] = each
         missing = [(i, size) for i, of_one in enumerate(found) for size in _between(of_one)]
-    return [
-        (np.array(sorted(of_one)), np.array([of_one[size] for size in sorted(of_one)]))
-        for of_one in found
-    ]
+        counts = list(counted(_first(along, missing))) if missing else []
+    sets: dict[str, list[tuple[npt.NDArray[np.intp], Counts]]] = {layer: [] for layer in ordered}
+    for (layer, _), of_one in zip(along, found, strict=True):
+        sizes = sorted(of_one)
+        sets[layer].append((np.array(sizes), np.array([of_one[size] for size in sizes])))
+    return Orderings(class_sizes, intact, sets)
+
+
+def _first(
+    along: "Sequence[tuple[str, npt.NDArray[np.intp]]]", wanted: Sequence[tuple[int, int]]
+) -> "list[Lesion]":
+    """Return lesions of so many first units along some orderings."""
+    return [{along[i][0]: along[i][1][:size]} for i, size in wanted]
 
 
 def _between(counts: Mapping[int, npt.NDArray[np.int64]]) -> list[int]:

@@ -139,6 +139,15 @@ def lesion_profiles(
     ValueError
         If `n_random` is less than 1, if the labels do not fit the model, or as in
         `lesions.correct_counts`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> profiles = lesions.lesion_profiles(net.model, x, y, {"dense_4": [0, 1] * 128}, n_random=5)
+    >>> profiles.true.shape, profiles.random.shape
+    ((2, 10), (2, 5, 10))
     """
     # Loaded here, so that reading counts does not load TensorFlow.
     from helpers import validation
@@ -235,6 +244,17 @@ def permutation_profiles(
     ------
     ValueError
         As `lesion_profiles`.
+
+    Examples
+    --------
+    >>> from helpers import lesions, measures, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> own = {"dense_4": [0, 1] * 128}
+    >>> profiles = lesions.permutation_profiles(net.model, x, y, own, n_permutations=19)
+    >>> exact = measures.importance(profiles).exact()
+    >>> 0.05 <= exact.p <= 1
+    True
     """
     from helpers import validation
     from helpers.lesions import engine

@@ -204,6 +204,7 @@ class Propagation:
         self._rows: Rows = _ALL
         self._changed: dict[int, Signal] = {}
         self._are_exact: list[Array] = []
+        self._are_most = False
 
     def scores(self, lesion: Lesion) -> tuple[Rows, npt.NDArray[np.float32] | None]:
         """Return which images a lesion affects, and their scores; None if it affects none."""
@@ -212,8 +213,17 @@ class Propagation:
             return np.empty(0, np.intp), None
         return self._rows, rules.in_numpy(self._value(self.program.scores))
 
-    def written_down(self, lesion: Mapping[int, Channels]) -> tuple[Array, Array]:
-        """Return scores under a lesion, and whether nothing cancels, while a graph is written."""
+    def written_down(self, lesion: Mapping[int, Channels], are_most: bool) -> tuple[Array, Array]:
+        """Return scores under a lesion, and whether nothing cancels, while a graph is written.
+
+        Parameters
+        ----------
+        lesion : mapping of int to tensor
+            Units by step, of which there are no values yet.
+        are_most : bool
+            Whether they may be more than half of their layer.
+        """
+        self._are_most = are_most
         self._send(lesion)
         are_exact = [keras.ops.convert_to_tensor(True), *self._are_exact]
         return self._value(self.program.scores), keras.ops.all(keras.ops.stack(are_exact))
@@ -441,7 +451,7 @@ class Propagation:
             zeros = rules.taken(nothing, lesioned, axis)
             if not isinstance(intact, np.ndarray):
                 zeros = keras.ops.cast(keras.ops.convert_to_tensor(zeros), intact.dtype)
-            return Few(axis, lesioned, zeros, _size(lesioned, shape[axis]))
+            return Few(axis, lesioned, zeros, self._size(lesioned, shape[axis]))
         if is_tracing() or not isinstance(signal, Few):
             whole = signal
             if isinstance(signal, Few):
@@ -451,6 +461,12 @@ class Propagation:
         values = self._at(step.outputs[0], signal, axis, channels)
         values = silenced(values, np.searchsorted(channels, dead), axis)
         return Few(axis, channels, values, len(channels))
+
+    def _size(self, channels: Channels, width: int) -> int:
+        """Return how many channels there are, or the most there can be where that is not known."""
+        if _are_known(channels):
+            return len(channels)
+        return width if self._are_most else width // 2
 
 
 def norms(array: Array) -> npt.NDArray[np.float32]:
@@ -545,11 +561,6 @@ def _for_all(values: Array, n_images: Any) -> Array:
 
 def _are_known(channels: Channels) -> bool:
     return isinstance(channels, np.ndarray)
-
-
-def _size(channels: Channels, width: int) -> int:
-    """Return how many channels there are, at most half of them where that is not known."""
-    return len(channels) if _are_known(channels) else width // 2
 
 
 def _norms(array: Array) -> Array:

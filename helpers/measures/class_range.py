@@ -73,6 +73,16 @@ def class_range(profiles: LesionProfiles, protocol: Protocol = PAPER, seed: int 
         them, others are drawn for the sub-clusters that are tested, until n are defined or 50 n
         drawn. Excluded are, besides the complete, "undefined" sub-clusters and those whose twins
         are ("twins undefined").
+
+    Examples
+    --------
+    >>> from helpers import lesions, measures, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> own = {"dense_4": [0] * 64 + [1] * 192}
+    >>> uneven = measures.class_range(lesions.lesion_profiles(net.model, x, y, own))
+    >>> uneven.measure, uneven.side
+    ('class_range', 'right')
     """
     description = profiles.describe()
     true = _ranges(profiles.true, profiles, protocol)

@@ -51,6 +51,22 @@ class Comparison:
         default its value less their mean. NaN where it cannot be said.
     outcomes : Outcomes, optional
         Which images were classified correctly, for the intervals of effects.
+
+    Examples
+    --------
+    >>> from helpers import lesions, measures, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> own = {"dense_4": [0] * 64 + [1] * 192}
+    >>> important = measures.importance(lesions.lesion_profiles(net.model, x, y, own))
+    >>> important.side
+    'left'
+    >>> important.table()[["layer", "cluster", "size"]]
+         layer  cluster  size
+    0  dense_4        0    64
+    1  dense_4        1   192
+    >>> list(important.combine()["test"])
+    ['fisher', 'chi2', 'exchangeable_fisher', 'exchangeable_chi2']
     """
 
     measure: str

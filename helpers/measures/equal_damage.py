@@ -170,6 +170,18 @@ def coherence(
         spread, typical (the median spread of random sets of this damage), reached (orderings) and
         comparable. Those that are not comparable have a p value of 1, and stay. The effect is how
         many times as uneven a sub-cluster is as is typical at its damage.
+
+    Examples
+    --------
+    >>> from helpers import lesions, measures, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> own = {"dense_1": [0] * 128 + [1] * 128}
+    >>> profiles = lesions.permutation_profiles(net.model, x, y, own, n_permutations=19)
+    >>> nested = lesions.orderings(net.model, x, y, own, n_orderings=20, n_sizes=8)
+    >>> coherent = measures.coherence(profiles, nested)
+    >>> coherent.subclusters["comparable"].tolist()
+    [False, False]
     """
     found = [
         wherever(np.vstack([true, others]), each.layer, random, spread)

@@ -29,6 +29,16 @@ def importance(profiles: "LesionProfiles", protocol: Protocol = PAPER) -> Compar
     Comparison
         Of accuracies under lesions, in [0, 1]; small ones are extreme. Effects are percentage
         points of accuracy that are lost beyond what twins' lesions cost.
+
+    Examples
+    --------
+    >>> from helpers import lesions, measures, zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> own = {"dense_1": [0] * 128 + [1] * 128}
+    >>> important = measures.importance(lesions.lesion_profiles(net.model, x, y, own))
+    >>> len(important.true), important.random.shape, important.excluded.tolist()
+    (2, (2, 20), ['', ''])
     """
     accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}[protocol.accuracy]
     true = accuracy(profiles.true, profiles.class_sizes)

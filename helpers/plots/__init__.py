@@ -10,6 +10,7 @@ from helpers.plots.comparisons import (
     over_n_clusters,
     p_value_counts,
     partitions_compared,
+    reports_compared,
 )
 from helpers.plots.dependencies import (
     dependency_cases,
@@ -51,6 +52,7 @@ __all__ = [
     "partitions_compared",
     "powers",
     "redrawn_twins",
+    "reports_compared",
     "sizes_of_tests",
     "subcluster_pictures",
     "subcluster_sizes",

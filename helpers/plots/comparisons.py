@@ -181,6 +181,28 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
     return figure
 
 
+@styled
+def reports_compared(table: pd.DataFrame) -> Figure:
+    """Draw what lesions of the parts of several partitions of one network cost.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `helpers.compare`.
+    """
+    figure, ((axes,),) = make_panels(0.9 + 0.28 * len(table))
+    axes.axvline(0, color=BLACK, ls=":", lw=1, zorder=0)
+    for y, row in enumerate(table.to_dict("records")):
+        axes.plot([row["importance_low"], row["importance_high"]], [y, y], color=BLUE, lw=1.6)
+        face = BLUE if row["importance_p"] <= FOUND else "white"
+        axes.plot(row["importance_effect"], y, "o", color=BLUE, mfc=face, ms=5)
+    axes.set_yticks(range(len(table)), list(table.index))
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("lost beyond permuted parts (points of accuracy)")
+    figure.legend(handles=_effect_handles()[:2], loc="outside upper center", ncols=2)
+    return figure
+
+
 def _draw_effect(axes: Axes, y: int, row: Any, is_control: bool) -> None:
     """Draw one partition's effect with its interval, and how many parts are found."""
     colour = GREY if is_control else BLUE

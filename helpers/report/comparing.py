@@ -27,6 +27,23 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
     ------
     ValueError
         If there are none, or they are not on the same network and images.
+
+    Examples
+    --------
+    >>> import helpers
+    >>> from helpers import zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> few = {"n_permutations": 19, "progress": False}
+    >>> halves, quarters = {"dense_4": [0, 1] * 128}, {"dense_4": [0, 1, 2, 3] * 64}
+    >>> reports = {
+    ...     "halves": helpers.evaluate(net.model, x, y, halves, **few),
+    ...     "quarters": helpers.evaluate(net.model, x, y, quarters, **few),
+    ... }
+    >>> helpers.compare(reports)[["clusters", "parts", "tested"]]
+              clusters  parts  tested
+    halves           2      2       2
+    quarters         4      4       4
     """
     ours = list(reports.values() if isinstance(reports, Mapping) else reports)
     wrong = [each for each in ours if not isinstance(each, Report)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from helpers.lesions.nested import LEAST_DAMAGE, Orderings, orderings_of
+from helpers.lesions.nested import LEAST_DAMAGE, Orderings, drawn_orderings, sets_along
 from helpers.measures.equal_damage import LEAST_ORDERINGS
 from helpers.partitions import Partition, SubCluster
 from helpers.report.subject import Subject
@@ -176,14 +176,26 @@ def _nested(
         right = subject.correct(list(chosen)).astype(np.float32)
         return np.asarray(np.rint(right @ one_hot), dtype=np.int64)
 
+    drawn = [
+        drawn_orderings(partition, _ORDERINGS_AT_ONCE, (seed, 2, start), layers)
+        for start in range(0, N_ORDERINGS, _ORDERINGS_AT_ONCE)
+    ]
+    n_values = N_SIZES * _ORDERINGS_AT_ONCE * max(len(layers), 1) * len(subject.classes)
+    largest, done = max(_CALL_VALUES // n_values, 1), 0
+    n = largest if deadline is None else 1
     found: list[Orderings] = []
     teller.note(f"{N_ORDERINGS} orderings of {len(layers)} layers, to compare classes")
-    for start in range(0, N_ORDERINGS, _ORDERINGS_AT_ONCE):
+    while done < len(drawn):
         is_late = deadline is not None and time.monotonic() > deadline
-        if is_late and start >= LEAST_ORDERINGS:
+        if is_late and done * _ORDERINGS_AT_ONCE >= LEAST_ORDERINGS:
             break
-        made = (_ORDERINGS_AT_ONCE, N_SIZES, (seed, 2, start), layers)
-        found.append(orderings_of(counted, sizes, partition, *made))
+        started, some = time.monotonic(), drawn[done : done + n]
+        joined = {layer: np.concatenate([each[layer] for each in some]) for layer in some[0]}
+        found.append(sets_along(counted, sizes, joined, N_SIZES))
+        done += len(some)
+        if deadline is not None:
+            left, each = deadline - time.monotonic(), (time.monotonic() - started) / len(some)
+            n = int(np.clip(left / each, 1, largest))
     sets = {layer: [one for each in found for one in each.sets[layer]] for layer in found[0].sets}
     return Orderings(sizes, found[0].intact, sets)
 

@@ -46,6 +46,24 @@ class Report:
         Of the network and the images.
     notes : tuple of str
         What else a reader must know.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import helpers
+    >>> from helpers import zoo
+    >>> net = zoo.trained("digits-mlp")
+    >>> x, y = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    >>> report = helpers.evaluate(
+    ...     net.model, x, y, n_clusters=4, n_permutations=19, progress=False)
+    >>> report.n_clusters
+    4
+    >>> list(report.effects["measure"].unique())
+    ['importance', 'class_range']
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = helpers.Report.load(report.save(folder))
+    >>> again.verdict == report.verdict
+    True
     """
 
     name: str

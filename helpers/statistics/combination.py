@@ -30,12 +30,19 @@ def fisher(p_values: npt.ArrayLike, n_random: int) -> float:
     -------
     float
         Right tail of the chi-squared distribution with 2k degrees of freedom beyond
-        -2 sum(log(p - 1 / (2m))). Low if the p values tend to be low; conservative.
+        ``-2 sum(log(p - 1 / (2m)))``. Low if the p values tend to be low; conservative.
 
     Raises
     ------
     ValueError
         If `p_values` is empty, or one of them is NaN or no multiple of 1 / m.
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> p_values = [1 / 21, 2 / 21, 5 / 21, 11 / 21]
+    >>> round(statistics.fisher(p_values, n_random=20), 3)
+    0.028
     """
     p = _on_grid(p_values, n_random)
     centred = p - 1 / (2 * (n_random + 1))
@@ -54,7 +61,7 @@ def chi2(p_values: npt.ArrayLike, n_random: int) -> float:
     -------
     float
         Right tail of the chi-squared distribution with m - 1 degrees of freedom beyond
-        sum((count - k / m)**2 / (k / m)).
+        ``sum((count - k / m)**2 / (k / m))``.
 
     Raises
     ------
@@ -66,6 +73,13 @@ def chi2(p_values: npt.ArrayLike, n_random: int) -> float:
     The expected counts k / m are near one in the paper's experiments, which makes tiny p values
     unreliable; and with inclusive ties dead sub-clusters all have p = 1, which makes the test
     invalid. `exchangeable` has neither defect.
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> p_values = [1 / 21] * 3 + [5 / 21, 11 / 21, 16 / 21]
+    >>> round(statistics.chi2(p_values, n_random=20), 3)
+    0.015
     """
     bins = _bins(_on_grid(p_values, n_random), n_random + 1)
     counts = np.bincount(bins, minlength=n_random + 1)
@@ -112,6 +126,13 @@ def exchangeable(
     ValueError
         If there are no sub-clusters or twins, shapes do not fit, a value is NaN, or an option
         is unknown.
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> true, random = [9.0, 8.0, 7.0], [[1.0, 2.0, 3.0]] * 3
+    >>> statistics.exchangeable(true, random) < 0.05
+    True
     """
     first = _finite_order(np.asarray(true, dtype=float), "true")
     others = _finite_order(np.asarray(random, dtype=float), "random")

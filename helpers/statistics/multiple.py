@@ -28,6 +28,12 @@ def benjamini_hochberg(p_values: npt.ArrayLike, fdr: float = 0.05) -> npt.NDArra
     ------
     ValueError
         If there are no p values, or one is NaN or outside [0, 1], or `fdr` outside (0, 1).
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> statistics.benjamini_hochberg([0.01, 0.02, 0.03, 0.5]).tolist()
+    [True, True, True, False]
     """
     return _multiple(p_values, "fdr", fdr, "fdr_bh")
 
@@ -50,6 +56,12 @@ def holm(p_values: npt.ArrayLike, fwer: float = 0.05) -> npt.NDArray[np.bool_]:
     ------
     ValueError
         If there are no p values, or one is NaN or outside [0, 1], or `fwer` outside (0, 1).
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> statistics.holm([0.01, 0.02, 0.03, 0.5]).tolist()
+    [True, False, False, False]
     """
     return _multiple(p_values, "fwer", fwer, "holm")
 

@@ -90,6 +90,15 @@ def permutation_test(
     of rows with T_b >= T_0. The familywise p value of sub-cluster j is the share of rows with
     min_i p_bi <= p_0j (Westfall and Young, 1993). If both sides are extreme, the extremeness of a
     value is -min(r, l): r rows of 0..B have a value at least as large, l one at most as large.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers import statistics
+    >>> permuted = np.random.default_rng(0).normal(size=(99, 3))
+    >>> test = statistics.permutation_test([5.0, 6.0, 0.0], permuted, "right")
+    >>> test.p, test.familywise.shape
+    (0.01, (3,))
     """
     first, others = np.asarray(true, dtype=float), np.asarray(permuted, dtype=float)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):

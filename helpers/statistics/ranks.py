@@ -41,6 +41,14 @@ def p_value(
     ------
     ValueError
         If there are no random values, a value is NaN, or an option is unknown.
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> statistics.p_value(3.0, [1.0, 2.0, 2.5, 1.5])
+    0.2
+    >>> statistics.p_value(3.0, [1.0, 2.0, 3.0, 1.5])
+    0.4
     """
     values = _finite_order(np.atleast_1d(np.asarray(random, dtype=float)), "random")
     _finite_order(np.asarray(true, dtype=float), "true")

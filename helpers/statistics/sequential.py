@@ -85,6 +85,18 @@ def sequential_permutation_test(
     stopped earlier, it is the largest of these that the draws still to come could have led to;
     as it is never below the p value of the whole sequence, it is valid whenever one stops
     (the anytime-valid test of Fischer and Ramdas, arXiv 2401.07365, section 3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers import statistics
+    >>> rng = np.random.default_rng(0)
+    >>> reference, draws = rng.normal(size=(99, 3)), (rng.normal(size=3) for _ in range(999))
+    >>> test = statistics.sequential_permutation_test([0.0, 0.0, 0.0], reference, draws)
+    >>> test.p > 0.05
+    True
+    >>> len(list(draws)) > 900  # Most were not needed.
+    True
     """
     first, others = np.asarray(true, dtype=float), np.asarray(reference, dtype=float)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
