@@ -74,15 +74,55 @@ def test_lesions_are_drawn_in_percent_beside_the_intact_network(profiles):
     assert 90 in [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
 
 
-def test_profiles_show_one_line_per_set_of_units_and_the_overall_accuracy(profiles):
+def test_profiles_show_each_class_and_all_images_beside_the_twins_range(profiles):
     figure = plots.accuracy_profiles(profiles)
     used = [axes for axes in figure.axes if axes.axison]
-    assert len(used) == len(profiles.subclusters)
-    for axes, true in zip(used, profiles.true, strict=True):
-        by_class, overall = axes.lines[-2:]
-        np.testing.assert_allclose(by_class.get_ydata(), 10 * true)
-        np.testing.assert_allclose(overall.get_ydata(), 100 * true.sum() / 30)
-        assert len(axes.lines) == 2 * (1 + 1 + 4)
+    assert len(used) == len(figure.axes) == len(profiles.subclusters)
+    for axes, true, random in zip(used, profiles.true, profiles.random, strict=True):
+        twins, median, intact, lesioned = (line.get_ydata() for line in axes.lines)
+        np.testing.assert_allclose(lesioned, [*10 * true, 100 * true.sum() / 30])
+        np.testing.assert_allclose(intact, 90)
+        overall = 100 * random.sum(axis=1) / 30
+        ends = np.reshape(twins, (-1, 3))[:, :2]
+        np.testing.assert_allclose(ends[:-1, 0], 10 * random.min(axis=0))
+        np.testing.assert_allclose(ends[-1], [overall.min(), overall.max()])
+        np.testing.assert_allclose(median[:-1], 10 * np.median(random, axis=0))
+
+
+def test_profiles_of_many_sub_clusters_leave_no_gap_between_them(profiles):
+    many = replace(
+        profiles,
+        subclusters=profiles.subclusters * 2,
+        true=np.tile(profiles.true, (2, 1)),
+        random=np.tile(profiles.random, (2, 1, 1)),
+    )
+    n = len(many.subclusters)
+    drawn = [axes.axison for axes in plots.accuracy_profiles(many).axes]
+    assert n > 4
+    assert drawn == [True] * n + [False] * (len(drawn) - n)
+
+
+def test_both_forms_of_a_test_are_seen_where_they_agree():
+    table = pd.DataFrame(
+        [
+            (statistic, k, p)
+            for statistic in ("fisher", "exchangeable_fisher", "chi2", "exchangeable_chi2")
+            for k, p in ((4, 0.5), (8, 1e-9))
+        ],
+        columns=["test", "n_clusters", "p"],
+    ).assign(network="net", measure="importance")
+    figure = plots.over_n_clusters(table)
+    assert len(figure.axes) == 2
+    for axes in figure.axes:
+        below, above = [
+            line
+            for line in axes.lines
+            if len(line.get_xdata()) == 2 and line.get_marker() != "None"
+        ]
+        np.testing.assert_allclose(below.get_ydata(), above.get_ydata())
+        assert below.get_ydata()[1] == 1e-6
+        assert below.get_markersize() > above.get_markersize()
+        assert below.get_markerfacecolor() == "none"
 
 
 @pytest.fixture
@@ -487,6 +527,25 @@ def test_pixels_of_an_svg_stay_as_they_look(pictures):
     drawn = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).axes[0].images[0].get_array()
     assert shown.shape == drawn.shape
     np.testing.assert_array_equal(shown[..., 3], drawn[..., 3])
+
+
+def test_colours_of_the_cells_of_a_table_stay_as_they_are(profiles):
+    figure = plots.addition_table(np.arange(100).reshape(10, 10) * 7 % 10)
+    (webp,) = re.findall(r'data:image/webp;base64,([^"]+)', figure.svg())
+    with Image.open(io.BytesIO(base64.b64decode(webp))) as picture:
+        shown = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    image = figure.axes[0].images[0]
+    colours = image.cmap(image.norm(np.arange(10)), bytes=True)[:, :3]
+    assert {tuple(each) for each in shown} == {tuple(each) for each in colours}
+
+
+def test_a_style_is_said_once():
+    svg = '<svg><path id="a" d="M0 0" style="fill: red"/><use href="#a" x="1" style="fill: red"/>'
+    svg += '<use href="#a" x="2" style="fill: blue"/></svg>'
+    assert shortened(svg) == (
+        '<svg><path id="a" d="M0 0" style="fill: red"/><use href="#a" x="1"/>'
+        '<use href="#a" x="2" style="fill: blue"/></svg>'
+    )
 
 
 def made_shares(**columns):
