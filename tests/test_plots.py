@@ -43,7 +43,6 @@ def test_figures_label_their_axes_and_are_not_left_open(profiles):
     compared = measures.importance(profiles)
     for figure in (
         plots.clusters_by_layer(profiles.partition),
-        plots.subcluster_sizes(profiles.partition),
         plots.cut_against_shuffles(1.0, [1.5, 1.6]),
         plots.accuracy_profiles(profiles),
         plots.lesions_against_twins(compared),
@@ -55,6 +54,20 @@ def test_figures_label_their_axes_and_are_not_left_open(profiles):
         labels += [text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel())]
         assert any(labels)
     assert plt.get_fignums() == []
+
+
+def test_bands_join_a_cluster_in_neighbouring_layers_and_are_as_wide_as_its_share():
+    labels = {"a": [0, 0, 0, 1], "b": [1, 0, -1, 2], "c": [2, 2, 1, 1, 1]}
+    (axes,) = plots.clusters_by_layer(Partition.from_labels(labels)).axes
+    bands = [each for each in axes.patches if isinstance(each, mpl.patches.PathPatch)]
+    seen = []
+    for band in bands:
+        points = band.get_path().vertices
+        seen.append((points[7, 1] - points[0, 1], points[4, 1] - points[3, 1]))
+    shares = [(75, 25), (25, 25), (25, 60), (25, 40)]  # 0 and 1 from a to b, 1 and 2 from b to c
+    np.testing.assert_allclose(sorted(seen), sorted(shares))
+    texts = {text.get_text() for text in axes.texts}
+    assert texts >= {"0 (3)", "1 (1)", "2 (2)", "1 (3)", "(1)"}
 
 
 def test_counts_of_p_values_add_up_to_the_sub_clusters_that_are_tested(profiles):
@@ -239,7 +252,7 @@ def test_sub_clusters_beyond_all_their_twins_are_filled(side, pictures):
 def test_the_readers_settings_stay_as_they_are_and_figures_have_ours_whenever_drawn(profiles):
     with mpl.rc_context({"font.size": 20, "axes.spines.top": True}):
         before = dict(mpl.rcParams)
-        figure = plots.subcluster_sizes(profiles.partition)
+        figure = plots.clusters_by_layer(profiles.partition)
         figure.draw_without_rendering()
         figure.canvas.draw()
         assert dict(mpl.rcParams) == before
@@ -443,7 +456,6 @@ def drawn(made, pictures, profiles):
     table = published.table1()
     return [
         plots.clusters_by_layer(profiles.partition),
-        plots.subcluster_sizes(profiles.partition),
         plots.cut_against_shuffles(1.0, [1.5, 1.6]),
         plots.accuracy_profiles(profiles),
         plots.lesions_against_twins(compared),
@@ -470,7 +482,7 @@ def test_no_text_of_a_figure_is_smaller_than_ten_points(made, pictures, profiles
 
 
 def test_a_figure_is_shown_as_the_same_short_svg_each_time(profiles):
-    first, second = (plots.subcluster_sizes(profiles.partition).svg() for _ in range(2))
+    first, second = (plots.clusters_by_layer(profiles.partition).svg() for _ in range(2))
     assert first == second
     assert first.count(">") == first.count("<")
     assert first.startswith("<svg")
@@ -493,7 +505,7 @@ def test_only_what_is_ink_or_paper_is_exactly_black_or_white():
 def test_a_figure_is_displayed_once_and_as_svg(profiles, monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append((data, raw)))
-    plots.subcluster_sizes(profiles.partition)._ipython_display_()
+    plots.clusters_by_layer(profiles.partition)._ipython_display_()
     ((data, raw),) = shown
     assert raw
     assert sorted(data) == ["image/svg+xml", "text/plain"]

@@ -22,7 +22,7 @@ from helpers.plots.exploring_lesions import Explored, lesion_explorer
 from helpers.plots.exploring_pairs import dependency_explorer
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.narrow import class_losses, damages_beside_permuted, partition_bars
-from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
+from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles
 from helpers.plots.pictures import (
     addition_table,
     constructed_images,
@@ -58,6 +58,5 @@ __all__ = [
     "redrawn_twins",
     "sizes_of_tests",
     "subcluster_pictures",
-    "subcluster_sizes",
     "taxonomy",
 ]

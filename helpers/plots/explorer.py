@@ -63,7 +63,7 @@ class Group:
 class Explorer:
     """What a notebook shows: `html`, which stands for itself."""
 
-    html: str
+    html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
         return self.html
