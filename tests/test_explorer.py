@@ -257,6 +257,7 @@ def test_each_node_has_the_rows_of_its_pairs(pairs):
         for row, (alone, both, interaction, kind) in zip(rows, expected, strict=True):
             cells = [words(each) for each in re.findall("<td>(.*?)</td>", row)]
             assert cells[:2] == [alone, both]
+            assert f'<td class="wide">{interaction}</td>' in row
             assert f'aria-label="{interaction} logits"' in row
             assert cells[3].startswith(kind)
 

@@ -78,7 +78,7 @@ def dependency_explorer(
     said = filled_by("said", "p", class_="said", **{"aria-live": "polite"})
     heads = (
         "<th>with</th><th>alone</th><th>both</th>"
-        f"<th>interaction, logits<br>{_scale(axis)}</th><th>finding</th>"
+        f'<th class="wide">interaction</th><th>logits<br>{_scale(axis)}</th><th>finding</th>'
     )
     body = filled_by("rows", "tbody")
     return explorer(
@@ -88,7 +88,7 @@ def dependency_explorer(
         [Group("network", drawing, items, first)],
         "{drawings}" + said + f"<table><thead><tr>{heads}</tr></thead>{body}</table>"
         '<p class="note">Alone: points of accuracy that the partner’s lesion costs. Both: what '
-        "both cost together. Orange: the interaction of the two lesions; grey: that of sets that "
+        "both cost together. Orange: the interaction of the two lesions, in logits; grey: that of sets that "
         "are missed as much as the earlier of the two, 95 % of them, with their median. To the "
         "right, both do the same work; to the left, they stand in for each other.</p>",
     )
@@ -161,7 +161,7 @@ def _row(
         ).replace("Y", names[y])
     return (
         f"<tr><th scope=row>{arrow} {names[partner]}</th><td>{points(damage[partner])}</td>"
-        f'<td>{points(both)}</td><td><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<td>{points(both)}</td><td class="wide">{said}</td><td><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{said} logits">{marks}</svg></td><td>{finding}</td></tr>'
     )
 
