@@ -17,6 +17,9 @@ _LINES = {"neither": "", "Y given X": "open", "X given Y": "heard"}
 
 _WIDTH, _HEIGHT = 96, 18
 
+_ROOM = 24
+"""Pixels between zero and a number at an end of the scale, so that both can be read."""
+
 
 def dependency_explorer(
     table: pd.DataFrame, kinds: pd.DataFrame, interactions: pd.DataFrame
@@ -78,7 +81,7 @@ def dependency_explorer(
     said = filled_by("said", "p", class_="said", **{"aria-live": "polite"})
     heads = (
         "<th>with</th><th>alone</th><th>both</th>"
-        f'<th class="wide">interaction</th><th>logits<br>{_scale(axis)}</th><th>finding</th>'
+        f'<th class="wide">interaction</th><th>in logits<br>{_scale(axis)}</th><th>finding</th>'
     )
     body = filled_by("rows", "tbody")
     return explorer(
@@ -88,8 +91,8 @@ def dependency_explorer(
         [Group("network", drawing, items, first)],
         "{drawings}" + said + f"<table><thead><tr>{heads}</tr></thead>{body}</table>"
         '<p class="note">Alone: points of accuracy that the partner’s lesion costs. Both: what '
-        "both cost together. Orange: the interaction of the two lesions, in logits; grey: that of sets that "
-        "are missed as much as the earlier of the two, 95 % of them, with their median. To the "
+        "both cost together. Orange: the interaction of the two lesions, in logits; grey: "
+        "that of sets that are missed as much as the earlier of the two, 95 % of them, with their median. To the "
         "right, both do the same work; to the left, they stand in for each other.</p>",
     )
 
@@ -106,10 +109,13 @@ def _common_axis(pairs: list[dict[str, Any]]) -> Axis:
 
 
 def _scale(axis: Axis) -> str:
-    ends = (axis.ticks[0], 0.0, axis.ticks[-1])
+    shown = [
+        each
+        for each in (axis.ticks[0], 0.0, axis.ticks[-1])
+        if each == 0 or abs(axis.at(each) - axis.at(0)) >= _ROOM
+    ]
     marks = "".join(
-        f'<text x="{axis.at(each)}" y="12">{each:.3g}</text>'.replace("-", "−")
-        for each in dict.fromkeys(ends)
+        f'<text x="{axis.at(each)}" y="12">{each:.3g}</text>'.replace("-", "−") for each in shown
     )
     return f'<svg viewBox="0 0 {_WIDTH} 14" role="img" aria-label="Scale">{marks}</svg>'
 
@@ -161,7 +167,8 @@ def _row(
         ).replace("Y", names[y])
     return (
         f"<tr><th scope=row>{arrow} {names[partner]}</th><td>{points(damage[partner])}</td>"
-        f'<td>{points(both)}</td><td class="wide">{said}</td><td><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<td>{points(both)}</td><td class="wide">{said}</td>'
+        f'<td><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{said} logits">{marks}</svg></td><td>{finding}</td></tr>'
     )
 
