@@ -92,7 +92,8 @@ def dependency_explorer(
         "{drawings}" + said + f"<table><thead><tr>{heads}</tr></thead>{body}</table>"
         '<p class="note">Alone: points of accuracy that the partner’s lesion costs. Both: what '
         "both cost together. Orange: the interaction of the two lesions, in logits; grey: "
-        "that of sets that are missed as much as the earlier of the two, 95 % of them, with their median. To the "
+        "that of sets that are missed as much as the earlier of the two, 95 % of them, with "
+        "their median. To the "
         "right, both do the same work; to the left, they stand in for each other.</p>",
     )
 
