@@ -154,10 +154,14 @@ class Axis:
 
     Attributes
     ----------
+    low, high : float
+        Its ends.
     ticks : tuple of float
-        Round numbers, at least two; the axis reaches from the first to the last.
+        Round numbers between them, at least two, of which one is zero.
     """
 
+    low: float
+    high: float
     ticks: tuple[float, ...]
     left: float
     right: float
@@ -168,12 +172,13 @@ class Axis:
         low, high = min(low, 0.0), max(high, 0.0)
         if low == high:
             high = 1.0
-        ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        return cls(tuple(float(each) for each in ticks), left, right)
+        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        inside = tuple(float(each) for each in ticks if low <= each <= high)
+        return cls(low, high, inside, left, right)
 
     def at(self, value: float) -> int:
         """Return where a value lies, in whole pixels."""
-        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+        share = (value - self.low) / (self.high - self.low)
         return round(self.left + share * (self.right - self.left))
 
     def labels(self, y: int) -> str:
@@ -185,7 +190,7 @@ class Axis:
     def marks(self, y: int, length: int) -> str:
         """Return the ticks and their line as commands of a path."""
         strokes = "".join(f"M{self.at(tick)} {y}v{length}" for tick in self.ticks)
-        return f"M{self.at(self.ticks[0])} {y}H{self.at(self.ticks[-1])}{strokes}"
+        return f"M{self.at(self.low)} {y}H{self.at(self.high)}{strokes}"
 
 
 def points(value: float) -> str:

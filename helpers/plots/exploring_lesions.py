@@ -203,14 +203,15 @@ def _said(
         why = f" ({escape(str(excluded))})" if excluded else ""
         return f"{who} {what} It cannot be tested{why}."
     corrected = "corrected for the number of sub-clusters, " if is_exact else ""
-    return f"{who} {what} That is more than {n_below} of {n}; {corrected}p = {p:.2g}."
+    least = f", and {n} permutations cannot give less" * (is_exact and n_below == n and p > FOUND)
+    return f"{who} {what} That is more than {n_below} of {n}; {corrected}p = {p:.2g}{least}."
 
 
 def _cost(true: float, random: npt.NDArray[np.float64]) -> dict[str, str]:
     """Return the histogram of what twins' lesions cost, and the mark of the true one."""
     axis = Axis.around(min(true, *random), max(true, *random), _LEFT, _RIGHT)
     floor, top = 118, 30
-    counts = np.histogram(random, _BINS, (axis.ticks[0], axis.ticks[-1]))[0]
+    counts = np.histogram(random, _BINS, (axis.low, axis.high))[0]
     step = (_RIGHT - _LEFT) / _BINS
     bins = ""
     for count, start in zip(counts, range(_BINS), strict=True):
