@@ -70,6 +70,16 @@ def test_bands_join_a_cluster_in_neighbouring_layers_and_are_as_wide_as_its_shar
     assert texts >= {"0 (3)", "1 (1)", "2 (2)", "1 (3)", "(1)"}
 
 
+def test_halves_are_drawn_apart_and_whole():
+    images = np.arange(2 * 4 * 6, dtype=np.float32).reshape(2, 4, 6, 1) / 48
+    whole, halved = pixels(plots.example_images([{"a": images, "b": images}], halved=["b"]))
+    assert whole.shape == (4, 6 + 2 + 6, 3)
+    assert halved.shape == (4, 6 + 2 + 7, 3)
+    np.testing.assert_allclose(halved[:, [0, 1, 2, 4, 5, 6]], whole[:, :6], atol=1e-6)
+    assert (halved[:, 3] == 1).all()
+    np.testing.assert_allclose(halved[:, [8, 9, 10, 12, 13, 14]], whole[:, 8:14], atol=1e-6)
+
+
 def test_counts_of_p_values_add_up_to_the_sub_clusters_that_are_tested(profiles):
     compared = measures.importance(profiles)
     (axes,) = plots.p_value_counts({"importance": compared}).axes
@@ -179,7 +189,7 @@ def test_rows_of_images_of_different_size_stand_one_below_the_other():
             {"one": np.ones((1, 2, 3, 3))},
         ]
     )
-    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (28, 92), (2, 3)]
+    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 28), (28, 94), (2, 3)]
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "large", "one"]
     figure.draw_without_rendering()
     left, right = figure.axes[1].get_window_extent().intervalx
