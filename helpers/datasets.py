@@ -30,6 +30,18 @@ ARCHIVES = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 BASES = ("digits", *ARCHIVES)
 """Every data set that `load` knows and that is not composed of another."""
 
+_CLASSES = {
+    "fashion": (
+        *("T-shirt", "trousers", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+}
+"""What classes are called, where their numbers do not say it."""
+
 _PAIRS_PER_IMAGE = {"digits": 10}
 """digits has too few images to learn sums of classes from as many pairs."""
 
@@ -72,6 +84,11 @@ class Dataset:
     x_test: npt.NDArray[np.float32]
     y_test: npt.NDArray[np.int64]
     n_classes: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each class is called: its number, if it has no name."""
+        return _CLASSES.get(self.name, tuple(map(str, range(self.n_classes))))
 
     def __post_init__(self) -> None:
         """Refuse splits that no network could take in both."""

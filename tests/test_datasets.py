@@ -638,3 +638,16 @@ def test_balanced_choices_that_cannot_be_made_are_refused(n):
     classes = np.repeat([0, 1, 4], (30, 50, 40))
     with pytest.raises(ValueError, match=rf"n: {n} was given; .* multiples of 3, .* up to 90"):
         datasets.balanced(classes, n, seed=0)
+
+
+def test_classes_have_names_where_their_numbers_say_nothing():
+    assert datasets.load("digits").class_names == tuple("0123456789")
+    images, classes = np.zeros((1, 28, 28, 1), np.float32), np.zeros(1, np.int64)
+    for name, last in (
+        ("fashion", "ankle boot"),
+        ("cifar10", "truck"),
+        ("halves-same-fashion", "9"),
+    ):
+        made = datasets.Dataset(name, images, classes, images, classes, 10)
+        assert len(made.class_names) == 10
+        assert made.class_names[-1] == last

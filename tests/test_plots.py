@@ -43,7 +43,6 @@ def test_figures_label_their_axes_and_are_not_left_open(profiles):
     compared = measures.importance(profiles)
     for figure in (
         plots.clusters_by_layer(profiles.partition),
-        plots.subcluster_sizes(profiles.partition),
         plots.cut_against_shuffles(1.0, [1.5, 1.6]),
         plots.accuracy_profiles(profiles),
         plots.lesions_against_twins(compared),
@@ -55,6 +54,30 @@ def test_figures_label_their_axes_and_are_not_left_open(profiles):
         labels += [text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel())]
         assert any(labels)
     assert plt.get_fignums() == []
+
+
+def test_bands_join_a_cluster_in_neighbouring_layers_and_are_as_wide_as_its_share():
+    labels = {"a": [0, 0, 0, 1], "b": [1, 0, -1, 2], "c": [2, 2, 1, 1, 1]}
+    (axes,) = plots.clusters_by_layer(Partition.from_labels(labels)).axes
+    bands = [each for each in axes.patches if isinstance(each, mpl.patches.PathPatch)]
+    seen = []
+    for band in bands:
+        points = band.get_path().vertices
+        seen.append((points[7, 1] - points[0, 1], points[4, 1] - points[3, 1]))
+    shares = [(75, 25), (25, 25), (25, 60), (25, 40)]  # 0 and 1 from a to b, 1 and 2 from b to c
+    np.testing.assert_allclose(sorted(seen), sorted(shares))
+    texts = {text.get_text() for text in axes.texts}
+    assert texts >= {"0 (3)", "1 (1)", "2 (2)", "1 (3)", "(1)"}
+
+
+def test_halves_are_drawn_apart_and_whole():
+    images = np.arange(2 * 4 * 6, dtype=np.float32).reshape(2, 4, 6, 1) / 48
+    whole, halved = pixels(plots.example_images([{"a": images, "b": images}], halved=["b"]))
+    assert whole.shape == (4, 6 + 2 + 6, 3)
+    assert halved.shape == (4, 6 + 2 + 7, 3)
+    np.testing.assert_allclose(halved[:, [0, 1, 2, 4, 5, 6]], whole[:, :6], atol=1e-6)
+    assert (halved[:, 3] == 1).all()
+    np.testing.assert_allclose(halved[:, [8, 9, 10, 12, 13, 14]], whole[:, 8:14], atol=1e-6)
 
 
 def test_counts_of_p_values_add_up_to_the_sub_clusters_that_are_tested(profiles):
@@ -74,15 +97,55 @@ def test_lesions_are_drawn_in_percent_beside_the_intact_network(profiles):
     assert 90 in [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
 
 
-def test_profiles_show_one_line_per_set_of_units_and_the_overall_accuracy(profiles):
+def test_profiles_show_each_class_and_all_images_beside_the_twins_range(profiles):
     figure = plots.accuracy_profiles(profiles)
     used = [axes for axes in figure.axes if axes.axison]
-    assert len(used) == len(profiles.subclusters)
-    for axes, true in zip(used, profiles.true, strict=True):
-        by_class, overall = axes.lines[-2:]
-        np.testing.assert_allclose(by_class.get_ydata(), 10 * true)
-        np.testing.assert_allclose(overall.get_ydata(), 100 * true.sum() / 30)
-        assert len(axes.lines) == 2 * (1 + 1 + 4)
+    assert len(used) == len(figure.axes) == len(profiles.subclusters)
+    for axes, true, random in zip(used, profiles.true, profiles.random, strict=True):
+        twins, median, intact, lesioned = (line.get_ydata() for line in axes.lines)
+        np.testing.assert_allclose(lesioned, [*10 * true, 100 * true.sum() / 30])
+        np.testing.assert_allclose(intact, 90)
+        overall = 100 * random.sum(axis=1) / 30
+        ends = np.reshape(twins, (-1, 3))[:, :2]
+        np.testing.assert_allclose(ends[:-1, 0], 10 * random.min(axis=0))
+        np.testing.assert_allclose(ends[-1], [overall.min(), overall.max()])
+        np.testing.assert_allclose(median[:-1], 10 * np.median(random, axis=0))
+
+
+def test_profiles_of_many_sub_clusters_leave_no_gap_between_them(profiles):
+    many = replace(
+        profiles,
+        subclusters=profiles.subclusters * 2,
+        true=np.tile(profiles.true, (2, 1)),
+        random=np.tile(profiles.random, (2, 1, 1)),
+    )
+    n = len(many.subclusters)
+    drawn = [axes.axison for axes in plots.accuracy_profiles(many).axes]
+    assert n > 4
+    assert drawn == [True] * n + [False] * (len(drawn) - n)
+
+
+def test_both_forms_of_a_test_are_seen_where_they_agree():
+    table = pd.DataFrame(
+        [
+            (statistic, k, p)
+            for statistic in ("fisher", "exchangeable_fisher", "chi2", "exchangeable_chi2")
+            for k, p in ((4, 0.5), (8, 1e-9))
+        ],
+        columns=["test", "n_clusters", "p"],
+    ).assign(network="net", measure="importance")
+    figure = plots.over_n_clusters(table)
+    assert len(figure.axes) == 2
+    for axes in figure.axes:
+        below, above = [
+            line
+            for line in axes.lines
+            if len(line.get_xdata()) == 2 and line.get_marker() != "None"
+        ]
+        np.testing.assert_allclose(below.get_ydata(), above.get_ydata())
+        assert below.get_ydata()[1] == 1e-6
+        assert below.get_markersize() > above.get_markersize()
+        assert below.get_markerfacecolor() == "none"
 
 
 @pytest.fixture
@@ -126,7 +189,7 @@ def test_rows_of_images_of_different_size_stand_one_below_the_other():
             {"one": np.ones((1, 2, 3, 3))},
         ]
     )
-    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 26), (28, 92), (2, 3)]
+    assert [panel.shape[:2] for panel in pixels(figure)] == [(8, 28), (28, 94), (2, 3)]
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "large", "one"]
     figure.draw_without_rendering()
     left, right = figure.axes[1].get_window_extent().intervalx
@@ -199,7 +262,7 @@ def test_sub_clusters_beyond_all_their_twins_are_filled(side, pictures):
 def test_the_readers_settings_stay_as_they_are_and_figures_have_ours_whenever_drawn(profiles):
     with mpl.rc_context({"font.size": 20, "axes.spines.top": True}):
         before = dict(mpl.rcParams)
-        figure = plots.subcluster_sizes(profiles.partition)
+        figure = plots.clusters_by_layer(profiles.partition)
         figure.draw_without_rendering()
         figure.canvas.draw()
         assert dict(mpl.rcParams) == before
@@ -403,7 +466,6 @@ def drawn(made, pictures, profiles):
     table = published.table1()
     return [
         plots.clusters_by_layer(profiles.partition),
-        plots.subcluster_sizes(profiles.partition),
         plots.cut_against_shuffles(1.0, [1.5, 1.6]),
         plots.accuracy_profiles(profiles),
         plots.lesions_against_twins(compared),
@@ -460,7 +522,7 @@ def test_no_text_of_a_figure_is_smaller_than_ten_points(made, pictures, profiles
 
 
 def test_a_figure_is_shown_as_the_same_short_svg_each_time(profiles):
-    first, second = (plots.subcluster_sizes(profiles.partition).svg() for _ in range(2))
+    first, second = (plots.clusters_by_layer(profiles.partition).svg() for _ in range(2))
     assert first == second
     assert first.count(">") == first.count("<")
     assert first.startswith("<svg")
@@ -483,7 +545,7 @@ def test_only_what_is_ink_or_paper_is_exactly_black_or_white():
 def test_a_figure_is_displayed_once_and_as_svg(profiles, monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append((data, raw)))
-    plots.subcluster_sizes(profiles.partition)._ipython_display_()
+    plots.clusters_by_layer(profiles.partition)._ipython_display_()
     ((data, raw),) = shown
     assert raw
     assert sorted(data) == ["image/svg+xml", "text/plain"]
@@ -517,6 +579,25 @@ def test_pixels_of_an_svg_stay_as_they_look(pictures):
     drawn = plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}).axes[0].images[0].get_array()
     assert shown.shape == drawn.shape
     np.testing.assert_array_equal(shown[..., 3], drawn[..., 3])
+
+
+def test_colours_of_the_cells_of_a_table_stay_as_they_are(profiles):
+    figure = plots.addition_table(np.arange(100).reshape(10, 10) * 7 % 10)
+    (webp,) = re.findall(r'data:image/webp;base64,([^"]+)', figure.svg())
+    with Image.open(io.BytesIO(base64.b64decode(webp))) as picture:
+        shown = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    image = figure.axes[0].images[0]
+    colours = image.cmap(image.norm(np.arange(10)), bytes=True)[:, :3]
+    assert {tuple(each) for each in shown} == {tuple(each) for each in colours}
+
+
+def test_a_style_is_said_once():
+    svg = '<svg><path id="a" d="M0 0" style="fill: red"/><use href="#a" x="1" style="fill: red"/>'
+    svg += '<use href="#a" x="2" style="fill: blue"/></svg>'
+    assert shortened(svg) == (
+        '<svg><path id="a" d="M0 0" style="fill: red"/><use href="#a" x="1"/>'
+        '<use href="#a" x="2" style="fill: blue"/></svg>'
+    )
 
 
 def made_shares(**columns):

@@ -19,9 +19,11 @@ from helpers.plots.dependencies import (
     interactions,
 )
 from helpers.plots.effects import effects, equal_damage
+from helpers.plots.exploring_lesions import Explored, lesion_explorer
+from helpers.plots.exploring_pairs import dependency_explorer
 from helpers.plots.lesions import accuracy_profiles, lesions_against_twins, taxonomy
 from helpers.plots.narrow import class_losses, damages_beside_permuted, partition_bars
-from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles, subcluster_sizes
+from helpers.plots.partitions import clusters_by_layer, cut_against_shuffles
 from helpers.plots.pictures import (
     addition_table,
     constructed_images,
@@ -30,6 +32,7 @@ from helpers.plots.pictures import (
 )
 
 __all__ = [
+    "Explored",
     "accuracy_profiles",
     "addition_table",
     "against_twins",
@@ -39,12 +42,14 @@ __all__ = [
     "cut_against_shuffles",
     "damages_beside_permuted",
     "dependency_cases",
+    "dependency_explorer",
     "dependency_graph",
     "double_lesions",
     "effects",
     "equal_damage",
     "example_images",
     "interactions",
+    "lesion_explorer",
     "lesions_against_twins",
     "over_n_clusters",
     "p_value_counts",
@@ -55,6 +60,5 @@ __all__ = [
     "reports_compared",
     "sizes_of_tests",
     "subcluster_pictures",
-    "subcluster_sizes",
     "taxonomy",
 ]

@@ -11,13 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.measures import FOUND, Comparison
-from helpers.plots.headings import MEASURES, TESTS
+from helpers.plots.headings import MEASURES
 from helpers.plots.style import (
     BLACK,
     BLUE,
     GREY,
-    ORANGE,
-    SKY,
     VERMILLION,
     letter_panels,
     make_panels,
@@ -27,12 +25,16 @@ from helpers.plots.style import (
     styled,
 )
 
-TEST_STYLES = {
-    "fisher": ("o", "-", BLUE),
-    "exchangeable_fisher": ("o", "--", SKY),
-    "chi2": ("s", "-", VERMILLION),
-    "exchangeable_chi2": ("s", "--", ORANGE),
+_STATISTICS = {"fisher": "Fisher", "chi2": "chi²"}
+
+_FORMS: dict[str, dict[str, Any]] = {
+    "{}": {"marker": "o", "ls": "-", "ms": 6, "mfc": "none", "color": BLUE},
+    "exchangeable_{}": {"marker": "s", "ls": ":", "ms": 3, "color": VERMILLION},
 }
+"""How the two forms of a test are drawn: where both have the same value, both are seen."""
+
+_LOWEST = 1e-6
+"""Combined p values below are drawn there: the distributions that they rest on end before."""
 
 
 @styled
@@ -115,32 +117,34 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
     """
     if not len(table):
         return notice("no networks to draw")
-    networks, measures = list(table["network"].unique()), list(table["measure"].unique())
+    pairs = list(dict.fromkeys(table[["network", "measure"]].itertuples(index=False, name=None)))
     figure, panels = make_panels(
-        0.5 + 1.9 * len(networks), len(networks), len(measures), sharex=True, sharey=True
+        0.7 + 1.3 * len(pairs), len(pairs), len(_STATISTICS), sharex=True, sharey=True
     )
-    for row, network in zip(panels, networks, strict=True):
-        for axes, measure in zip(row, measures, strict=True):
-            chosen = table[(table["network"] == network) & (table["measure"] == measure)]
+    for row, (network, measure) in zip(panels, pairs, strict=True):
+        for axes, (statistic, title) in zip(row, _STATISTICS.items(), strict=True):
+            of_both = (table["network"] == network) & (table["measure"] == measure)
             for k in marked:
                 axes.axvline(k, color=GREY, lw=0.5, zorder=0)
             axes.axhline(0.05, color=BLACK, ls=":", lw=1)
-            for test, (marker, line, colour) in TEST_STYLES.items():
-                curve = chosen[chosen["test"] == test].sort_values("n_clusters")
-                axes.plot(
-                    curve["n_clusters"], curve["p"], marker + line, color=colour, ms=3.5, mfc="none"
-                )
-            axes.set_title(f"{network}: {MEASURES[measure]}")
+            for form, style in _FORMS.items():
+                curve = table[of_both & (table["test"] == form.format(statistic))]
+                curve = curve.sort_values("n_clusters")
+                axes.plot(curve["n_clusters"], curve["p"].clip(lower=_LOWEST), **style)
+            axes.set_title(f"{network}, {MEASURES[measure]}: {title}")
             axes.set_yscale("log")
+    panels[0, 0].set_yticks(
+        [_LOWEST, 1e-4, 1e-2, 1], [r"$\leq 10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"]
+    )
+    panels[0, 0].minorticks_off()
+    panels[0, 0].set_ylim(_LOWEST / 2, 2)
     figure.supxlabel("number of clusters")
     figure.supylabel("combined p value")
     handles = [
-        mpl.lines.Line2D(
-            [], [], color=colour, marker=marker, ls=line, mfc="none", label=TESTS[test]
-        )
-        for test, (marker, line, colour) in TEST_STYLES.items()
+        mpl.lines.Line2D([], [], label=name, **style)
+        for name, style in zip(("asymptotic", "exchangeable"), _FORMS.values(), strict=True)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 

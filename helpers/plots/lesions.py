@@ -1,17 +1,20 @@
 """What lesions of sub-clusters cost, by class, beside their twins, and by kind."""
 
+import math
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from adjustText import adjust_text
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.lesions import LesionProfiles
 from helpers.measures import Comparison
 from helpers.plots.comparisons import draw_against_twins
 from helpers.plots.style import (
+    BLACK,
     GREEN,
     GREY,
     KIND_STYLES,
@@ -23,44 +26,59 @@ from helpers.plots.style import (
     subcluster_names,
 )
 
+_PANELS_IN_A_ROW = 4
+
+_TWINS: dict[str, Any] = {"color": GREY, "lw": 3.5, "alpha": 0.6, "solid_capstyle": "butt"}
+
+_INTACT: dict[str, Any] = {"marker": "o", "ms": 6, "mfc": "none", "color": GREEN}
+
+_LESIONED: dict[str, Any] = {"marker": "o", "ms": 3, "color": VERMILLION}
+
 
 @styled
 def accuracy_profiles(profiles: LesionProfiles) -> Figure:
     """Draw each class's accuracy: intact, under each lesion, and under its random twins' (Fig. 6).
 
-    One row of panels per layer and one column per cluster. The rightmost point of each panel is
-    the accuracy over all classes.
+    One panel per sub-cluster, layer by layer. The rightmost marks of each panel are the accuracy
+    over all classes. Classes have no order, so that no line joins them.
     """
-    layers = list(profiles.partition.hidden)
-    clusters = sorted({each.cluster for each in profiles.subclusters})
     n_classes = len(profiles.class_sizes)
-    figure, panels = make_panels(
-        0.55 + 1.3 * len(layers), len(layers), len(clusters), sharex=True, sharey=True
-    )
-    for axes in panels.flat:
+    columns = min(_PANELS_IN_A_ROW, max(len(profiles.subclusters), 1))
+    rows = max(1, math.ceil(len(profiles.subclusters) / columns))
+    figure, panels = make_panels(0.6 + 1.35 * rows, rows, columns, sharex=True, sharey=True)
+    for axes in panels.flat[len(profiles.subclusters) :]:
         axes.set_axis_off()
-    for each, true, random in zip(
-        profiles.subclusters, profiles.true, profiles.random, strict=True
+    for axes, each, true, random in zip(
+        panels.flat, profiles.subclusters, profiles.true, profiles.random, strict=False
     ):
-        axes = panels[layers.index(each.layer), clusters.index(each.cluster)]
-        axes.set_axis_on()
         live = len(profiles.partition.live_units(each.layer))
         axes.set_title(f"{each.layer}, {each.cluster}: {len(each.units) / live:.0%}")
-        for twin in random:
-            _profile(axes, twin, profiles, color=GREY, lw=0.6, alpha=0.45)
-        _profile(axes, profiles.intact, profiles, color=GREEN, ls="--")
-        _profile(axes, true, profiles, color=VERMILLION, marker="o", ms=2.5)
+        places = np.append(np.arange(n_classes), n_classes + 0.4)
+        twins = np.array([_accuracies(twin, profiles) for twin in random])
+        nothing = np.full(n_classes + 1, np.nan)
+        bars = np.column_stack([twins.min(axis=0), twins.max(axis=0), nothing]).ravel()
+        axes.plot(np.repeat(places, 3), bars, **_TWINS)
+        for values, style in (
+            (np.median(twins, axis=0), {"marker": "_", "ms": 5, "color": BLACK}),
+            (_accuracies(profiles.intact, profiles), _INTACT),
+            (_accuracies(true, profiles), _LESIONED),
+        ):
+            axes.plot(places, values, ls="", **style)
     label_outermost(panels)
-    panels[0, 0].set_xticks(range(n_classes + 1), [*class_ticks(n_classes), "all"])
-    panels[0, 0].set_ylim(-4, 104)
+    panels[0, 0].set_xticks(
+        [*range(n_classes), n_classes + 0.4], [*class_ticks(n_classes - 1), "", "all"]
+    )
+    panels[0, 0].set_ylim(-6, 106)
     figure.supylabel("accuracy (%)")
     figure.supxlabel("class")
+    line = mpl.lines.Line2D
     handles = [
-        mpl.lines.Line2D([], [], color=GREEN, ls="--", label="intact"),
-        mpl.lines.Line2D([], [], color=VERMILLION, marker="o", ms=3, label="sub-cluster lesioned"),
-        mpl.lines.Line2D([], [], color=GREY, lw=0.8, label="random twins lesioned"),
+        line([], [], ls="", label="intact", **_INTACT),
+        line([], [], ls="", label="sub-cluster lesioned", **_LESIONED),
+        line([], [], **_TWINS, label="random twins lesioned"),
+        line([], [], color=BLACK, marker="_", ls="", label="their median"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
 
 
@@ -152,12 +170,7 @@ def taxonomy(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _profile(
-    axes: Axes, counts: npt.NDArray[np.int64], profiles: LesionProfiles, **style: object
-) -> None:
-    """Draw one line: the accuracy of each class, and apart from it that of all images."""
-    by_class = 100 * counts / profiles.class_sizes
-    overall = 100 * counts.sum() / profiles.class_sizes.sum()
-    n_classes = len(by_class)
-    axes.plot(range(n_classes), by_class, **style)  # type: ignore[arg-type]
-    axes.plot([n_classes - 0.3, n_classes + 0.3], [overall, overall], **style)  # type: ignore[arg-type]
+def _accuracies(counts: npt.NDArray[np.int64], profiles: LesionProfiles) -> npt.NDArray[np.float64]:
+    """Return the accuracy of each class and that of all images, in percent."""
+    overall = counts.sum() / profiles.class_sizes.sum()
+    return 100 * np.append(counts / profiles.class_sizes, overall)

@@ -1,5 +1,7 @@
 """Images: samples, what sub-clusters respond to, and what was made to drive them."""
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -25,7 +27,9 @@ from helpers.plots.style import (
 
 
 @styled
-def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
+def example_images(
+    columns: list[dict[str, npt.NDArray[np.float32]]], halved: Collection[str] = ()
+) -> Figure:
     """Draw rows of images, one below the other, so that each is large enough to see (Figure 3).
 
     Parameters
@@ -33,12 +37,20 @@ def example_images(columns: list[dict[str, npt.NDArray[np.float32]]]) -> Figure:
     columns : list of dict of str to ndarray, shape (n, height, width, channels)
         Titles of rows and their images, of one, two or three channels. Two channels are drawn in
         orange and in its complement, blue: grey where they are equal.
+    halved : collection of str
+        Titles of rows whose images are two halves, which are drawn a little apart.
     """
     rows = [row for column in columns for row in column.items()]
     figure, panels = make_panels(0.1 + 0.95 * len(rows), len(rows))
     for axes, (title, images) in zip(panels[:, 0], rows, strict=True):
         width = images.shape[2]
-        left = np.arange(len(images)) * (width + max(1, width // 6))
+        gap = max(1, width // 6)
+        left = np.arange(len(images)) * (width + gap + 1)
+        if title in halved:
+            height, channels = images.shape[1], images.shape[3]
+            apart = images.reshape(-1, height, 2, width // 2, channels).swapaxes(1, 2)
+            images = apart.reshape(-1, height, width // 2, channels)
+            left = np.add.outer(left, [0, width // 2 + 1]).ravel()
         axes.imshow(mosaic(coloured(images)[np.newaxis], np.array([0]), left))
         axes.set_title(title, loc="left", pad=2)
         axes.set_anchor("W")

@@ -12,6 +12,9 @@ _LETTERS = ascii_letters + digits
 
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
+_MOST_EXACT = 4096
+"""Pixels of a picture whose colours must not run into each other: cells of a table, or a scale."""
+
 
 def shortened(svg: str) -> str:
     """Return an SVG without what nobody sees.
@@ -34,7 +37,7 @@ def shortened(svg: str) -> str:
     svg = re.sub(r' d="([^"]*)"', lambda it: f' d="{_path(it[1])}"', svg)
     svg = re.sub(r'(?<=href="data:image/png;base64,)[^"]*', lambda it: _smaller(it[0]), svg)
     svg = svg.replace("data:image/png;base64,", "data:image/webp;base64,")
-    svg = _renamed(svg.replace(' xlink:href="', ' href="'))
+    svg = _renamed(_said_once(svg.replace(' xlink:href="', ' href="')))
     return re.sub(r">\s+<", "><", re.sub(r"\s{2,}", " ", svg)).strip()
 
 
@@ -50,11 +53,22 @@ def _path(commands: str) -> str:
     return re.sub(r" ?([A-Za-z]) ?", r"\1", commands).strip()
 
 
+def _said_once(svg: str) -> str:
+    """Leave out the style of what uses a path that has this style itself."""
+    styles = dict(re.findall(r'<path id="([^"]+)"[^>]*( style="[^"]*")', svg))
+    return re.sub(
+        r'(<use href="#([^"]+)"[^>]*?)( style="[^"]*")',
+        lambda it: it[1] if styles.get(it[2]) == it[3] else it[0],
+        svg,
+    )
+
+
 def _smaller(png: str) -> str:
-    """Return a PNG in base64 as WebP in base64."""
+    """Return a PNG in base64 as WebP in base64; one of few pixels keeps the colour of each."""
     written = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
-        picture.save(written, "WEBP", quality=75, method=6)
+        is_small = picture.width * picture.height <= _MOST_EXACT
+        picture.save(written, "WEBP", quality=75, method=6, lossless=is_small)
     return base64.b64encode(written.getvalue()).decode()
 
 
