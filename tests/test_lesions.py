@@ -199,12 +199,8 @@ def test_what_a_trial_has_measured_is_not_measured_again(monkeypatch):
 
     monkeypatch.setattr(engine, "_noise", noted)
     first, second = [{"dense_1": [0]}], [{"dense_1": [1, 2]}, {"dense_2": [3]}]
-    for images, chosen, n_tried in (
-        (x, first, 1),
-        (x, second, 2),
-        (x, first, 2),
-        (1 - x, first, 3),
-    ):
+    others = 1 - x
+    for images, chosen, n in ((x, first, 1), (x, second, 2), (x, first, 2), (others, first, 3)):
         found = lesions.correct(model, images, y, chosen)
         np.testing.assert_array_equal(found, brute_force.correct(model, images, y, chosen))
         assert len(tried) == n
