@@ -8,7 +8,7 @@ from test_profiles import network
 import brute_force
 from helpers import graphs, lesions, measures, partitions, protocols
 from helpers.backend import keras
-from helpers.lesions import Outcomes, orderings
+from helpers.lesions import Outcomes, nested, orderings
 from helpers.lesions.nested import orderings_of
 from helpers.measures.effects import Damages, bootstrapped, damages
 from helpers.partitions import Partition
@@ -150,6 +150,31 @@ def test_without_permuted_partitions_there_is_no_exact_test():
     with pytest.raises(ValueError, match="permutation_profiles"):
         compared.exact()
     assert "exact" not in set(compared.combine()["test"])
+
+
+def test_orderings_of_several_draws_are_lesioned_together_as_one_by_one():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1, 1], "b": [0, 1, 1, 0]})
+    cost = {"a": [0, 5, 40, 90, 300], "b": [10, 20, 30, 200]}
+    asked = []
+
+    def counted(lesions):
+        asked.append(len(lesions))
+        lost = [sum(cost[k][u] for k, units in one.items() for u in units) for one in lesions]
+        return np.array([[1000 - each, 1000] for each in lost])
+
+    sizes = np.array([1000, 1000])
+    drawn = [nested.drawn_orderings(partition, 3, seed) for seed in range(4)]
+    alone = [nested.sets_along(counted, sizes, each, 2) for each in drawn]
+    n_alone, before = len(asked), sum(asked)
+    joined = {layer: np.concatenate([each[layer] for each in drawn]) for layer in "ab"}
+    together = nested.sets_along(counted, sizes, joined, 2)
+    assert len(asked) - n_alone <= 3  # once the intact network and all sizes, then what is missing
+    assert sum(asked) - before == before - 3  # each set as often, the intact network once
+    for layer in "ab":
+        found, expected = together.sets[layer], [one for each in alone for one in each.sets[layer]]
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+            np.testing.assert_array_equal(ours[1], theirs[1])
 
 
 def test_nested_sets_cost_what_changing_the_weights_costs():

@@ -189,6 +189,26 @@ def test_rounding_of_graphs_is_measured_by_the_trial(monkeypatch):
     np.testing.assert_array_equal(found, brute_force.correct(model, x, y, chosen))
 
 
+def test_what_a_trial_has_measured_is_not_measured_again(monkeypatch):
+    model, x, y = small_mlp()
+    noise_of, tried = engine._noise, []
+
+    def noted(*given):
+        tried.append(given)
+        return noise_of(*given)
+
+    monkeypatch.setattr(engine, "_noise", noted)
+    first, second = [{"dense_1": [0]}], [{"dense_1": [1, 2]}, {"dense_2": [3]}]
+    others = 1 - x
+    for images, chosen, n in ((x, first, 1), (x, second, 2), (x, first, 2), (others, first, 3)):
+        found = lesions.correct(model, images, y, chosen)
+        np.testing.assert_array_equal(found, brute_force.correct(model, images, y, chosen))
+        assert len(tried) == n
+    model.layers[-1].bias.assign_add(np.arange(4.0))
+    lesions.correct(model, x, y, first)
+    assert len(tried) == 4
+
+
 def test_lesions_of_most_of_a_layer_have_a_graph_of_their_own(monkeypatch):
     model = randomised(networks.cnn((6, 6, 1), 3, channels=8, dense_width=5))
     x, y, rng = noise((300, 6, 6, 1)), np.arange(300) % 3, np.random.default_rng(0)
