@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import product
 
 import nbformat
 import pytest
@@ -92,8 +93,9 @@ def test_the_networks_of_the_pages_lie_in_the_zoo():
         given = parameters_of(path)
         names = " ".join(given.get(key, "") for key in ("network", "mlps", "cnns")).split()
         assert names or "dataset" in given  # then it trains a network itself
-        for name in names:
-            stem = f"{zoo.recipe(name).name}-{given['replicate']}"
+        replicates = str(given.get("replicates", given.get("replicate", 0))).split()
+        for name, replicate in product(names, replicates):
+            stem = f"{zoo.recipe(name).name}-{replicate}"
             assert (settings.ZOO / f"{stem}.npz").exists()
 
 

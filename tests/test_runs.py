@@ -1,6 +1,7 @@
 """Runs: refused early, executed once, kept whole, and gathered into tables."""
 
 import errno
+import inspect
 import itertools
 import json
 import multiprocessing
@@ -27,8 +28,19 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import cli, datasets, lesions, settings, zoo
-from helpers.book import collecting, execution, pages, points, provenance, results, sources, sweeps
+from helpers.book import (
+    collecting,
+    execution,
+    pages,
+    points,
+    provenance,
+    results,
+    scorecard,
+    sources,
+    sweeps,
+)
 from helpers.book import store as stores
+from helpers.book.found import found
 from helpers.book.store import Store
 from helpers.book.sweeps import Report
 
@@ -1110,6 +1122,8 @@ def test_notebooks_declare_what_they_keep_and_read_and_parts_that_there_are(path
     for name in declared["keeps"]:
         assert f'results.keep("{name}"' in code
     assert code.count("results.keep(") == len(declared["keeps"])
+    if "helpers.book.found" in code:
+        code += inspect.getsource(found)
     assert code.count("results.collected(") == len(sources.collected_by(path))
     assert declared["uses"]
     assert set(declared["uses"]) <= set(provenance.VERSIONS)
@@ -1327,6 +1341,8 @@ def made(tmp_path, monkeypatch):
         monkeypatch.setattr(settings, name, tmp_path / name.lower())
     monkeypatch.setenv("MODULARITY_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(pages, "save_figure", lambda *_: None)
+    monkeypatch.setattr(pages, "found", dict)
+    monkeypatch.setattr(scorecard, "write", lambda *_: None)
     write_notebook(settings.NOTEBOOKS / "01-makes.ipynb", "n: int = 1", "n", uses=["lesions"])
     code, declared = 'results.collected("made")', ["results/made.csv"]
     reads = write_notebook(

@@ -161,6 +161,14 @@ def test_a_figure_stands_in_the_page_in_the_colours_of_its_text_and_ground(tmp_p
     assert re.findall(r'href="#([^"]+)"', page) == ["f1-m", "f2-m"]
 
 
+def test_only_what_is_drawn_in_thousands_of_strokes_is_less_precise(tmp_path):
+    (tmp_path / "_images").mkdir()
+    few, many = "M1.25 2.75H3.55", "M1.25 2.75H3.55" * 400
+    (tmp_path / "_images" / "a.svg").write_text(f'<svg><path d="{few}"/><path d="{many}"/></svg>')
+    page = finishing.with_figures('<img alt="" src="_images/a.svg" />', tmp_path)
+    assert re.findall(r' d="([^"]+)"', page) == [few, "M1.2 2.7H3.5" * 400]
+
+
 def test_pictures_of_other_kinds_stay_images(tmp_path):
     image = '<img alt="a" src="_images/a.png" /><img alt="" src="_static/logo.svg" />'
     assert finishing.with_figures(image, tmp_path) == image
