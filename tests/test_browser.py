@@ -13,10 +13,8 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from helpers import settings
-from helpers.book import printing
 
 pytestmark = pytest.mark.browser
 
@@ -159,19 +157,6 @@ class Site:
         if not target.is_file():
             return True
         return bool(fragment) and f'id="{fragment}"' not in target.read_text()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = printing.chromium()
-    if path is None:
-        pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--disable-gpu", "--disable-quic", "--disable-sync"]
-        )
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from made_up import made_interactions, made_kinds, made_pairs
 from PIL import Image
 
 from helpers import lesions, measures, plots
-from helpers.book import printing
 from helpers.partitions import Partition
 from helpers.plots import exploring_lesions as of_lesions
 from helpers.plots.explorer import Axis
@@ -279,20 +278,6 @@ def test_pairs_of_another_network_are_refused_and_none_are_said_to_be_none(pairs
         plots.dependency_explorer(table, kinds, interactions[1:])
     nothing = plots.dependency_explorer(table[:0], kinds, interactions[:0])
     assert "no pairs" in nothing.html
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = printing.chromium()
-    if path is None:
-        pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--disable-gpu", "--disable-quic", "--disable-sync"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[690, 358])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -307,21 +306,6 @@ def test_layers_without_a_part_to_test_are_not_drawn():
     text = dataclasses.replace(report, measured=more)._repr_html_()
     assert text.count("<svg") == 2 + 2 + 1
     assert "Drawn are" not in text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no Chromium here; on Debian, `apt-get install chromium` brings it")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--disable-gpu", "--disable-quic", "--disable-sync"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[1280, 390])
