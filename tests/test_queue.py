@@ -245,9 +245,10 @@ def test_counted_networks_stand_in_tables_like_swept_ones(monkeypatch):
     rows = table[["network", "replicate", "protocol"]].drop_duplicates()
     assert rows.to_numpy().tolist() == [["cifar10-vgg", 0, "paper"]]
     swept = pd.DataFrame({"network": ["a"], "measure": ["importance"], "test": ["exact"]})
-    both = lesion_counts.beside(swept)
+    both = lesion_counts.beside(swept, table)
     assert both["network"].to_list() == ["a", "cifar10-vgg"]
     assert set(both["measure"]) == {"importance"}
     monkeypatch.setattr(lesion_counts, "counted", lambda names: [])
-    assert lesion_counts.combined(["cifar10-vgg"]).empty
-    assert lesion_counts.beside(swept) is swept
+    nothing = lesion_counts.combined(["cifar10-vgg"])
+    assert nothing.empty
+    assert lesion_counts.beside(swept, nothing) is swept

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from helpers import statistics, zoo
 from helpers.book import published
@@ -366,12 +367,10 @@ def chips(rows: pd.DataFrame, address: str) -> str:
     marks = []
     for verdict, kinds in rows.groupby("verdict", sort=False)["network"]:
         sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
-        about_whom = f": {', '.join(kinds)}" if set(kinds) != {"–"} else ""
-        about_whom = f": {len(kinds)} kinds of networks" if len(kinds) > _MOST_NAMED else about_whom
-        marks.append(
-            f'<a class="verdict {kind}" href="{escape(address)}">{sign} '
-            f"{escape(str(verdict) + about_whom)}</a>"
-        )
+        named = [each for each in kinds if each != "–"]
+        whom = f"{len(named)} kinds of networks" if len(named) > _MOST_NAMED else ", ".join(named)
+        said = escape(": ".join(filter(None, (str(verdict), whom))))
+        marks.append(f'<a class="verdict {kind}" href="{escape(address)}">{sign} {said}</a>')
     return " ".join(marks)
 
 
@@ -412,14 +411,11 @@ def _effect(each: Judged) -> str:
 
 
 def _holm(p: list[float]) -> list[float]:
-    """Return Holm's adjusted p values of those that there are.
-
-    As statsmodels' ``multipletests`` does, which collects garbage at each call.
-    """
+    """Return Holm's adjusted p values of those that there are."""
     adjusted = np.array(p, dtype=float)
-    order = np.argsort(adjusted)[: np.isfinite(adjusted).sum()]
-    steps = adjusted[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    known = ~np.isnan(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
     return [float(each) for each in adjusted]
 
 

@@ -1,5 +1,7 @@
 """Figures of the book's own tables."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -89,12 +91,8 @@ def table1(table: pd.DataFrame) -> Figure:
             heights = [position[key] + shift for key in keys]
             p = chosen["p"].clip(lower=_LEAST)
             axes.plot(p, heights, marker, color=colour, mfc=face, ms=3.6, mew=0.9)
-        axes.axvline(0.05, color=BLACK, ls=":", lw=1)
-        axes.set_xscale("log")
         axes.set_title(title)
-        axes.set_xlabel("combined p value")
-    panels[0, 0].set_xticks(*_P_TICKS)
-    panels[0, 0].minorticks_off()
+    _scale_p_values(panels)
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
     panels[0, 0].set_yticks(list(position.values()), names)
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
@@ -126,16 +124,16 @@ def audits(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
     published : pandas.DataFrame
         Rows of `published.each_p_value` to put beside them.
     """
-    choices = ["published", *dict.fromkeys(table.loc[_is_shown(table), "choice"])]
+    table = table[_is_shown(table)]
+    theirs = published[published["test"] == "fisher"].assign(choice="published", epochs=np.nan)
+    choices = ["published", *dict.fromkeys(table["choice"])]
     graphs = [each for each in _GRAPHS if (table["protocol"] == each).any()]
     measures = ("importance", "class_range")
     height = 0.9 + len(graphs) * (0.5 + 0.2 * len(choices))
     figure, panels = make_panels(height, len(graphs), 2, sharex=True, sharey=True)
     for row, protocol in enumerate(graphs):
         for axes, measure in zip(panels[row], measures, strict=True):
-            rows = table[_is_shown(table) & (table["protocol"] == protocol)]
-            of_paper = published[published["test"] == "fisher"].assign(choice="published")
-            both = pd.concat([of_paper.assign(epochs=np.nan), rows])
+            both = pd.concat([theirs, table[table["protocol"] == protocol]])
             both = both[both["measure"] == measure]
             heights = both["choice"].map(choices.index).to_numpy(float)
             sources = np.select(
@@ -147,22 +145,27 @@ def audits(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
                 axes.plot(p, heights[chosen], marker, color=colour, mfc="none", ms=5, mew=1.1)
             for y in range(len(choices)):
                 axes.axhline(y, color=GREY, lw=0.3, zorder=0)
-            axes.axvline(0.05, color=BLACK, ls=":", lw=1)
             axes.set_title(f"{MEASURES[measure]}, {_GRAPHS[protocol]}")
-    corner = panels[0, 0]
-    corner.set_xscale("log")
-    corner.set_xticks(*_P_TICKS)
-    corner.minorticks_off()
-    corner.set_yticks(range(len(choices)), choices)
-    corner.set_ylim(len(choices) - 0.4, -0.6)
-    for axes in panels[-1]:
-        axes.set_xlabel("combined p value")
+    _scale_p_values(panels)
+    panels[0, 0].set_yticks(range(len(choices)), choices)
+    panels[0, 0].set_ylim(len(choices) - 0.4, -0.6)
     handles = [
         mpl.lines.Line2D([], [], color=colour, marker=marker, mfc="none", ls="", label=label)
         for marker, colour, label in _AUDIT_STYLES.values()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
+
+
+def _scale_p_values(panels: Any) -> None:
+    """Give panels that share their axis one of p values, with the usual threshold."""
+    panels[0, 0].set_xscale("log")
+    panels[0, 0].set_xticks(*_P_TICKS)
+    panels[0, 0].minorticks_off()
+    for axes in panels.flat:
+        axes.axvline(0.05, color=BLACK, ls=":", lw=1)
+    for axes in panels[-1]:
+        axes.set_xlabel("combined p value")
 
 
 def _is_shown(table: pd.DataFrame) -> pd.Series:

@@ -18,9 +18,10 @@ def found() -> dict[str, pd.DataFrame]:
     FileNotFoundError, ValueError
         As `results.collected`.
     """
+    counted = lesion_counts.combined(lesion_counts.VGGS)
     return {
-        "lesions": lesion_counts.beside(results.collected("table1b")),
-        "exact": lesion_counts.beside(results.collected("exact")),
+        "lesions": lesion_counts.beside(results.collected("table1b"), counted),
+        "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": results.collected("table1a"),
         "kinds": results.collected("table7"),

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -222,8 +223,8 @@ def written_down(
         keys = [_key(each) for each in chosen]
         missing = {key: each for key, each in zip(keys, chosen, strict=True) if key not in known}
         for start in range(0, len(missing), _AT_ONCE):
-            some = list(missing)[start : start + _AT_ONCE]
-            counts = lesioned([missing[key] for key in some])
+            some = dict(islice(missing.items(), start, start + _AT_ONCE))
+            counts = lesioned(list(some.values()))
             known.update(zip(some, counts, strict=True))
             with files.written_whole(path) as temporary:
                 np.savez_compressed(temporary, allow_pickle=False, **known)
@@ -383,19 +384,20 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def beside(collected: pd.DataFrame) -> pd.DataFrame:
-    """Return what sweeps have collected with the same tests of the VGGs that have been counted.
+def beside(collected: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
+    """Return what sweeps have collected with the same tests of networks that have been counted.
 
     Parameters
     ----------
     collected : pandas.DataFrame
         Tests, see `results.collected`.
+    tested : pandas.DataFrame
+        Of `combined`.
     """
-    rows = combined(VGGS)
-    if rows.empty:
+    if tested.empty:
         return collected
-    known = rows["test"].isin(collected["test"]) & rows["measure"].isin(collected["measure"])
-    return pd.concat([collected, rows[known]], ignore_index=True)
+    known = tested["test"].isin(collected["test"]) & tested["measure"].isin(collected["measure"])
+    return pd.concat([collected, tested[known]], ignore_index=True)
 
 
 def audits(names: Sequence[str], seed: int = 0) -> pd.DataFrame:

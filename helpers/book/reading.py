@@ -62,11 +62,13 @@ def parameters(page: Any) -> dict[str, Any]:
 
 def _findings_first(cells: list[Any]) -> list[Any]:
     """Move findings below the title, which they may share a cell with."""
-    findings = [cell for cell in cells if FINDING in cell.metadata.get("tags", [])]
+    findings: list[Any] = []
+    others: list[Any] = []
+    for cell in cells[1:]:
+        (findings if FINDING in cell.metadata.get("tags", []) else others).append(cell)
     if not findings:
         return cells
     title, _, rest = cells[0].source.partition("\n\n")
-    others = [cell for cell in cells[1:] if cell not in findings]
     above, below = nbformat.from_dict(cells[0]), nbformat.from_dict(cells[0])  # type: ignore[no-untyped-call]
     above.source, below.source = title, rest
     below.id = f"{cells[0].id}-rest"

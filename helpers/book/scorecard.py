@@ -58,6 +58,11 @@ class Item:
     n_imagenet: int = 0
     sweep: str = ""
 
+    @property
+    def n_wanted(self) -> int:
+        """How many networks the paper has."""
+        return sum(self.networks.values()) + self.n_imagenet
+
 
 ITEMS = (
     Item("Table 1a", "score, output entropy", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
@@ -153,7 +158,7 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     done, lacking = _done(item, found)
-    n_wanted = sum(item.networks.values()) + item.n_imagenet
+    n_wanted = item.n_wanted
     missing = [f"{item.n_imagenet} on ImageNet: ready, weights needed"] * bool(item.n_imagenet)
     missing += [f"some of {', '.join(lacking)}"] * bool(lacking)
     state = "in part" if done else "not run here"
@@ -187,9 +192,8 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
         commands += [f"modularity sweep sweeps/{item.sweep}.yaml"] * bool(lacking)
         commands += ["modularity imagenet --help"] * bool(item.n_imagenet)
-        wanted = sum(item.networks.values()) + item.n_imagenet
-        scale = "paper" if done or not wanted else ""
-        rows.append((item.name, done, wanted, scale, "; ".join(commands)))
+        scale = "paper" if done or not item.n_wanted else ""
+        rows.append((item.name, done, item.n_wanted, scale, "; ".join(commands)))
     return pd.DataFrame(rows, columns=["item", "have", "of", "scale", "command"])
 
 

@@ -6,7 +6,6 @@ variation).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +34,8 @@ def score(made: "Constructions", protocol: Protocol = PAPER) -> Comparison:
     Comparison
         Of scores; large ones are extreme.
     """
-    return _compared("score", "right", made, made.true.scores, made.random.scores, protocol)
+    values = (made.true.scores, made.random.scores)
+    return _compared("score", "right", made, *values, protocol, times_typical(*values))
 
 
 def output_entropy(made: "Constructions", protocol: Protocol = PAPER) -> Comparison:
@@ -54,8 +54,7 @@ def output_entropy(made: "Constructions", protocol: Protocol = PAPER) -> Compari
         say nothing.
     """
     values = (made.true.entropies, made.random.entropies)
-    compared = _compared("entropy", "left", made, *values, protocol)
-    return replace(compared, effect=None)
+    return _compared("entropy", "left", made, *values, protocol)
 
 
 def activation_variance(made: "Constructions", protocol: Protocol = PAPER) -> Comparison:
@@ -76,8 +75,8 @@ def activation_variance(made: "Constructions", protocol: Protocol = PAPER) -> Co
     is_silent = made.true.scores <= 0
     has_silent = (made.random.scores <= 0).any(axis=1)
     reasons = np.where(is_silent, "inactive", np.where(has_silent, "twins inactive", ""))
-    true, random = made.true.spreads**2, made.random.spreads**2
-    return _compared("variance", "left", made, true, random, protocol, reasons)
+    values = (made.true.spreads**2, made.random.spreads**2)
+    return _compared("variance", "left", made, *values, protocol, times_typical(*values), reasons)
 
 
 def variation_quartiles(made: "Constructions") -> dict[str, float]:
@@ -127,8 +126,9 @@ def _compared(
     true: npt.NDArray[np.float64],
     random: npt.NDArray[np.float64],
     protocol: Protocol,
+    effect: npt.NDArray[np.float64] | None = None,
     reasons: npt.ArrayLike = "",
 ) -> Comparison:
     description = made.partition.describe(made.subclusters)
     given = (description, true, random, made.fingerprint, reasons)
-    return compare(measure, side, protocol, *given, effect=times_typical(true, random))
+    return compare(measure, side, protocol, *given, effect=effect)
