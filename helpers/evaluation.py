@@ -1,7 +1,8 @@
 """Both proxies that rest on lesions, for one partition: a row of Table 1b, and its audit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from helpers.lesions import (
     lesion_profiles,
     overall_accuracy,
 )
+from helpers.lesions.nested import orderings_of
 from helpers.lesions.profiles import check
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, RELEASED, Protocol
@@ -145,6 +147,7 @@ def compare_partitions(
     y: npt.ArrayLike,
     compared: Mapping[str, Partition],
     n_permutations: int = 99,
+    n_orderings: int = 100,
     n_bootstraps: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -159,10 +162,13 @@ def compare_partitions(
     n_permutations : int
         How often the labels of live units are permuted within layers, at least 1; no p value is
         below 1 / (n_permutations + 1).
+    n_orderings : int
+        As for `lesions.orderings`; fewer than `measures.LEAST_ORDERINGS` leave nothing comparable
+        at equal damage.
     n_bootstraps : int
         As for `measures.against_permuted`.
     seed : int
-        Of permutations and bootstraps.
+        Of permutations, orderings and bootstraps.
 
     Returns
     -------
@@ -172,36 +178,68 @@ def compare_partitions(
     Raises
     ------
     ValueError
-        If there are no permutations, if labels do not fit the model, or as `lesions.correct`.
+        If there are no permutations or orderings, if labels do not fit the model, or as
+        `lesions.correct`.
     """
-    if n_permutations < 1:
-        raise ValueError(
-            f"n_permutations: {n_permutations} was given; accepted are integers from 1"
-        )
+    for name, given in (("n_permutations", n_permutations), ("n_orderings", n_orderings)):
+        if given < 1:
+            raise ValueError(f"{name}: {given} was given; accepted are integers from 1")
     classes = validation.check_x_y(model, x, y)[1]
     seed = validation.check_seed(seed)
-    lesioned: dict[tuple[str, bytes], lesions.Lesion] = {}
-    asked: dict[str, list[tuple[str, bytes]]] = {}
+    parts: dict[str, list[lesions.Lesion]] = {}
     for name, partition in compared.items():
         check(model, partition, n_permutations)
         rng = np.random.default_rng([seed, 1])
         drawn = [_sorted(partition).permuted(rng) for _ in range(n_permutations)]
-        asked[name] = []
-        for one in (partition, *drawn):
-            for each in one.subclusters():
-                asked[name].append(key := (each.layer, each.units.tobytes()))
-                lesioned.setdefault(key, {each.layer: each.units})
-    intact, *others = lesions.correct(model, x, classes, [{}, *lesioned.values()])
-    right = dict(zip(lesioned, others, strict=True))
+        parts[name] = [
+            {each.layer: each.units} for one in (partition, *drawn) for each in one.subclusters()
+        ]
+    judged = _Remembered(model, x, classes)
+    (intact,) = judged([{}])
+    judged([each for of_one in parts.values() for each in of_one])
     tables = []
     for name, partition in compared.items():
-        complete = [partition.is_complete(each) for each in partition.subclusters()]
-        shape = (n_permutations + 1, len(complete), len(classes))
-        ours = np.reshape([right[key] for key in asked[name]], shape)
-        table = measures.against_permuted(ours, intact, classes, complete, n_bootstraps, seed)
+        true = partition.subclusters()
+        shape = (n_permutations + 1, len(true), len(classes))
+        # Image by image: what is drawn again are images.
+        nested = orderings_of(
+            judged, np.ones(len(classes), np.int64), partition, n_orderings, seed=[seed, 3]
+        )
+        table = measures.against_permuted(
+            judged(parts[name]).reshape(shape).astype(bool),
+            intact.astype(bool),
+            classes,
+            [each.layer for each in true],
+            [partition.is_complete(each) for each in true],
+            nested,
+            n_bootstraps,
+            seed,
+        )
         table.insert(0, "partition", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+class _Remembered:
+    """Says which images are classified correctly under lesions, and makes no lesion twice."""
+
+    def __init__(
+        self, model: keras.Model, x: npt.ArrayLike, classes: npt.NDArray[np.int64]
+    ) -> None:
+        self._correct = partial(lesions.correct, model, x, classes)
+        self._known: dict[tuple[tuple[str, bytes], ...], npt.NDArray[np.int8]] = {}
+
+    def __call__(self, asked: Sequence[lesions.Lesion]) -> npt.NDArray[np.int8]:
+        """Return 1 where an image is classified correctly, shape (n_lesions, n_images)."""
+        keys = [
+            tuple((layer, np.sort(units).tobytes()) for layer, units in each.items())
+            for each in asked
+        ]
+        new = {key: each for key, each in zip(keys, asked, strict=True) if key not in self._known}
+        if new:
+            right = self._correct(list(new.values()))
+            self._known.update(zip(new, right.astype(np.int8), strict=True))
+        return np.array([self._known[key] for key in keys])
 
 
 def _sorted(partition: Partition) -> Partition:

@@ -7,6 +7,8 @@ import pytest
 
 from helpers import evaluation, lesions, measures, plots, statistics
 from helpers.book import tables
+from helpers.lesions import Orderings
+from helpers.lesions.nested import orderings_of
 from helpers.measures import against_permuted
 from helpers.partitions import Partition
 
@@ -14,76 +16,131 @@ L = keras.layers
 
 
 def made(n_permutations=9, k=3, n_images=40, n_classes=4, seed=0):
-    """What lesions leave, without any rule in it: (1 + B, k, n_images), intact, classes."""
+    """What lesions leave, without any rule in it, as arguments of `against_permuted`."""
     rng = np.random.default_rng(seed)
-    right = rng.random((n_permutations + 1, k, n_images)) < 0.7
-    return right, rng.random(n_images) < 0.9, rng.permutation(np.arange(n_images) % n_classes)
+    sets = {"a": [along(rng, n_images) for _ in range(18)]}
+    return {
+        "right": rng.random((n_permutations + 1, k, n_images)) < 0.4,
+        "intact": rng.random(n_images) < 0.97,
+        "classes": rng.permutation(np.arange(n_images) % n_classes),
+        "layers": ["a"] * k,
+        "complete": [False] * k,
+        "nested": Orderings(np.ones(n_images, int), np.ones(n_images, np.int8), sets),
+    }
 
 
-def by_loops(right, intact, classes):
-    """Damages in images, and class-wise ranges, one lesion after the other."""
-    sizes = np.bincount(classes)
-    damages, ranges = np.zeros(right.shape[:2]), np.zeros(right.shape[:2])
-    for b, j in np.ndindex(right.shape[:2]):
-        lost = [
-            int((intact & (classes == c)).sum() - (right[b, j] & (classes == c)).sum())
-            for c in range(len(sizes))
+def of_importance_only(given):
+    """The same without random sets to compare with at equal damage, which take time."""
+    nested = given["nested"]
+    return given | {"nested": Orderings(nested.class_sizes, nested.intact, {})}
+
+
+def along(rng, n_images):
+    """An ordering of seven units: images are lost one after the other, some come back."""
+    last = rng.integers(1, 9, n_images)
+    right = [last > size for size in range(8)]
+    right[3] ^= rng.random(n_images) < 0.1
+    return np.arange(8), np.array(right, dtype=np.int8)
+
+
+def chosen(given, images):
+    """The same for some of the images, again and again."""
+    nested = given["nested"]
+    sets = {
+        layer: [(sizes, each[:, images]) for sizes, each in all_of_it]
+        for layer, all_of_it in nested.sets.items()
+    }
+    return given | {
+        "right": given["right"][..., images],
+        "intact": given["intact"][images],
+        "classes": given["classes"][images],
+        "nested": Orderings(nested.class_sizes[images], nested.intact[images], sets),
+    }
+
+
+def by_loops(right, intact, classes, nested, **_):
+    """Damages in images, and comparisons at equal damage, one lesion after the other."""
+    n_classes = classes.max() + 1
+
+    def per_class(judged):
+        return np.array([judged[classes == c].sum() for c in range(n_classes)])
+
+    sets = {
+        "a": [
+            (sizes, np.array([per_class(row) for row in each])) for sizes, each in nested.sets["a"]
         ]
-        damages[b, j] = sum(lost)
-        drop = np.array(lost) / sizes
-        if abs(drop.mean()) >= 1 / sizes.max() - 1e-12:
-            ranges[b, j] = (drop.max() - drop.min()) / abs(drop.mean())
-    return damages, ranges
+    }
+    random = Orderings(np.bincount(classes), per_class(nested.intact), sets)
+    damages = np.zeros(right.shape[:2])
+    found = np.empty(right.shape[:2], object)
+    for b, j in np.ndindex(right.shape[:2]):
+        damages[b, j] = intact.sum() - right[b, j].sum()
+        found[b, j] = measures.at_equal_damage(per_class(right[b, j])[np.newaxis], "a", random)
+    return damages, found
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tests_and_effects_are_what_loops_give(seed):
-    right, intact, classes = made(seed=seed)
-    table = against_permuted(right, intact, classes, [False] * 3).set_index("measure")
-    damages, ranges = by_loops(right, intact, classes)
-    for measure, values in (("importance", damages), ("class_range", ranges.round(9))):
-        exact = statistics.permutation_test(values[0], values[1:])
+    given = made(seed=seed)
+    table = against_permuted(**given).set_index("measure")
+    damages, found = by_loops(**given)
+    p = np.vectorize(lambda each: each.p[0])(found)
+    for measure, values, side in (("importance", damages, "right"), ("coherence", p, "left")):
+        exact = statistics.permutation_test(values[0], values[1:], side)
         assert table["p"][measure] == exact.p
         assert table["found"][measure] == (exact.each <= 0.05).sum()
-    points = 100 * np.mean(damages[0] - damages[1:].mean(axis=0)) / len(classes)
+    points = 100 * np.mean(damages[0] - damages[1:].mean(axis=0)) / len(given["classes"])
     assert table["effect"]["importance"] == pytest.approx(points)
-    exceeds = [
-        1 if ours > theirs else 0.5 * (ours == theirs)
-        for j in range(3)
-        for ours, theirs in ((ranges[0, j].round(9), other) for other in ranges[1:, j].round(9))
-    ]
-    assert table["effect"]["class_range"] == pytest.approx(100 * np.mean(exceeds))
+    comparable = [each for each in found[0] if each.is_comparable[0]]
+    assert table["comparable"]["coherence"] == len(comparable) > 0
+    beaten = [1 - each.n_as_uneven[0] / each.reached[0] for each in comparable]
+    assert table["effect"]["coherence"] == pytest.approx(100 * np.mean(beaten))
 
 
-def test_fast_ranges_are_those_of_the_paper():
-    right, intact, classes = made(n_permutations=30)
-    counts = np.stack([(right & (classes == c)).sum(axis=-1) for c in range(4)], axis=-1)
-    whole = np.array([(intact & (classes == c)).sum() for c in range(4)])
-    sizes = np.bincount(classes)
-    together = np.concatenate([counts, np.broadcast_to(whole, (31, 1, 4))], axis=1)
-    expected = np.nan_to_num(measures.class_wise_range(counts, whole, sizes))
-    assert (expected == 0).any()
-    np.testing.assert_allclose(measures.permuted._ranges(together, sizes), expected, atol=1e-8)
+def test_intervals_are_those_of_images_that_are_drawn_again():
+    given = made(n_images=120)
+    table = against_permuted(**given, n_bootstraps=12, seed=5).set_index("measure")
+    is_comparable = [each.is_comparable[0] for each in by_loops(**given)[1][0]]
+    assert any(is_comparable)
+    points, beaten = [], []
+    (drawn,) = statistics.drawn_again(given["classes"], 12, np.random.default_rng(5))
+    for weights in drawn.astype(int):
+        damages, found = by_loops(**chosen(given, np.repeat(np.arange(120), weights)))
+        points.append(100 * np.mean(damages[0] - damages[1:].mean(axis=0)) / 120)
+        ours = [each for each, is_one in zip(found[0], is_comparable, strict=True) if is_one]
+        beaten.append(100 * np.mean([1 - each.n_as_uneven[0] / each.reached[0] for each in ours]))
+    for measure, values in (("importance", points), ("coherence", beaten)):
+        row = table.loc[measure]
+        assert row["high"] - row["effect"] == pytest.approx(1.96 * np.std(values, ddof=1))
+        assert row["effect"] - row["low"] == pytest.approx(1.96 * np.std(values, ddof=1))
 
 
 def test_complete_sub_clusters_are_counted_and_play_no_part():
-    right, intact, classes = made()
-    changed = right.copy()
+    given = made()
+    changed = given["right"].copy()
     changed[:, 1] = False
-    tables = [
-        against_permuted(each, intact, classes, [False, True, False]) for each in (right, changed)
-    ]
+    given["complete"] = [False, True, False]
+    tables = [against_permuted(**given | {"right": each}) for each in (given["right"], changed)]
     assert tables[0].equals(tables[1])
     assert tables[0]["tested"].tolist() == [2, 2]
     assert tables[0]["complete"].tolist() == [1, 1]
-    nothing = against_permuted(right, intact, classes, [True] * 3)
+    nothing = against_permuted(**given | {"complete": [True] * 3})
     assert nothing[["p", "effect", "low", "high"]].isna().all(axis=None)
     assert nothing["found"].tolist() == [0, 0]
 
 
+def test_what_is_not_comparable_has_no_effect_on_coherence_and_cannot_be_found():
+    given = made(n_permutations=39)
+    given["right"] = given["right"] | (np.arange(40) > 12)  # Few images are lost.
+    row = against_permuted(**given).set_index("measure").loc["coherence"]
+    assert (row["tested"], row["comparable"], row["p"], row["found"]) == (3, 0, 1.0, 0)
+    assert row[["effect", "low", "high"]].isna().all()
+
+
 def test_the_interval_of_the_importance_is_that_of_a_mean_over_images():
-    right, intact, classes = made(n_images=400)
-    table = against_permuted(right, intact, classes, [False] * 3, n_bootstraps=2000)
+    given = of_importance_only(made(n_images=400))
+    right, classes = given["right"], given["classes"]
+    table = against_permuted(**given, n_bootstraps=2000)
     of_each = (right[1:].mean(axis=0) - right[0]).mean(axis=0)
     variance = sum(np.var(of_each[classes == c]) * (classes == c).sum() for c in range(4))
     margin = 1.96 * 100 * np.sqrt(variance) / len(classes)
@@ -93,14 +150,12 @@ def test_the_interval_of_the_importance_is_that_of_a_mean_over_images():
 
 
 def test_intervals_hold_the_effect_on_all_images_as_often_as_they_say():
-    everyone, intact, classes = made(n_permutations=5, n_images=4000, seed=1)
-    truth = against_permuted(everyone, intact, classes, [False] * 3, 2).iloc[0]["effect"]
+    everyone = of_importance_only(made(n_permutations=5, n_images=4000, seed=1))
+    truth = against_permuted(**everyone, n_bootstraps=2).iloc[0]["effect"]
     held = []
     for seed in range(200):
-        chosen = np.random.default_rng(seed).choice(4000, 100, replace=False)
-        row = against_permuted(
-            everyone[..., chosen], intact[chosen], classes[chosen], [False] * 3, 60, seed
-        ).iloc[0]
+        images = np.random.default_rng(seed).choice(4000, 100, replace=False)
+        row = against_permuted(**chosen(everyone, images), n_bootstraps=60, seed=seed).iloc[0]
         held.append(row["low"] <= truth <= row["high"])
     assert 0.89 <= np.mean(held) <= 0.99
 
@@ -110,29 +165,31 @@ def test_intervals_hold_the_effect_on_all_images_as_often_as_they_say():
     [
         ({"right": np.zeros((1, 3, 40), bool)}, r"right: shape \(1, 3, 40\) was given; accepted"),
         ({"right": np.zeros((5, 2, 40), bool)}, r"accepted is \(1 \+ B, 3, 40\), with B from 1"),
+        ({"layers": ["a"] * 2}, "and 3 layers, of which 2 were given"),
         ({"n_bootstraps": 1}, "n_bootstraps: 1 was given; accepted are integers from 2"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change, message):
-    right, intact, classes = made()
-    options = {"right": right, "n_bootstraps": 5} | change
     with pytest.raises(ValueError, match=message):
-        against_permuted(intact=intact, classes=classes, complete=[False] * 3, **options)
+        against_permuted(**{"n_bootstraps": 5} | made() | change)
 
 
 @pytest.fixture(scope="module")
 def specialists():
-    """Units 0 to 7 tell four classes, two each; units 8 to 15 have no influence."""
+    """Units 0 to 7 see a kind of images each, two of each class; 8 to 15 have no influence.
+
+    What nothing speaks for is of the first class, so that its units cost nothing.
+    """
     model = keras.Sequential(
-        [keras.Input((4,)), L.Dense(16, "relu", name="hidden"), L.Dense(4, name="out")]
+        [keras.Input((8,)), L.Dense(16, "relu", name="hidden"), L.Dense(4, name="out")]
     )
-    first, second = np.zeros((4, 16)), np.zeros((16, 4))
+    first, second = np.zeros((8, 16)), np.zeros((16, 4))
     for unit in range(8):
-        first[unit // 2, unit] = second[unit, unit // 2] = 1
+        first[unit, unit] = second[unit, unit // 2] = 1
     first[:, 8:] = 1
     model.set_weights([first, np.zeros(16), second, np.linspace(0.3, 0, 4)])
-    y = np.arange(80) % 4
-    return model, np.eye(4, dtype=np.float32)[y], y
+    kinds = np.arange(80) % 8
+    return model, np.eye(8, dtype=np.float32)[kinds], kinds // 2
 
 
 def test_planted_parts_are_found_and_random_ones_are_not(specialists):
@@ -141,18 +198,19 @@ def test_planted_parts_are_found_and_random_ones_are_not(specialists):
         "planted": Partition.from_labels({"hidden": parts}),
         "random": Partition.from_labels({"hidden": parts}).permuted(np.random.default_rng(5)),
     }
-    table = evaluation.compare_partitions(*specialists, compared, 199, 10)
-    p = table.set_index(["partition", "measure"])["p"]
-    assert p["planted", "importance"] <= 0.05
-    assert p["random", "importance"] > 0.05
-    effect = table.set_index(["partition", "measure"])["effect"]
-    assert effect["planted", "class_range"] > 60
+    table = evaluation.compare_partitions(*specialists, compared, 199, n_bootstraps=10)
+    table = table.set_index(["partition", "measure"])
+    for measure in ("importance", "coherence"):
+        assert table["p"]["planted", measure] <= 0.05
+        assert table["p"]["random", measure] > 0.05
+    assert table["effect"]["planted", "coherence"] > 75
+    assert table["comparable"]["planted", "coherence"] == 3
 
 
 def test_lesions_are_those_of_the_partition_and_its_permutations(specialists):
     model, x, y = specialists
     partition = Partition.from_labels({"hidden": [3, 0, 0, -1, *[1] * 6, *[0] * 6]})
-    table = evaluation.compare_partitions(model, x, y, {"one": partition}, 7, 5, seed=4)
+    table = evaluation.compare_partitions(model, x, y, {"one": partition}, 7, 16, 5, seed=4)
     in_order = partition.labels["hidden"].copy()
     in_order[in_order >= 0] = np.sort(in_order[in_order >= 0])
     rng = np.random.default_rng([4, 1])
@@ -162,25 +220,39 @@ def test_lesions_are_those_of_the_partition_and_its_permutations(specialists):
         for one in (partition, *drawn)
     ]
     intact = lesions.correct(model, x, y, [{}])[0]
-    expected = against_permuted(np.array(right), intact, y, [False] * 3, 5, 4)
+    nested = orderings_of(
+        lambda asked: lesions.correct(model, x, y, asked).astype(int),
+        np.ones(len(y), int),
+        partition,
+        16,
+        seed=[4, 3],
+    )
+    expected = against_permuted(
+        np.array(right), intact, y, ["hidden"] * 3, [False] * 3, nested, 5, 4
+    )
     assert table.drop(columns="partition").equals(expected)
     assert table["partition"].tolist() == ["one", "one"]
 
 
-def test_the_importance_test_has_its_size_on_random_labels(specialists):
-    model, x, y = specialists
+def test_both_tests_have_their_size_on_random_labels(specialists):
     labels = Partition.from_labels({"hidden": np.arange(16) // 4})
-    random = {str(i): labels.permuted(np.random.default_rng([i, 9])) for i in range(120)}
-    table = evaluation.compare_partitions(model, x, y, random, 19, 2)
-    p = table[table["measure"] == "importance"]["p"]
-    assert (p <= 0.05).mean() <= 0.12
-    assert (p <= 0.5).mean() <= 0.65
+    tables = [
+        evaluation.compare_partitions(
+            *specialists, {"": labels.permuted(np.random.default_rng([i, 9]))}, 19, 16, 2, seed=i
+        )
+        for i in range(150)
+    ]
+    for _, p in pd.concat(tables).groupby("measure")["p"]:
+        assert (p <= 0.05).mean() <= 0.11
+        assert (p <= 0.5).mean() <= 0.62
 
 
 def test_partitions_of_other_networks_and_no_permutations_are_refused(specialists):
     good = Partition.from_labels({"hidden": np.arange(16)})
     with pytest.raises(ValueError, match="n_permutations: 0 was given"):
         evaluation.compare_partitions(*specialists, {"a": good}, 0)
+    with pytest.raises(ValueError, match="n_orderings: 0 was given"):
+        evaluation.compare_partitions(*specialists, {"a": good}, 9, 0)
     with pytest.raises(ValueError, match="partition: 2 labels were given for layer 'hidden'"):
         evaluation.compare_partitions(
             *specialists, {"a": Partition.from_labels({"hidden": [0, 1]})}
@@ -222,17 +294,17 @@ def test_four_partitions_and_two_controls_of_the_same_sizes(specialists):
 
 MADE = pd.DataFrame(
     [
-        ("net", "a, global", "importance", 6, 0, 0.01, 3, 2.0, 1.5, 2.5),
-        ("net", "b, global", "importance", 5, 0, 0.2, 1, 1.0, 0.4, 1.6),
-        ("net", "control", "importance", 5, 0, 0.3, 0, 3.0, 2.4, 3.6),
-        ("net", "c, global", "importance", 5, 0, 0.3, 0, 0.2, 0.0, 0.4),
-        ("net", "a, global", "class_range", 6, 0, 0.5, 0, 49.0, 40.0, 58.0),
-        ("net", "b, global", "class_range", 5, 0, 0.5, 0, -0.04, -0.04, 0.04),
-        ("net", "control", "class_range", 0, 5, np.nan, 0, np.nan, np.nan, np.nan),
-        ("net", "c, global", "class_range", 5, 0, 0.5, 0, 30.0, 29.0, 31.0),
+        ("net", "a, global", "importance", 6, 0, 6, 0.01, 3, 2.0, 1.5, 2.5),
+        ("net", "b, global", "importance", 5, 0, 5, 0.2, 1, 1.0, 0.4, 1.6),
+        ("net", "control", "importance", 5, 0, 5, 0.3, 0, 3.0, 2.4, 3.6),
+        ("net", "c, global", "importance", 5, 0, 5, 0.3, 0, 0.2, 0.0, 0.4),
+        ("net", "a, global", "coherence", 6, 0, 2, 0.5, 0, 49.0, 40.0, 58.0),
+        ("net", "b, global", "coherence", 5, 0, 2, 0.5, 0, -0.04, -0.04, 0.04),
+        ("net", "control", "coherence", 0, 5, 0, np.nan, 0, np.nan, np.nan, np.nan),
+        ("net", "c, global", "coherence", 5, 0, 2, 0.5, 0, 30.0, 29.0, 31.0),
     ],
     columns=[
-        *("network", "partition", "measure", "tested", "complete"),
+        *("network", "partition", "measure", "tested", "complete", "comparable"),
         *("p", "found", "effect", "low", "high"),
     ],
 )
@@ -242,7 +314,7 @@ def test_the_partition_with_the_largest_effect_leads_and_others_overlap_with_it(
     rows = measures.leading(MADE, ["control"]).to_dict("records")
     assert [(row["measure"], row["leads"], row["alike"]) for row in rows] == [
         ("importance", "a, global", ("b, global", "control")),
-        ("class_range", "a, global", ()),
+        ("coherence", "a, global", ()),
     ]
     assert [rows[0][end] for end in ("effect", "low", "high", "p")] == [2.0, 1.5, 2.5, 0.01]
     assert measures.leading(MADE).iloc[0]["leads"] == "control"
@@ -295,7 +367,8 @@ def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_some
 def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_zero():
     shown = tables.partition_table(MADE)
     assert shown.loc["net", "a, global"]["importance (points)"] == "2.0 (1.5 to 2.5)"
-    assert shown.loc["net", "b, global"]["class-wise range (%)"] == "0.0 (0.0 to 0.0)"
-    assert shown.loc["net", "control"]["class-wise range (%)"] == "–"
-    assert shown.loc["net", "control"]["class-wise range, p"] == "–"
+    assert shown.loc["net", "b, global"]["coherence (%)"] == "0.0 (0.0 to 0.0)"
+    assert shown.loc["net", "control"]["coherence (%)"] == "–"
+    assert shown.loc["net", "control"]["coherence, p"] == "–"
     assert shown.loc["net", "a, global"]["importance, found"] == "3"
+    assert shown.loc["net", "a, global"][["tested", "comparable"]].tolist() == ["6", "2"]

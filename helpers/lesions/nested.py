@@ -8,12 +8,12 @@ any damage there is.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers.lesions.profiles import Counts, check
+from helpers.lesions.profiles import check
 from helpers.partitions import Partition, as_partition
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from helpers.backend import keras
     from helpers.lesions.engine import Lesion
+
+Counts = npt.NDArray[np.integer[Any]]
 
 LEAST_DAMAGE = 20
 """Images that a set must cost before its class profile says anything."""
@@ -42,6 +44,29 @@ class Orderings:
     class_sizes: npt.NDArray[np.int64]
     intact: npt.NDArray[np.int64]
     sets: Mapping[str, list[tuple[npt.NDArray[np.intp], Counts]]]
+
+    def summed(self, weights: npt.NDArray[np.floating[Any]]) -> "Orderings":
+        """Return the same with other classes: sums of these.
+
+        Parameters
+        ----------
+        weights : ndarray of float, shape (n_classes, n_new)
+            How often each class counts in each of the new ones, whole numbers. Where what was
+            counted is each image by itself, as if it were a class, these are the images' classes,
+            or how often each of them was drawn again.
+
+        Returns
+        -------
+        Orderings
+        """
+        return Orderings(
+            _summed(self.class_sizes, weights),
+            _summed(self.intact, weights),
+            {
+                layer: [(sizes, _summed(counts, weights)) for sizes, counts in along]
+                for layer, along in self.sets.items()
+            },
+        )
 
 
 def orderings(
@@ -229,3 +254,9 @@ def _between(counts: Mapping[int, npt.NDArray[np.int64]]) -> list[int]:
         int(low + high) // 2
         for low, high in zip(sizes[:-1][is_steep], sizes[1:][is_steep], strict=True)
     ]
+
+
+def _summed(
+    counts: npt.NDArray[np.integer[Any]], weights: npt.NDArray[np.floating[Any]]
+) -> npt.NDArray[np.int64]:
+    return np.asarray(np.rint(counts.astype(weights.dtype) @ weights), dtype=np.int64)

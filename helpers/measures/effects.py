@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from helpers import statistics
+
 if TYPE_CHECKING:
     from helpers.lesions.profiles import Outcomes
 
 N_BOOTSTRAPS = 2000
-_AT_ONCE = 100
 
 
 class Damages(NamedTuple):
@@ -91,14 +92,6 @@ def bootstrapped(
     Damages
         Of shape (n_bootstraps, k).
     """
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(outcomes.classes == each) for each in np.unique(outcomes.classes)]
-    parts = []
-    for start in range(0, n_bootstraps, _AT_ONCE):
-        n_draws = min(_AT_ONCE, n_bootstraps - start)
-        drawn = np.zeros((n_draws, len(outcomes.classes)))
-        for images in members:
-            equal = np.full(len(images), 1 / len(images))
-            drawn[:, images] = rng.multinomial(len(images), equal, size=n_draws)
-        parts.append(damages(outcomes, n_random, drawn * weights))
+    draws = statistics.drawn_again(outcomes.classes, n_bootstraps, np.random.default_rng(seed))
+    parts = [damages(outcomes, n_random, drawn * weights) for drawn in draws]
     return Damages(*(np.concatenate(each) for each in zip(*parts, strict=True)))

@@ -31,9 +31,8 @@ class EqualDamage(NamedTuple):
 
     Attributes
     ----------
-    p : ndarray of float
-        Share of the random sets, and the set itself, that are at least as uneven, in (0, 1]; 1
-        where it is not comparable.
+    n_as_uneven : ndarray of int
+        Random sets of the same damage that are at least as uneven.
     spread : ndarray of float
         Of the set's own profile.
     typical : ndarray of float
@@ -44,7 +43,7 @@ class EqualDamage(NamedTuple):
         How many orderings reach this damage.
     """
 
-    p: npt.NDArray[np.float64]
+    n_as_uneven: npt.NDArray[np.int64]
     spread: npt.NDArray[np.float64]
     typical: npt.NDArray[np.float64]
     damage: npt.NDArray[np.int64]
@@ -54,6 +53,22 @@ class EqualDamage(NamedTuple):
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each set costs 20 images at least, and 15 orderings reach that."""
         return (self.damage >= LEAST_DAMAGE) & (self.reached >= LEAST_ORDERINGS)
+
+    @property
+    def p(self) -> npt.NDArray[np.float64]:
+        """Share of the random sets, and the set itself, that are at least as uneven, in (0, 1].
+
+        It is 1 where a set is not comparable.
+        """
+        share = (self.n_as_uneven + 1) / (self.reached + 1)
+        return np.asarray(np.where(self.is_comparable, share, 1.0))
+
+    @property
+    def beaten(self) -> npt.NDArray[np.float64]:
+        """Share of the random sets of the same damage that are less uneven; NaN if none has it."""
+        share = np.full(len(self.reached), np.nan)
+        np.divide(self.reached - self.n_as_uneven, self.reached, out=share, where=self.reached > 0)
+        return share
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -119,12 +134,11 @@ def _compared(
     theirs = _spread(profiles, random.class_sizes, spread)
     reached = np.isfinite(profiles[..., 0]).sum(axis=1)
     is_comparable = (damage >= LEAST_DAMAGE) & (reached >= LEAST_ORDERINGS)
-    n_at_least = (theirs >= ours[:, np.newaxis]).sum(axis=1)
-    p = np.where(is_comparable, (n_at_least + 1) / (reached + 1), 1.0)
+    n_as_uneven = (theirs >= ours[:, np.newaxis]).sum(axis=1)
     typical = np.full(len(ours), np.nan)
     if is_comparable.any():
         typical[is_comparable] = np.nanmedian(theirs[is_comparable], axis=1)
-    return EqualDamage(p, ours, typical, damage, reached)
+    return EqualDamage(n_as_uneven, ours, typical, damage, reached)
 
 
 def wherever(
@@ -135,7 +149,7 @@ def wherever(
         return at_equal_damage(counts, layer, random, spread)
     lost, n = random.intact - counts, len(counts)
     return EqualDamage(
-        np.ones(n),
+        np.zeros(n, dtype=np.int64),
         _spread(lost, random.class_sizes, spread),
         np.full(n, np.nan),
         lost.sum(axis=1),

@@ -1,14 +1,17 @@
 """Sub-clusters beside those of permuted partitions: the exact test, and how much they matter."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from helpers import statistics
-from helpers.measures.class_range import class_wise_range
+from helpers.measures.equal_damage import EqualDamage, wherever
+
+if TYPE_CHECKING:
+    from helpers.lesions.nested import Orderings
 
 FOUND = 0.05
 """A sub-cluster is found if its own p value is at most this: one in twenty is by chance."""
@@ -16,12 +19,17 @@ FOUND = 0.05
 _NORMAL = 1.96
 """Standard errors on either side of an effect within which it lies with a probability of 95 %."""
 
+_BOUNDS = {"importance": (-100, 100), "coherence": (0, 100)}
+"""What effects can be, in percent."""
+
 
 def against_permuted(
     right: npt.NDArray[np.bool_],
     intact: npt.NDArray[np.bool_],
     classes: npt.NDArray[np.integer[Any]],
+    layers: Sequence[str],
     complete: npt.ArrayLike,
+    nested: "Orderings",
     n_bootstraps: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -36,8 +44,13 @@ def against_permuted(
         The same of the intact network.
     classes : ndarray of int, shape (n_images,)
         Class of each image, from 0.
+    layers : sequence of str, length k
+        Layer of each sub-cluster.
     complete : array-like of bool, shape (k,)
         Which sub-clusters no permutation changes: they are not tested.
+    nested : Orderings
+        What random sets of the layers' units cost, image by image: each image is a class of its
+        own. See `Orderings.summed`.
     n_bootstraps : int
         How often images are drawn again, with replacement and within classes, at least 2.
     seed : int
@@ -46,17 +59,19 @@ def against_permuted(
     Returns
     -------
     pandas.DataFrame
-        One row for "importance" and one for "class_range": measure; tested and complete, numbers
-        of sub-clusters; p of `statistics.permutation_test`, for all of them together; found, how
-        many have a p value of their own of at most `FOUND`, not corrected for their number; effect,
-        and the ends low and high of its 95 % interval, 1.96 standard errors of bootstraps over
-        images on either side, for this network, this partition and these permutations. NaN if none
-        is tested.
+        One row for "importance" and one for "coherence": measure; tested and complete, numbers of
+        sub-clusters; comparable, how many of the tested ones there is an effect of; p of
+        `statistics.permutation_test`, for all of them together; found, how many have a p value of
+        their own of at most `FOUND`, not corrected for their number; effect, and the ends low and
+        high of its 95 % interval, 1.96 standard errors of bootstraps over images on either side,
+        cut where no effect can be; they are for this network, this partition, and these
+        permutations and random sets. NaN if none is tested or comparable.
 
         The effect on importance is the accuracy that the lesion of a sub-cluster costs beyond the
-        mean of the permuted ones', in percentage points; that on the class-wise range is the
-        probability that its range exceeds a permuted one's (ties count half), in percent: 50 if it
-        does not matter which units it has. Both are means over the tested sub-clusters.
+        mean of the permuted ones', in percentage points; that on coherence is how many of the
+        random sets of its layer that cost as many images are less uneven across classes than it
+        is, in percent: 50 if it does not matter which units it has. Both are means over
+        sub-clusters.
 
     Raises
     ------
@@ -65,55 +80,63 @@ def against_permuted(
 
     Notes
     -----
-    A class-wise range that is undefined, because next to nothing is lost, counts as 0, the least
-    extreme there is, of true and permuted sub-clusters alike: to leave them out, judged by what was
-    measured, would make the test inexact.
+    Coherence is that of `measures.coherence`: a sub-cluster that is not comparable has a p value
+    of 1 and stays in the test. To leave it out, judged by what was measured, would make the test
+    inexact.
     """
     is_complete = np.asarray(complete, dtype=bool)
     k, n_images = len(is_complete), len(classes)
-    if right.ndim != 3 or len(right) < 2 or right.shape[1:] != (k, n_images):
+    if right.ndim != 3 or len(right) < 2 or right.shape[1:] != (k, n_images) or len(layers) != k:
         raise ValueError(
             f"right: shape {right.shape} was given; accepted is (1 + B, {k}, {n_images}), with B "
-            "from 1"
+            f"from 1, and {k} layers, of which {len(layers)} were given"
         )
     if n_bootstraps < 2:
         raise ValueError(f"n_bootstraps: {n_bootstraps} was given; accepted are integers from 2")
     one_hot = np.eye(int(np.max(classes)) + 1, dtype=np.float32)[classes]
-    sizes = one_hot.sum(axis=0).astype(np.int64)
     tested = np.flatnonzero(~is_complete)
-    judged = np.concatenate(
-        [right[:, tested], np.broadcast_to(intact, (len(right), 1, n_images))], 1
+    theirs = [layer for layer, is_one in zip(layers, is_complete, strict=True) if not is_one]
+    counts = np.array([_counts(each[tested], one_hot) for each in right])
+    damages = intact.sum() - counts.sum(axis=-1)
+    compared = _at_equal_damage(counts, theirs, nested.summed(one_hot))
+    p = np.array([each.p for each in compared]).reshape(len(tested), len(right)).T
+    is_comparable = np.array([each.is_comparable[0] for each in compared], dtype=bool)
+    found = {
+        "importance": statistics.permutation_test(damages[0], damages[1:], "right"),
+        "coherence": statistics.permutation_test(p[0], p[1:], "left"),
+    }
+
+    # Beyond the permuted ones' mean, image by image: no bootstrap needs to count them again.
+    beyond = right[1:, tested].mean(axis=0) - right[0, tested]
+    chosen = [layer for layer, is_one in zip(theirs, is_comparable, strict=True) if is_one]
+    beaten = np.array([each.beaten[0] for each in compared])[is_comparable]
+    drawn: dict[str, list[float]] = {measure: [] for measure in found}
+    for block in statistics.drawn_again(classes, n_bootstraps, np.random.default_rng(seed)):
+        for weights in block.astype(np.float32):
+            weighted = weights[:, np.newaxis] * one_hot
+            drawn["importance"].append(100 * _mean(beyond @ weights / n_images))
+            again = _counts(right[0, tested[is_comparable]], weighted)
+            at_damage = _at_equal_damage(again[np.newaxis], chosen, nested.summed(weighted))
+            drawn["coherence"].append(100 * _mean([each.beaten[0] for each in at_damage]))
+    effects = {
+        "importance": (len(tested), 100 * _mean(beyond.mean(axis=-1))),
+        "coherence": (len(chosen), 100 * _mean(beaten)),
+    }
+    margins = {measure: _NORMAL * _deviation(each) for measure, each in drawn.items()}
+    return pd.DataFrame(
+        {
+            "measure": measure,
+            "tested": len(tested),
+            "complete": int(is_complete.sum()),
+            "comparable": n_comparable,
+            "p": found[measure].p,
+            "found": int((found[measure].each <= FOUND).sum()),
+            "effect": effect,
+            "low": float(np.clip(effect - margins[measure], *_BOUNDS[measure])),
+            "high": float(np.clip(effect + margins[measure], *_BOUNDS[measure])),
+        }
+        for measure, (n_comparable, effect) in effects.items()
     )
-    judged = judged.astype(np.float32)
-
-    def counted(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        return np.asarray(np.rint(judged @ (weights[:, np.newaxis] * one_hot)), dtype=np.int64)
-
-    counts = counted(np.ones(n_images, np.float32))
-    ranges = class_wise_range(counts[:, :-1], counts[0, -1], sizes)
-    values = {"importance": _damages(counts), "class_range": np.nan_to_num(ranges, nan=0.0)}
-    rng = np.random.default_rng(seed)
-    drawn = [_effects(counted(_redrawn(classes, rng)), sizes) for _ in range(n_bootstraps)]
-    rows = []
-    for measure, effect, again in zip(
-        values, _effects(counts, sizes), np.transpose(drawn), strict=True
-    ):
-        true, *permuted = values[measure]
-        found = statistics.permutation_test(true, permuted, "right")
-        margin = _NORMAL * float(np.std(again, ddof=1))
-        rows.append(
-            {
-                "measure": measure,
-                "tested": len(tested),
-                "complete": int(is_complete.sum()),
-                "p": found.p,
-                "found": int((found.each <= FOUND).sum()),
-                "effect": effect,
-                "low": effect - margin,
-                "high": effect + margin,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame:
@@ -154,41 +177,32 @@ def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def _redrawn(
-    classes: npt.NDArray[np.integer[Any]], rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Return how often each image is drawn, if each class's are drawn with replacement."""
-    weights = np.zeros(len(classes), np.float32)
-    for each in np.unique(classes):
-        members = np.flatnonzero(classes == each)
-        weights[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
-    return weights
+def _at_equal_damage(
+    counts: npt.NDArray[np.int64], layers: Sequence[str], nested: "Orderings"
+) -> list[EqualDamage]:
+    """Compare each sub-cluster, and those of permuted partitions, shape (1 + B, k, n_classes)."""
+    return [wherever(counts[:, j], layer, nested) for j, layer in enumerate(layers)]
 
 
-def _damages(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return how many images are lost: those of the intact network come last."""
-    totals = counts.sum(axis=-1)
-    return np.asarray(totals[:, -1:] - totals[:, :-1])
+def _counts(
+    right: npt.NDArray[np.bool_], one_hot: npt.NDArray[np.float32]
+) -> npt.NDArray[np.int64]:
+    """Return images of each class that are classified correctly, shape (..., n_classes)."""
+    return np.asarray(np.rint(right.astype(np.float32) @ one_hot), dtype=np.int64)
 
 
-def _effects(counts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return both effects, from counts of shape (1 + B, tested + 1, n_classes)."""
-    if counts.shape[1] == 1:
-        return float("nan"), float("nan")
-    damages = _damages(counts) / sizes.sum()
-    ranges = _ranges(counts, sizes)
-    exceeded = (ranges[0] > ranges[1:]) + 0.5 * (ranges[0] == ranges[1:])
-    beyond = damages[0] - damages[1:].mean(axis=0)
-    return 100 * float(beyond.mean()), 100 * float(exceeded.mean())
+def _mean(values: npt.ArrayLike) -> float:
+    """Return the mean of all that are not NaN; NaN if there are none."""
+    known = _known(values)
+    return float(known.mean()) if len(known) else float("nan")
 
 
-def _ranges(counts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return class-wise ranges, 0 where undefined, as `class_wise_range` but for rounding."""
-    present = sizes > 0
-    losses = ((counts[:, -1:] - counts[:, :-1]) / np.maximum(sizes, 1))[..., present]
-    means = np.abs(losses.mean(axis=-1))
-    is_defined = means >= (1 - 1e-9) / sizes.max()
-    spans = np.ptp(losses, axis=-1)
-    # Ranges that are equal as fractions must tie, whatever the rounding.
-    ratios = np.divide(spans, means, out=np.zeros_like(spans), where=is_defined)
-    return np.asarray(np.round(ratios, 9))
+def _deviation(values: npt.ArrayLike) -> float:
+    """Return the standard deviation of all that are not NaN; NaN if there are not two."""
+    known = _known(values)
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+
+
+def _known(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    found = np.asarray(values, dtype=np.float64)
+    return found[~np.isnan(found)]

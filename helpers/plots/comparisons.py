@@ -165,7 +165,7 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
     networks, names = list(table["network"].unique()), list(table["partition"].unique())
     headings = {
         "importance": ("lost beyond permuted parts (points of accuracy)", 0),
-        "class_range": ("probability to exceed a permuted part (%)", 50),
+        "coherence": ("random sets of equal damage that are less uneven (%)", 50),
     }
     figure, panels = make_panels(
         0.7 + (0.4 + 0.24 * len(names)) * len(networks), len(networks), 2, sharex="col", sharey=True

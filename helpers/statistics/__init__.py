@@ -3,6 +3,7 @@
 Arrays go in and come out; nothing here knows what was measured. Anyone may enter.
 """
 
+from helpers.statistics.bootstrap import drawn_again
 from helpers.statistics.combination import chi2, exchangeable, fisher, median_bound, median_p_value
 from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
 from helpers.statistics.permutation import PermutationTest, permutation_test
@@ -26,6 +27,7 @@ __all__ = [
     "Ties",
     "benjamini_hochberg",
     "chi2",
+    "drawn_again",
     "exchangeable",
     "fisher",
     "holm",
