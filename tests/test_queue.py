@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import brute_force
-from helpers import cli, settings, statistics, zoo
+from helpers import cli, measures, protocols, settings, statistics, zoo
 from helpers.book import lesion_counts, queue
 from helpers.lesions import LesionProfiles
 from helpers.partitions import Partition
@@ -76,14 +76,14 @@ def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(fol
     results = list(queue.work(names))
     kinds = ("released", "paper")
     assert asked == [
-        *(("cifar10-vgg", 0, kind, 2000, None) for kind in kinds),
+        *(("cifar10-vgg", 0, kind, n, None) for n in (2000, 1000) for kind in kinds),
         *(("cifar10-vgg", 0, kind, 1000, epoch) for epoch in (4, 8) for kind in kinds),
-        *(("cifar10-vgg", 3, kind, 2000, None) for kind in kinds),
+        *(("cifar10-vgg", 3, kind, n, None) for n in (2000, 1000) for kind in kinds),
         *(("cifar10-vgg-untrained", 2, kind, 100, None) for kind in kinds),
     ]
     assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
     assert results[1] == [Path("counts.npz")]
-    assert results[-6] == []
+    assert results[-8] == []
 
 
 def test_a_network_below_its_floor_is_left_out_and_said(folders, monkeypatch, caplog):
@@ -221,7 +221,7 @@ def counts_of(name="cifar10-vgg", protocol="released", epochs=20):
 
 def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypatch):
     counts = counts_of()
-    monkeypatch.setattr(lesion_counts, "counted", lambda names: [counts])
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_: [counts])
     table = lesion_counts.audits(["cifar10-vgg"])
     p = table.set_index(["choice", "measure", "test"])["p"]
     assert p["as released", "importance", "fisher"] < p["ties count", "importance", "fisher"]
@@ -239,7 +239,7 @@ def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypa
 
 
 def test_counted_networks_stand_in_tables_like_swept_ones(monkeypatch):
-    monkeypatch.setattr(lesion_counts, "counted", lambda names: [counts_of(protocol="paper")])
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_: [counts_of(protocol="paper")])
     table = lesion_counts.combined(["cifar10-vgg"])
     assert set(table["test"]) >= {"fisher", "chi2", "exact"}
     rows = table[["network", "replicate", "protocol"]].drop_duplicates()
@@ -248,7 +248,27 @@ def test_counted_networks_stand_in_tables_like_swept_ones(monkeypatch):
     both = lesion_counts.beside(swept, table)
     assert both["network"].to_list() == ["a", "cifar10-vgg"]
     assert set(both["measure"]) == {"importance"}
-    monkeypatch.setattr(lesion_counts, "counted", lambda names: [])
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_: [])
     nothing = lesion_counts.combined(["cifar10-vgg"])
     assert nothing.empty
     assert lesion_counts.beside(swept, nothing) is swept
+
+
+def test_sub_clusters_of_few_clusters_are_sorted_into_kinds(monkeypatch):
+    asked = []
+
+    def counted(names, n_clusters):
+        asked.append((names, n_clusters))
+        return [counts_of(protocol=each) for each in ("released", "paper")]
+
+    monkeypatch.setattr(lesion_counts, "counted", counted)
+    table = lesion_counts.kinds(["cifar10-vgg"])
+    assert asked == [(["cifar10-vgg"], 8)]
+    for each in counted(None, 8):
+        protocol = each.origin["plan"]["protocol"]
+        of_one = table[table["protocol"] == protocol]
+        expected = measures.taxonomy(each.profiles, protocols.protocol(protocol))
+        assert of_one["kind"].to_list() == expected["kind"].to_list()
+        assert (of_one["kind"] == "complete").sum() == 1
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_: [])
+    assert lesion_counts.kinds(["cifar10-vgg"]).empty

@@ -9,6 +9,7 @@ from helpers import measures, statistics, zoo
 from helpers.book import published, tables
 from helpers.partitions import Partition
 from helpers.protocols import PAPER
+from helpers.report import words
 
 
 def compared(
@@ -41,7 +42,7 @@ def test_a_networks_row_has_the_published_range_beside_it():
     row = shown.loc["importance"]
     assert (row["tested"], row["excluded"]) == ("2", "1")
     assert row["Fisher"] == tables.format_p(statistics.fisher([2 / 4, 1 / 4], 3))
-    assert row["published Fisher"] == "2.7e-09 to 3.7e-07"
+    assert row["published Fisher"] == "< 0.0001"
     assert "published Fisher" not in tables.network_row(tests, zoo.recipe("digits-mlp"))
 
 
@@ -106,7 +107,7 @@ def test_a_networks_constructions_stand_beside_those_of_table_1a():
     p_values = published.p_values(zoo.recipe("mnist-rgb-cnn"))["score", "fisher"]
     assert len(p_values) == 5
     assert np.median(p_values) == pytest.approx(0.671, abs=1e-3)
-    expected = f"{tables.format_p(p_values[0])} to {tables.format_p(p_values[-1])}"
+    expected = tables.format_p_range(p_values[0], p_values[-1])
     assert row.loc["score", "published Fisher"] == expected
     assert row.loc["activation variance", "published Fisher"] == "–"
 
@@ -222,3 +223,20 @@ def test_sizes_stand_beside_their_intervals_with_a_column_per_level():
         *("300", "0.070 (0.040 to 0.100)", "0.000 (0.000 to 0.012)")
     ]
     assert shown.loc["class-wise coherence at equal damage", "one set"].tolist() == ["0", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(0.25, "0.25"), (1, "1"), (0.0123, "0.012"), (1e-4, "0.0001"), (9.9e-5, "< 0.0001")],
+)
+def test_p_values_below_one_in_ten_thousand_are_not_spelt_out(p, shown):
+    assert tables.format_p(p) == shown
+    assert tables.p_is(p) in (f"p = {shown}", f"p {shown}")
+    assert ("=" in tables.p_is(p)) == (p >= 1e-4)
+    assert (words.p_text(p) == "< .0001") == (p < 1e-4)
+
+
+def test_ranges_of_p_values_that_read_alike_are_written_once():
+    assert tables.format_p_range(1e-9, 3e-6) == "< 0.0001"
+    assert tables.format_p_range(1e-9, 0.2) == "< 0.0001 to 0.2"
+    assert tables.format_p(np.nan) == "–"

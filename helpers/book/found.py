@@ -24,7 +24,7 @@ def found() -> dict[str, pd.DataFrame]:
         "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": results.collected("table1a"),
-        "kinds": results.collected("table7"),
+        "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
         "by_k": results.collected("table3"),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),

@@ -69,6 +69,14 @@ class Plan:
 PLANS = (Plan("released", 12, 2000), Plan("paper", 12, 2000))
 """What is counted of a VGG; more can be added as long as the network is there."""
 
+FEW_CLUSTERS = 8
+"""Clusters of the graph whose sub-clusters are sorted into kinds (Table 8)."""
+
+FEW_PLANS = tuple(
+    Plan(each.protocol, FEW_CLUSTERS, n_images=1000, n_permutations=0) for each in PLANS
+)
+"""What is counted of a VGG besides, for `kinds`."""
+
 EARLY_PLANS = tuple(replace(plan, n_images=1000, n_permutations=0) for plan in PLANS)
 """What is counted after early epochs: enough to compare p values with those of the last one."""
 
@@ -160,7 +168,7 @@ def plans(name: str, epoch: int | None = None) -> tuple[Plan, ...]:
         return ()
     if epoch is not None:
         return EARLY_PLANS
-    return PLANS if recipe.all_epochs else UNTRAINED_PLANS
+    return PLANS + FEW_PLANS if recipe.all_epochs else UNTRAINED_PLANS
 
 
 def count(
@@ -338,13 +346,15 @@ def read(path: Path) -> LesionCounts:
     return LesionCounts(ours, arrays["permuted"], arrays["images"], origin)
 
 
-def counted(names: Sequence[str]) -> list[LesionCounts]:
+def counted(names: Sequence[str], n_clusters: int = PLANS[0].n_clusters) -> list[LesionCounts]:
     """Read all counts of fully trained, or untrained, networks that there are.
 
     Parameters
     ----------
     names : sequence of str
         Of the zoo.
+    n_clusters : int
+        Clusters of the graph.
 
     Returns
     -------
@@ -356,6 +366,7 @@ def counted(names: Sequence[str]) -> list[LesionCounts]:
         for name in names
         for replicate in range(N_REPLICATES)
         for plan in plans(name)
+        if plan.n_clusters == n_clusters
         if (path := path_of(name, replicate, plan)).exists()
     ]
 
@@ -381,6 +392,29 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         protocol = protocols.protocol(each.origin["plan"]["protocol"])
         found = evaluation.combined(each.profiles, protocol, seed)
         parts += [table.assign(**each.described()) for table in (found, _exact(each, protocol))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def kinds(names: Sequence[str]) -> pd.DataFrame:
+    """Sort the sub-clusters of counted networks, of `FEW_CLUSTERS` clusters, into kinds (Table 8).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the zoo.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `measures.taxonomy` under the protocol of each graph, with what
+        `LesionCounts.described` says.
+    """
+    parts = [
+        measures.taxonomy(
+            each.profiles, protocols.protocol(each.origin["plan"]["protocol"])
+        ).assign(**each.described())
+        for each in counted(names, FEW_CLUSTERS)
+    ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

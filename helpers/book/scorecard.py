@@ -131,8 +131,7 @@ ITEMS = (
     Item("Figure 7", "cases of dependency", 8),
     Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, 0, "table9"),
 )
-"""Each table and figure of the paper. The runs behind Table 7 draw the accuracy profiles, too, but
-not the CNN's."""
+"""Each table and figure of the paper. The runs behind Table 7 draw accuracy profiles, too."""
 
 
 def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

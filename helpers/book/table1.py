@@ -5,7 +5,7 @@ import pandas as pd
 
 from helpers import zoo
 from helpers.book import published
-from helpers.book.tables import format_p, rows_of
+from helpers.book.tables import format_p, format_p_range, rows_of
 from helpers.plots.headings import MEASURES, TESTS
 
 LEVEL = 0.05
@@ -117,7 +117,8 @@ def _spread(p: pd.Series | None) -> str:
     known = pd.Series(dtype=float) if p is None else p.dropna()
     if len(known) < 2:
         return format_p(known.iloc[0] if len(known) else np.nan)
-    return f"{format_p(_middle(known))} ({format_p(known.min())} to {format_p(known.max())})"
+    middle, ends = format_p(_middle(known)), format_p_range(known.min(), known.max())
+    return middle if middle == ends else f"{middle} ({ends})"
 
 
 def agreement(table: pd.DataFrame) -> pd.DataFrame:

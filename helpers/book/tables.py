@@ -25,8 +25,8 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per measure: numbers of tested and excluded sub-clusters, p values to two
-        significant digits, and the published networks' range of p values.
+        One row per measure: numbers of tested and excluded sub-clusters, p values, and the
+        published networks' range of p values.
     """
     theirs = published.p_values(recipe)
     rows = {}
@@ -37,10 +37,12 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         for test in ("fisher", "chi2"):
             if p_values := theirs.get((str(measure), test)):
                 low, high = p_values[0], p_values[-1]
-                row[f"published {TESTS[test]}"] = f"{format_p(low)} to {format_p(high)}"
+                row[f"published {TESTS[test]}"] = format_p_range(low, high)
         rows[MEASURES[str(measure)]] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
+
+_LEAST_P = 0.0001
 
 EFFECTS = {
     "importance": "{} points",
@@ -181,14 +183,29 @@ def _format_accuracy(accuracy: float, digits: int) -> str:
 
 
 def format_p(p: float) -> str:
-    """Return a p value to two significant digits, a dash for one that is not defined."""
-    return "–" if pd.isna(p) else f"{p:.2g}"
+    """Return a p value to two significant digits, a dash for one that is not defined.
+
+    Below one in ten thousand nothing is said but that: of p values that rest on distributions of
+    large samples, or on assumptions that hold only nearly, further digits mean nothing.
+    """
+    text = f"< {_LEAST_P}" if p < _LEAST_P else f"{p:.2g}"
+    return "–" if pd.isna(p) else text
+
+
+def p_is(p: float) -> str:
+    """Return the same within a sentence: p = 0.03, or p < 0.0001."""
+    return f"p {format_p(p)}" if p < _LEAST_P else f"p = {format_p(p)}"
+
+
+def format_p_range(low: float, high: float) -> str:
+    """Return the smallest and the largest of several p values; once if they read alike."""
+    return " to ".join(dict.fromkeys(map(format_p, (low, high))))
 
 
 def format_p_with_interval(p: Any, low: Any, high: Any) -> str:
     """Return a p value with its Monte-Carlo interval in brackets, if it has one."""
     is_exact = pd.isna(p) or low == high
-    return format_p(p) if is_exact else f"{p:.2g} ({low:.2g} to {high:.2g})"
+    return format_p(p) if is_exact else f"{format_p(p)} ({format_p_range(low, high)})"
 
 
 def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
@@ -221,14 +238,18 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per network and partition: how many sub-clusters are tested; for each measure, its
-        effect with the 95 % interval, how many of them are found, and the p value of all.
+        One row per network and partition: how many sub-clusters are tested, and how many of them
+        are comparable at equal damage; for each measure, its effect with the 95 % interval, how
+        many are found, and the p value of all.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    units = {"importance": "points", "class_range": "%"}
+    units = {"importance": "points", "coherence": "%"}
     for row in table.to_dict("records"):
-        heading = MEASURES[row["measure"]]
-        rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])}).update(
+        heading = row["measure"]
+        cells = rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])})
+        if row["measure"] == "coherence":
+            cells["comparable"] = str(row["comparable"])
+        cells.update(
             {
                 f"{heading} ({units[row['measure']]})": format_effect(row),
                 f"{heading}, found": str(row["found"]),

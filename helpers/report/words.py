@@ -136,9 +136,11 @@ def count(n: int, noun: str) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p value as printed: .001, .21, 1."""
+    """Return a p value as printed: .001, .21, 1; below one in ten thousand that it is."""
     if np.isnan(p):
         return "undefined"
+    if p < 0.0001:
+        return "< .0001"
     text = f"{p:.2g}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
     return text.removeprefix("0")
 
