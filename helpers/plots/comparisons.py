@@ -164,8 +164,8 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
     """
     networks, names = list(table["network"].unique()), list(table["partition"].unique())
     headings = {
-        "importance": ("lost beyond permuted parts (points of accuracy)", 0),
-        "coherence": ("random sets of equal damage that are less uneven (%)", 50),
+        "importance": ("beyond permuted parts (points)", 0),
+        "coherence": ("less uneven random sets (%)", 50),
     }
     figure, panels = make_panels(
         0.7 + (0.4 + 0.24 * len(names)) * len(networks), len(networks), 2, sharex="col", sharey=True
@@ -176,7 +176,7 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
             axes.axvline(chance, color=BLACK, ls=":", lw=1, zorder=0)
             for each in chosen.itertuples():
                 _draw_effect(axes, names.index(each.partition), each, each.partition in controls)
-            axes.set_title(f"{network}: {MEASURES[measure]}")
+            axes.set_title(f"{network}: {measure}")
             axes.set_xlabel(label)
             axes.label_outer()
     panels[0, 0].set_yticks(range(len(names)), names)
