@@ -56,28 +56,29 @@ def check_images(model: "keras.Model", x: Any) -> tuple[npt.NDArray[Any], ...]:
     Returns
     -------
     tuple of ndarray
-        One array per input, of the input's type; the same array if nothing has to be cast.
+        One array per input: of the input's type if that is one of whole numbers or of double
+        precision, otherwise of single precision; the same array if nothing has to be cast.
         `imagenet.ImageFiles` stay what they are, and are read batch by batch.
 
     Raises
     ------
     ValueError
         If the model is not built; if there are no images, their number or shape is not the
-        model's, or a value is not a finite real number.
+        model's, a value is not a finite real number, or an integer is beyond the input's type.
     """
     inputs = model.inputs if model.built and hasattr(model, "inputs") else []
     if not inputs:
         raise ValueError(
             f"model: {model.name!r} has no inputs that are known; accepted is a model that is built"
         )
-    if isinstance(x, Mapping):
+    if was_named := isinstance(x, Mapping):
         names = [each.name for each in inputs]
         if set(x) != set(names):
             raise ValueError(
                 f"x: {', '.join(map(repr, x))} were given; {model.name!r} takes {', '.join(names)}"
             )
         x = [x[name] for name in names]
-    several = [x] if len(inputs) == 1 else x
+    several = x if len(inputs) > 1 or was_named else [x]
     if len(several) != len(inputs):
         raise ValueError(
             f"x: {len(several)} arrays were given; {model.name!r} has {len(inputs)} inputs"
@@ -105,7 +106,15 @@ def _check_input(model: "keras.Model", symbolic: Any, x: Any) -> npt.NDArray[Any
         raise ValueError(
             f"x: numbers that are not whole were given; {symbolic.name!r} takes indices"
         )
-    images = np.asarray(given, dtype=symbolic.dtype if is_integer else np.float32)
+    if is_integer and given.size:
+        limits = np.iinfo(symbolic.dtype)
+        if given.min() < limits.min or given.max() > limits.max:
+            raise ValueError(
+                f"x: numbers from {given.min()} to {given.max()} were given; {symbolic.name!r} "
+                f"takes {symbolic.dtype}, from {limits.min} to {limits.max}"
+            )
+    is_exact = is_integer or symbolic.dtype == "float64"
+    images = np.asarray(given, dtype=symbolic.dtype if is_exact else np.float32)
     if not np.isfinite(images).all():
         n_bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).sum())
         raise ValueError(f"x: {n_bad} of {len(images)} inputs have values that are not finite")
@@ -145,6 +154,7 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
         or if rows are not one-hot.
     """
     given = _array("y", y)
+    given = given.astype(np.uint8) if given.dtype == bool and given.ndim == 2 else given
     if not np.issubdtype(given.dtype, np.number) or np.iscomplexobj(given):
         raise ValueError(f"y: values of type {given.dtype} were given; accepted are whole numbers")
     if given.ndim == 2 and given.shape[1] == 1:
@@ -188,7 +198,15 @@ def _from_one_hot(rows: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 
 
 def _array(name: str, given: Any) -> npt.NDArray[Any]:
-    """Turn lists and tensors into arrays."""
+    """Turn lists and tensors into arrays.
+
+    Raises
+    ------
+    ValueError
+        If there is no array in them, or one of which a mask leaves something out.
+    """
+    if np.ma.is_masked(given):
+        raise ValueError(f"{name}: a masked array was given; accepted are whole ones")
     if not isinstance(given, np.ndarray | list | tuple):
         from helpers.backend import keras  # Here, so that arrays do not load it.
 

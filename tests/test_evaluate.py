@@ -404,6 +404,7 @@ def test_several_inputs_come_as_a_list_a_mapping_or_a_dataset():
         ({"protocol": "theirs"}, "protocol: 'theirs' was given; accepted are paper, released"),
         ({"random_state": None}, "random_state: None was given; accepted are integers from 0"),
         ({"budget": 0}, "budget: 0 was given; accepted are seconds above 0, or None"),
+        ({"budget": np.inf}, "budget: inf was given; accepted are seconds above 0, or None"),
         ({"budget": "long"}, "budget: 'long' was given; accepted are seconds above 0, or None"),
     ],
 )
@@ -449,6 +450,7 @@ def test_a_dataset_must_end_have_batches_and_classes(network):
         ({"y": None}, "y: None was given; a function of lesions needs the classes"),
         ({"y": []}, r"y: an array of shape \(0,\) was given"),
         ({"y": [0.5] * 200}, "y: classes that are no whole numbers"),
+        ({"y": [10**7] * 200}, "y: classes up to 10000000 were given; accepted are 0 to 99999"),
         ({"y": ["cat"] * 200}, "y: values of type <U3 were given"),
         ({"y": [0, 1]}, r"model: the function returned bool of shape \(1, 200\) for 1 lesions and"),
         ({"model": lambda lesions: np.zeros((len(lesions), 200))}, "returned float64 of shape"),
@@ -462,6 +464,59 @@ def test_a_function_must_say_what_it_cannot_be_asked(change, message):
     options |= {"model": correct, "y": y} | QUIET | change
     with pytest.raises(ValueError, match=message):
         helpers.evaluate(**options)
+
+
+def test_a_function_may_use_its_array_again_and_must_not_change_its_mind():
+    correct, y = planted()
+    options = {"y": y, "partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    shared = np.empty((5000, len(y)), bool)
+
+    def again(lesions):
+        ours = shared[: len(lesions)]
+        ours[:] = correct(lesions)
+        return ours
+
+    ours, theirs = (helpers.evaluate(each, **options, **QUIET) for each in (again, correct))
+    np.testing.assert_array_equal(ours.measured.intact, theirs.measured.intact)
+    np.testing.assert_array_equal(ours.measured.true, theirs.measured.true)
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="right once and wrong the next time, without any lesion"):
+        helpers.evaluate(lambda lesions: rng.random((len(lesions), 200)) < 0.5, **options, **QUIET)
+
+
+def test_lesions_that_change_nothing_are_noted():
+    _, y = planted()
+    options = {"y": y, "partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    deaf = helpers.evaluate(lambda lesions: np.ones((len(lesions), 200), bool), **options, **QUIET)
+    assert "No lesion changed what is right of any image" in deaf.summary()
+    assert "No lesion changed" not in helpers.evaluate(planted()[0], **options, **QUIET).summary()
+
+
+def test_clusters_are_not_called_unimportant_where_one_part_stands_out():
+    """Of 30 parts of two units each, only one matters: few permutations cannot show that."""
+    y = np.arange(200) % 2
+
+    def correct(lesions):
+        lost = np.arange(200) < 44
+        return np.array([~(lost & (3 in lesion.get("hidden", []))) for lesion in lesions])
+
+    options = {"y": y, "partition": {"hidden": np.arange(60) // 2}, "layers": {"hidden": 60}}
+    report = helpers.evaluate(correct, **options, progress=False, n_permutations=19)
+    assert report.importance.p > 0.05
+    assert not (report.importance.familywise <= 0.05).any()
+    assert report.effect.mean(~report.measured.is_complete)[2] < 1
+    assert "undecided" in report.verdict
+
+
+def test_networks_of_the_same_weights_are_not_compared_if_they_do_other_things(network):
+    model, x, y = network
+    other = keras.models.clone_model(model)
+    other.get_layer("second").activation = keras.activations.tanh
+    other.set_weights(model.get_weights())
+    reports = [helpers.evaluate(each, x, y, HALVES, **QUIET) for each in (model, other)]
+    assert reports[0].fingerprint == reports[1].fingerprint
+    with pytest.raises(ValueError, match="they are on different networks or images"):
+        helpers.compare(reports)
 
 
 # Partitions of any kind.
@@ -613,6 +668,7 @@ def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(
         ("layer,unit\nfirst,0", "has no column label; accepted are layer, unit, label"),
         ("layer,unit,label\nfirst,a,0", "has 'a' in column unit; accepted are integers"),
         ("layer,unit,label\nfirst,0,1.5", "has '1.5' in column label; accepted are integers"),
+        ("layer,unit,label\nfirst,0,99999999999999999999", "has '99999999999999999999' in column"),
         ("layer,unit,label\nfirst,0,", "has '' in column label; accepted are integers"),
         ("layer,unit,label\nfirst,0,1\nfirst,0,1", "unit 0 of 'first' was given twice"),
         ("layer,unit,label\nfirst,0,-2", "label -2 was given; accepted are integers from -1"),
@@ -683,6 +739,7 @@ def test_reports_on_other_networks_or_none_are_not_compared(network, report):
         ([report, other], "they are on different networks or images"),
         ([], "reports: none was given"),
         ([3], "reports: int was given"),
+        (report, "reports: one was given; accepted are several"),
     ):
         with pytest.raises(ValueError, match=message):
             helpers.compare(reports)

@@ -196,3 +196,8 @@ def test_nothing_to_test_gives_nan_and_a_reason():
 def test_bad_input_says_what_is_accepted(arguments, said):
     with pytest.raises(ValueError, match=said):
         permutation_test(*arguments)
+
+
+def test_which_are_tested_is_said_by_a_mask():
+    with pytest.raises(ValueError, match="tested: int64 was given; accepted is bool, one per"):
+        statistics.permutation_test([1, 2, 3], [[0, 0, 0]] * 9, "right", tested=[0, 1, 2])

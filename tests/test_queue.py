@@ -194,6 +194,16 @@ def test_counting_goes_on_where_it_stopped_and_counts_no_lesion_twice(tmp_path):
     assert [len(each["a"]) for each in made] == list(range(1, 101))
 
 
+def test_without_permutations_there_are_counts_of_none():
+    partition = Partition.from_labels({"a": [0] * 6 + [1] * 6})
+    plan = lesion_counts.Plan("paper", 2, n_images=9, n_random=3, n_permutations=0)
+    ours, permuted = lesion_counts.count(
+        lambda chosen: np.ones((len(chosen), 3), int), np.arange(9) % 3, partition, plan
+    )
+    assert ours.random.shape == (2, 3, 3)
+    assert permuted.shape == (0, 2, 3)
+
+
 def test_counts_that_are_not_there_say_how_to_make_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"not counted yet; modularity train"):
         lesion_counts.read(tmp_path / "none.npz")

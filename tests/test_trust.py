@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import brute_force
-from helpers import graphs, lesions, networks
+from helpers import forward, graphs, lesions, networks
 from helpers.backend import keras
 from helpers.lesions import engine, propagation
 
@@ -252,3 +252,152 @@ def test_lesions_are_the_same_with_the_batches_and_norms_of_an_accelerator(monke
     monkeypatch.setattr(propagation, "SHAPES_ARE_FREE", False)
     found = lesions.correct(model, x, y, chosen)
     np.testing.assert_array_equal(found, brute_force.correct(model, x, y, chosen))
+
+
+def changed_later(model, change, chosen, x):
+    """Lesions of a model before and after it was changed, beside brute force after."""
+    lesions.correct(model, x, np.zeros(len(x), int), chosen)
+    change(model)
+    y = np.asarray(model(x)).argmax(axis=1)
+    return lesions.correct(model, x, y, chosen), brute_force.correct(model, x, y, chosen)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.get_layer("b"), "activation", keras.activations.relu),
+        lambda model: setattr(model.get_layer("act"), "activation", keras.activations.tanh),
+        lambda model: setattr(model.get_layer("bn"), "epsilon", 3.0),
+        lambda model: setattr(model.get_layer("conv"), "dilation_rate", (2, 2)),
+    ],
+    ids=["activation", "activation layer", "epsilon", "dilation"],
+)
+def test_what_is_changed_about_a_model_between_two_calls_is_seen(change):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            L.Conv2D(8, 3, padding="same", name="first"),
+            L.BatchNormalization(name="bn"),
+            L.Activation("relu", name="act"),
+            L.Conv2D(8, 3, padding="same", name="conv"),
+            L.Flatten(),
+            L.Dense(12, "sigmoid", name="b"),
+            L.Dense(4, name="out"),
+        ]
+    )
+    chosen = [{}, *({"first": [i, i + 1]} for i in range(7)), *({"b": [i]} for i in range(9))]
+    ours, theirs = changed_later(model, change, chosen, noise(80, 6, 6, 2))
+    assert ours[0].all()
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_layer_that_is_named_twice_is_lesioned_in_all_units_that_are_named():
+    keras.utils.set_random_seed(1)
+    shared = L.Dense(12, "relu", name="shared")
+    inside = keras.Sequential([keras.Input((12,)), shared], name="inner")
+    given = keras.Input((12,))
+    model = keras.Model(given, L.Dense(3, name="out")(inside(shared(given))))
+    x, y = noise(200, 12), np.arange(200) % 3
+    asked = [{"shared": [0, 1], "inner/shared": [2, 3]}, {"shared": [0, 1, 2, 3]}]
+    found = lesions.correct(model, x, y, asked)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[1], brute_force.correct(model, x, y, asked[1:])[0])
+    assert list(forward.read(model).layers) == ["shared", "out"]
+
+
+def test_double_precision_stays_so():
+    given = keras.Input((2,), dtype="float64")
+    scaled = L.Normalization(mean=[1e9, 1e9], variance=[1.0, 1.0], dtype="float64")(given)
+    hidden = L.Dense(6, "relu", dtype="float64", name="hidden")(scaled)
+    model = keras.Model(given, L.Dense(3, dtype="float64", name="out")(hidden))
+    x = 1e9 + noise(100, 2).astype(np.float64)
+    y = np.asarray(model(x)).argmax(axis=1)
+    chosen = [{}, {"hidden": [0, 3]}]
+    ours = lesions.correct(model, x, y, chosen)
+    assert ours[0].all()
+    np.testing.assert_array_equal(ours, brute_force.correct(model, x, y, chosen))
+
+
+class Marks(L.Layer):
+    """Masks rows of zeros and hands on its input itself, whose other readers see the mask, too."""
+
+    supports_masking = True
+
+    def compute_mask(self, inputs, previous=None):
+        return keras.ops.any(keras.ops.not_equal(inputs, 0), axis=-1)
+
+    def call(self, inputs):
+        return inputs
+
+
+def test_a_model_that_departs_from_its_layers_on_later_images_only_is_refused():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((7, 4))
+    hidden = L.Dense(8, "relu", name="hidden")(Marks()(given))
+    model = keras.Model(given, L.Dense(5)(L.LSTM(6)(L.Multiply()([hidden, L.Dense(1)(given)]))))
+    x = noise(80, 7, 4)
+    assert lesions.correct(model, x, np.zeros(80, int), [{}]).shape == (1, 80)
+    x[10:, 3:] = 0
+    with pytest.raises(ValueError, match="does something else than its layers do"):
+        lesions.correct(model, x, np.zeros(80, int), [{}])
+
+
+@pytest.mark.parametrize(
+    "mixed", [lambda o: o - keras.ops.mean(o, axis=0), L.Softmax(axis=0)], ids=["mean", "softmax"]
+)
+def test_a_model_whose_images_depend_on_each_other_is_refused(mixed):
+    given = keras.Input((4,))
+    scores = L.Dense(3, name="out")(L.Dense(5, "relu", name="hidden")(given))
+    with pytest.raises(ValueError, match="depends on the images beside it"):
+        lesions.correct(keras.Model(given, mixed(scores)), noise(40, 4), np.zeros(40, int), [{}])
+
+
+def test_what_a_softmax_makes_equal_is_judged_as_equal():
+    model = classifier(L.Dense(16, "relu", name="hidden"))
+    model.get_layer("out").kernel.assign(1e-8 * model.get_layer("out").kernel)
+    x = noise(300, 4)
+    y = np.asarray(model(x)).argmax(axis=1)
+    assert lesions.correct(model, x, y, [{}]).all()
+
+
+def test_inputs_may_be_named_in_any_order():
+    image, other = keras.Input((4,), name="z"), keras.Input((3,), name="a")
+    both = L.Concatenate()([L.Dense(5, "relu", name="hidden")(image), other])
+    model = keras.Model({"z": image, "a": other}, L.Dense(3, name="out")(both))
+    x = {"a": noise(50, 3, seed=1), "z": noise(50, 4)}
+    y = np.asarray(model(x)).argmax(axis=1)
+    assert lesions.correct(model, x, y, [{}, {"hidden": [0]}])[0].all()
+
+
+def test_feature_maps_whose_channels_come_first_respond_as_if_they_came_last():
+    def network(order):
+        shape = (3, 8, 6) if order == "channels_first" else (8, 6, 3)
+        keras.utils.set_random_seed(0)
+        given = keras.Input(shape)
+        maps = L.Conv2D(5, 3, data_format=order, name="a")(given)
+        maps = L.ReLU(name="b")(maps)
+        maps = L.Conv2D(4, 3, data_format=order, name="c")(maps)
+        pooled = L.GlobalAveragePooling2D(data_format=order)(maps)
+        return keras.Model(given, L.Dense(3, name="out")(pooled))
+
+    x = noise(40, 8, 6, 3)
+    last, first = network("channels_last"), network("channels_first")
+    first.set_weights(last.get_weights())
+    moved = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    for layer, width in (("a", 5), ("b", 5), ("c", 4)):
+        assert forward.n_units(first, layer) == width
+        np.testing.assert_allclose(
+            forward.activations(first, moved, layer), forward.activations(last, x, layer), atol=1e-5
+        )
+    ours, theirs = graphs.activation_graph(first, moved), graphs.activation_graph(last, x)
+    assert ours.widths == theirs.widths
+    np.testing.assert_allclose(
+        ours.adjacency, theirs.adjacency, atol=0.02
+    )  # Ranks may differ where values nearly tie.
+
+
+def test_lesions_that_are_no_mappings_are_refused():
+    model = classifier(L.Dense(5, name="hidden"))
+    with pytest.raises(ValueError, match="lesions: 'hidden' was given; accepted is a sequence of"):
+        lesions.correct(model, noise(9, 4), np.zeros(9, int), {"hidden": [0]})

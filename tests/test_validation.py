@@ -176,3 +176,28 @@ def test_a_wrong_number_of_cores_is_named(given, monkeypatch):
     monkeypatch.setenv("MODULARITY_CORES", given)
     with pytest.raises(ValueError, match=f"MODULARITY_CORES: '{given}' was given; accepted are"):
         settings.n_cores()
+
+
+def test_whole_numbers_beyond_an_inputs_type_are_refused():
+    given = keras.Input((3,), dtype="uint8")
+    model = keras.Model(given, keras.layers.Dense(2)(keras.ops.cast(given, "float32")))
+    with pytest.raises(
+        ValueError, match=r"numbers from -1 to 300 were given; .* takes uint8, from"
+    ):
+        lesions.correct(model, np.array([[300, -1, 2]]), [0], [{}])
+
+
+def test_one_input_may_be_named_too(mlp):
+    model, x, y = mlp
+    named = {model.inputs[0].name: x}
+    expected = lesions.correct_counts(model, x, y, CHOSEN)
+    np.testing.assert_array_equal(lesions.correct_counts(model, named, y, CHOSEN), expected)
+
+
+def test_one_hot_classes_may_be_true_or_false_and_nothing_may_be_masked(mlp):
+    model, x, y = mlp
+    np.testing.assert_array_equal(validation.check_classes(np.eye(3, dtype=bool)[y], 40, 3), y)
+    with pytest.raises(ValueError, match="y: a masked array was given; accepted are whole ones"):
+        validation.check_classes(np.ma.masked_equal(y, 2), 40, 3)
+    with pytest.raises(ValueError, match="x: a masked array was given"):
+        validation.check_images(model, np.ma.masked_equal(x, 0))

@@ -202,7 +202,7 @@ def count(
     ]
     ours = profiles.profiles_of_twins(lesioned, y, partition, plan.n_random, plan.seed)
     counts = lesioned(chosen) if chosen else np.empty((0, len(ours.intact)), np.int64)
-    return ours, counts.reshape(plan.n_permutations, len(ours.subclusters), -1)
+    return ours, counts.reshape(plan.n_permutations, len(ours.subclusters), len(ours.intact))
 
 
 def written_down(

@@ -122,6 +122,7 @@ def lucid_model(
     def activations(image: Any) -> Any:
         with tf.name_scope("network"):  # In which layers may have any name.
             (found,) = program.values((image,), [tensor])
+            found = keras.ops.moveaxis(found, forward.unit_axis(program, tensor), -1)
         return tf.identity(found, name=OUTPUT)
 
     specification = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name=INPUT)

@@ -5,17 +5,26 @@ runs models up to the layers that one wants to see. Lesions, graphs, correlation
 start here; no other room asks a model for its layers.
 """
 
-from helpers.forward.program import Classifier, Program, check_intact, read, read_classifier
-from helpers.forward.values import activations, batches_of_activations, logits, n_units
+from helpers.forward.program import (
+    Classifier,
+    Program,
+    check_apart,
+    check_intact,
+    read,
+    read_classifier,
+)
+from helpers.forward.values import activations, batches_of_activations, logits, n_units, unit_axis
 
 __all__ = [
     "Classifier",
     "Program",
     "activations",
     "batches_of_activations",
+    "check_apart",
     "check_intact",
     "logits",
     "n_units",
     "read",
     "read_classifier",
+    "unit_axis",
 ]

@@ -24,6 +24,7 @@ Inputs = tuple[npt.NDArray[Any], ...]
 """One array per input of a model, images first."""
 
 _TOLERANCE = 1e-4
+_ROUGHLY = 0.05
 
 Lesion = Mapping[int, npt.NDArray[np.intp]]
 """Units by step."""
@@ -110,11 +111,14 @@ class Program:
 
     @cached_property
     def layers(self) -> dict[str, list[int]]:
-        """Names of the layers with units, in order, with the steps that they are used in."""
+        """Names of the layers with units, in order, with the steps that they are used in.
+
+        A layer that several models share is called as where it is used first.
+        """
         found: dict[str, list[int]] = {}
         for index, step in enumerate(self.steps):
             if step.n_units:
-                found.setdefault(step.name, []).append(index)
+                found.setdefault(self._first_names[id(step.operation)], []).append(index)
         return found
 
     def layer(self, name: str) -> str:
@@ -134,6 +138,8 @@ class Program:
             return name
         others = {step.name: step.operation for step in self.steps}
         why = "no units in {!r}"
+        if name in others and (first := self._first_names[id(others[name])]) in self.layers:
+            return first
         if name in others:
             why += f" ({rules.why_without_units(others[name])})"
         return _full_name(name, list(self.layers), list(self.layers), why)
@@ -438,8 +444,7 @@ def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Non
         it is the model itself that does something else than these.
     """
     (ours,) = program.values(images, program.outputs)
-    theirs = model(list(images) if len(images) > 1 else images[0], training=False)
-    theirs = keras.tree.flatten(theirs)[0]
+    theirs = _called(model, images)
     if not is_close(ours, theirs):
         raise ValueError(
             f"model: {model.name!r} does something else than its layers do one after the other, so "
@@ -447,12 +452,42 @@ def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Non
         )
 
 
-def is_close(ours: Array, theirs: Array) -> bool:
-    """Whether arrays differ by no more than single precision explains."""
+def check_apart(model: keras.Model, program: Classifier, images: Inputs) -> None:
+    """See that a model makes the same of images whatever others are beside them.
+
+    Raises
+    ------
+    ValueError
+        If it does not, as a mean over the batch would: there is no prediction for an image then.
+    """
+    some = -(-len(images[0]) // 2)
+    theirs = _called(model, images)
+    apart = _called(model, tuple(each[:some] for each in images))
+    if not is_close(apart, theirs[:some], _ROUGHLY if program.is_rough else _TOLERANCE):
+        raise ValueError(
+            f"model: what {model.name!r} makes of an image depends on the images beside it, so "
+            "that its predictions are not its own"
+        )
+
+
+def _called(model: keras.Model, images: Inputs) -> Array:
+    """Return what a model makes of images, in inference."""
+    tensors = [keras.ops.convert_to_tensor(each) for each in images]
+    given = keras.tree.pack_sequence_as(_structure(model), tensors)
+    return keras.tree.flatten(model(given, training=False))[0]
+
+
+def _structure(model: keras.Model) -> Any:
+    """Return the nesting of tensors that a model was made of: one, or a list or mapping of them."""
+    return getattr(model, "_inputs_struct", model.inputs[0])
+
+
+def is_close(ours: Array, theirs: Array, tolerance: float = _TOLERANCE) -> bool:
+    """Whether arrays differ by a share of the largest at most: what single precision explains."""
     ours, theirs = (rules.in_numpy(keras.ops.cast(each, "float32")) for each in (ours, theirs))
     finite = np.abs(theirs[np.isfinite(theirs)])
-    tolerance = _TOLERANCE * max(float(finite.max(initial=0)), 1e-3)
-    return bool(np.allclose(ours, theirs, _TOLERANCE, tolerance, equal_nan=True))
+    absolute = tolerance * max(float(finite.max(initial=0)), 1e-3)
+    return bool(np.allclose(ours, theirs, tolerance, absolute, equal_nan=True))
 
 
 def silenced(preactivations: Array, units: rules.Channels, axis: int) -> Array:

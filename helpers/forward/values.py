@@ -52,9 +52,7 @@ def n_units(model: keras.Model, layer: str) -> int:
     """
     program = read(model)
     tensor = program.tensor(layer)
-    step = program.producers.get(tensor)
-    axis = -1 if step is None else channel_axis(program.steps[step].operation)
-    return int(program.shapes[tensor][axis] or 0)
+    return int(program.shapes[tensor][unit_axis(program, tensor)] or 0)
 
 
 def logits(
@@ -137,6 +135,7 @@ def batches_of_activations(
     """
     program = read(model)
     tensors = [program.tensor(layer) for layer in layers]
+    axes = [unit_axis(program, each) for each in tensors]
     expected = program.shapes[program.inputs[0]][1:]
     if (
         len(program.inputs) != 1
@@ -148,8 +147,24 @@ def batches_of_activations(
         )
     for start in range(0, len(x), batch_size):
         outputs = program.values((x[start : start + batch_size],), tensors)
-        yield {layer: in_numpy(each) for layer, each in zip(layers, outputs, strict=True)}
+        yield {
+            layer: np.moveaxis(in_numpy(each), axis, -1)
+            for layer, each, axis in zip(layers, outputs, axes, strict=True)
+        }
+
+
+def unit_axis(program: Program, tensor: int) -> int:
+    """Return the axis of a tensor's units: 1 if its channels come first, as what made them says."""
+    while len(program.shapes[tensor]) > 2 and tensor in program.producers:
+        step = program.steps[program.producers[tensor]]
+        if hasattr(step.operation, "data_format") or not step.inputs:
+            return channel_axis(step.operation)
+        tensor = step.inputs[0]
+    return -1
 
 
 def _shape(program: Program, layer: str) -> tuple[int, ...]:
-    return tuple(size or 0 for size in program.shapes[program.tensor(layer)][1:])
+    tensor = program.tensor(layer)
+    sizes = [size or 0 for size in program.shapes[tensor]]
+    sizes.append(sizes.pop(unit_axis(program, tensor)))
+    return tuple(sizes[1:])

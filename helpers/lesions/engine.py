@@ -29,7 +29,7 @@ from tqdm import tqdm
 from helpers import settings
 from helpers.backend import ON_PROCESSOR, keras
 from helpers.forward import rules
-from helpers.forward.program import Classifier, Inputs, Step, check_intact, read_classifier
+from helpers.forward.program import Classifier, Inputs, check_apart, check_intact, read_classifier
 from helpers.forward.program import Lesion as BySteps
 from helpers.lesions import elsewhere
 from helpers.lesions.compiled import Graphs, Kind
@@ -47,6 +47,8 @@ _CACHED_IMAGES = 1000
 _GUARDED = slice(8)
 _TIED = 5e-6
 _MARGIN = 16
+_SOFTMAX_TIES = 1e-6
+_PLAIN = (bool, int, float, str, np.generic)
 
 
 def correct(
@@ -173,7 +175,8 @@ def correct_counts_given(
     n_classes = n_classes_of(model)
     counts = np.zeros((sum(sizes), n_classes), dtype=np.int64)
     for classes, judged in _judged(model, x, y, groups, executor, batch_size):
-        one_hot = np.eye(n_classes, dtype=np.float32)[classes]
+        one_hot = np.zeros((len(classes), n_classes), dtype=np.float32)
+        one_hot[np.arange(len(classes)), classes] = 1
         counts += (judged.astype(np.float32) @ one_hot).astype(np.int64)
     ends = np.cumsum(sizes, dtype=int)
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
@@ -188,9 +191,11 @@ class _Known:
     """A model that was lesioned lately: what it is known by, and what a call need not do again."""
 
     checksum: int
+    marks: list[Any]
     program: Classifier
     graphs: Graphs
     noises: dict[_Kind, float] = field(default_factory=dict)
+    compared: set[int] = field(default_factory=set)
 
 
 _KNOWN: "WeakKeyDictionary[keras.Model, _Known]" = WeakKeyDictionary()
@@ -203,23 +208,68 @@ def _read(
     program = read_classifier(model)
     images, classes = check_x_y(model, x, y)
     check_intact(model, program, _rows(images, _GUARDED))
-    checksum = 0
+    check_apart(model, program, _rows(images, _GUARDED))
+    checksum, marks = 0, _marks(program)
     for each in model.weights:
         checksum = zlib.crc32(rules.in_numpy(each).tobytes(), checksum)
     known = _KNOWN.get(model)
-    if known is None or known.checksum != checksum or not _is_same(known.program, program):
-        known = _KNOWN[model] = _Known(checksum, program, Graphs(program))
+    if known is None or known.checksum != checksum or not _are_same(known.marks, marks):
+        known = _KNOWN[model] = _Known(checksum, marks, program, Graphs(program))
+    _compare_all(model, known, images)
     return known, images, classes
 
 
-def _is_same(known: Classifier, program: Classifier) -> bool:
-    """Whether a model still has the layers and the functions that it had."""
-    return [_marks(step) for step in known.steps] == [_marks(step) for step in program.steps]
+def _compare_all(model: keras.Model, known: _Known, images: Inputs) -> None:
+    """Compare what a program makes of all images with what its model does, once for the same ones.
+
+    The first few do not show what only others bring about, such as a mask. Files of images are
+    read batch by batch, and the first few must do.
+    """
+    if not all(isinstance(each, np.ndarray) for each in images):
+        return
+    checksum = _checksum(images)
+    if checksum not in known.compared:
+        for batch in _batches(known.program, images, None):
+            check_intact(model, known.program, _rows(images, batch))
+        known.compared.add(checksum)
 
 
-def _marks(step: Step) -> tuple[Any, ...]:
-    operation = step.operation
-    return (id(operation), type(step.rule), id(getattr(operation, "activation", None)), step.inputs)
+def _checksum(images: Inputs) -> int:
+    checksum = 0
+    for each in images:
+        checksum = zlib.crc32(np.ascontiguousarray(each).data, checksum)
+    return checksum
+
+
+def _marks(program: Classifier) -> list[Any]:
+    """Return what a program's results depend on besides weights: what a user may have changed."""
+    marks: list[Any] = []
+    for step in program.steps:
+        marks += [step.operation, type(step.rule), *step.inputs]
+        marks += _attributes(step.operation, set())
+    return marks
+
+
+def _attributes(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield all attributes of a layer, and of layers within it."""
+    if isinstance(value, keras.Operation) and id(value) not in seen:
+        seen.add(id(value))
+        for name, each in sorted(vars(value).items()):
+            yield name
+            yield from _attributes(each, seen)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _attributes(each, seen)
+    else:
+        yield value
+
+
+def _are_same(known: list[Any], marks: list[Any]) -> bool:
+    """Whether attributes are the same objects, or equal numbers and strings."""
+    return len(known) == len(marks) and all(
+        one is other or (isinstance(one, _PLAIN) and type(one) is type(other) and one == other)
+        for one, other in zip(known, marks, strict=True)
+    )
 
 
 def _judged(
@@ -358,7 +408,10 @@ class _Judge:
         def right(
             rows: Rows, scores: npt.NDArray[np.float32], lesion: BySteps
         ) -> npt.NDArray[np.bool_]:
-            best, tied = _best(scores, self.rounding * np.maximum(sizes[rows], norms(scores)))
+            bound = self.rounding * np.maximum(sizes[rows], norms(scores))
+            if self.program.scores not in self.program.outputs:
+                bound = np.maximum(bound, _SOFTMAX_TIES)  # Closer ones the softmax may make equal.
+            best, tied = _best(scores, bound)
             if tied.any():
                 # The whole batch, because rounding may depend on how many images are run at once.
                 (outputs,) = self.program.values(
@@ -392,7 +445,7 @@ def _rounding(
     What was measured on the same images in an earlier call is not measured again.
     """
     worst, intact = _TIED, None
-    checksum = zlib.crc32(b"".join(np.ascontiguousarray(each).tobytes() for each in images))
+    checksum = _checksum(images)
     for given, lesions in groups:
         for lesion in lesions:
             has_graph = not given and known.graphs.are_for(lesion)
@@ -446,7 +499,7 @@ def _best(
     return scores.argmax(axis=1), ~(best[:, 1] - best[:, 0] > bound)
 
 
-def _union(first: BySteps, second: BySteps) -> BySteps:
+def _union(first: BySteps, second: BySteps) -> dict[int, npt.NDArray[np.intp]]:
     return {
         index: np.union1d(first.get(index, ()), second.get(index, ())).astype(np.intp)
         for index in first.keys() | second.keys()
@@ -482,8 +535,13 @@ def checked(program: Classifier, lesion: Lesion) -> BySteps:
     Raises
     ------
     ValueError
-        If a layer or a unit does not exist; names it.
+        If a lesion is no mapping, or a layer or a unit does not exist; names it.
     """
+    if not isinstance(lesion, Mapping):
+        raise ValueError(
+            f"lesions: {lesion!r} was given; accepted is a sequence of mappings, from names of "
+            "layers to units"
+        )
     by_step: dict[int, npt.NDArray[np.intp]] = {}
     for layer, given in lesion.items():
         sites = program.sites(layer)
@@ -497,5 +555,6 @@ def checked(program: Classifier, lesion: Lesion) -> BySteps:
                 f"which has units 0 to {n_units - 1}"
             )
         if units.size:
-            by_step |= {site: units.astype(np.intp) for site in sites}
+            # A layer may be named twice, once by each model that it is a part of.
+            by_step = _union(by_step, dict.fromkeys(sites, units.astype(np.intp)))
     return by_step

@@ -1,5 +1,6 @@
 """One call from a network and a partition to a report."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ def evaluate(
     seed = validation.check_seed(random_state, "random_state")
     _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
     _check_at_least("n_random", n_random, 1)
-    if budget is not None and not (isinstance(budget, int | float) and budget > 0):
+    if budget is not None and not (isinstance(budget, int | float) and 0 < budget < math.inf):
         raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
     subject = subject_of(model, x, y, layers, executor)
     if partition is None:

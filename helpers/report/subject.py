@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Function = Callable[[Sequence["Lesion"]], npt.ArrayLike]
 """Of lesions, ``{layer: units}``: which images are right, bool of shape (n_lesions, n_images)."""
 
+_MOST_CLASSES = 100_000
+"""Of a function of lesions, whose images' classes tell how many there are: ids are no classes."""
+
 _INFINITE = -1
 """What the cardinality of a tf.data.Dataset is that repeats without an end."""
 
@@ -196,7 +199,7 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
     n_images = len(classes)
 
     def correct(lesions: Sequence["Lesion"]) -> npt.NDArray[np.bool_]:
-        right = np.asarray(function(lesions))
+        right = np.array(function(lesions))  # Of its own: a function may use its array again.
         if right.dtype != bool or right.shape != (len(lesions), n_images):
             raise ValueError(
                 f"model: the function returned {right.dtype} of shape {right.shape} for "
@@ -204,6 +207,13 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
                 f"({len(lesions)}, {n_images})"
             )
         return right
+
+    first, again = correct([{}]), correct([{}])
+    if not np.array_equal(first, again):
+        raise ValueError(
+            f"model: the function called {int((first != again).sum())} of {n_images} images right "
+            "once and wrong the next time, without any lesion; accepted is one that does not change"
+        )
 
     def full_name(layer: str) -> str:
         if layer not in widths:
@@ -216,7 +226,7 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
         classes=classes,
         n_classes=n_classes,
         correct=correct,
-        fingerprint=fingerprint(correct([{}]), classes),
+        fingerprint=fingerprint(first, classes),
         full_name=full_name,
     )
 
@@ -241,6 +251,10 @@ def _classes_of(y: Any) -> tuple[npt.NDArray[np.int64], int]:
         n_classes = given.shape[1]
     else:
         n_classes = int(given.max()) + 1 if np.issubdtype(given.dtype, np.number) else 0
+    if n_classes > _MOST_CLASSES:
+        raise ValueError(
+            f"y: classes up to {n_classes - 1} were given; accepted are 0 to {_MOST_CLASSES - 1}"
+        )
     return validation.check_classes(given, len(given), n_classes), n_classes
 
 

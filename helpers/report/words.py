@@ -23,15 +23,18 @@ def is_important(report: "Report") -> Answer:
     Returns
     -------
     str
-        "yes" if the exact test finds it; "no" if it does not, for no part either, and the mean
-        effect's 95 % interval lies below one percentage point; else "undecided", also where the
-        intact network is at chance, so that there is nothing to lose.
+        "yes" if the exact test finds it; "no" if it does not, for no part either, the mean
+        effect's 95 % interval lies below one percentage point, and no single part's lies above
+        it; else "undecided", also where the intact network is at chance, so that there is nothing
+        to lose.
     """
     if report.importance.p <= ALPHA:
         return "yes"
-    _, _, high = report.effect.mean(~report.measured.is_complete)
-    is_absent = high < MARGIN and not found_parts(report).any() and not is_at_chance(report)
-    return "no" if is_absent else "undecided"
+    tested = ~report.measured.is_complete
+    _, _, high = report.effect.mean(tested)
+    stands_out = (report.effect.intervals()[tested, 0] > MARGIN).any()
+    is_absent = high < MARGIN and not stands_out and not is_at_chance(report)
+    return "no" if is_absent and not found_parts(report).any() else "undecided"
 
 
 def is_at_chance(report: "Report") -> bool:
@@ -100,9 +103,23 @@ def remarks(report: "Report") -> list[str]:
             "always says the most frequent class: are images scaled and classes numbered as in its "
             "training?"
         )
+    if not measured.is_complete.all() and _is_untouched(report):
+        found.append(
+            "No lesion changed what is right of any image: does the network lesion the layers that "
+            "it is asked to?"
+        )
     if (measured.class_sizes > 0).sum() < 2:
         found.append("All images are of one class, so classes cannot be compared.")
     return found
+
+
+def _is_untouched(report: "Report") -> bool:
+    """Whether all images are as right as without a lesion under each lesion."""
+    measured = report.measured
+    same = measured.n_permutations * measured.intact
+    return bool(
+        (measured.true == measured.intact).all() and (measured.permuted_right == same).all()
+    )
 
 
 def how(report: "Report") -> list[str]:

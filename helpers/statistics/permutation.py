@@ -137,6 +137,8 @@ def _extremeness(values: npt.NDArray[np.float64], side: AnySide) -> npt.NDArray[
 def _of_each(given: npt.ArrayLike, name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     """Return what is said of each sub-cluster, if it is said of each."""
     said = np.asarray(given)
+    if name == "tested" and said.dtype != bool:
+        raise ValueError(f"tested: {said.dtype} was given; accepted is bool, one per sub-cluster")
     if said.shape != values.shape:
         raise ValueError(f"{name}: shape {said.shape} was given; accepted is {values.shape}")
     return said
