@@ -79,10 +79,10 @@ def test_accuracies_are_shown_beside_the_papers_floors():
     names = ("stack-diff-mnist-cnn", "halves-diff-mnist-mlp", "halves-diff-digits-mlp")
     shown = tables.accuracies(list(map(network, names, (0.9, 0.91, 0.88))))
     assert list(shown["met"]) == ["yes", "no", "–"]
-    assert list(shown["the paper's floor"]) == ["0.89", "0.92", "–"]
+    assert list(shown["the paper: at least"]) == ["0.89", "0.92", "–"]
     assert list(shown["test accuracy"]) == ["0.9000", "0.9100", "0.8800"]
     assert list(shown["logs, lowest"]) == ["0.9106", "0.9385", "–"]
-    assert shown.index[0] == "stack-diff-mnist-cnn, replicate 3"
+    assert shown.index[0] == "stack-diff-mnist-cnn"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_interactions_are_read_in_logits_with_the_interval_of_p():
     assert row[["steps", "loss X", "loss Y", "both"]].tolist() == ["1", "0.50", "0.25", "0.75"]
     assert row[["interaction", "matched sets'"]].tolist() == ["0.10", "0.20"]
     assert row[["p", "familywise"]].tolist() == ["0.01 (0.0003 to 0.04)", "0.04"]
-    assert shown["finding"].tolist() == ["dependent", "redundant", "neither", "X loses nothing"]
+    assert shown["finding"].tolist() == ["dependent", "redundant", "none", "X loses nothing"]
     assert tables.interaction_table(made_interactions(made_kinds(1, 2))).empty
 
 
@@ -203,7 +203,7 @@ def test_within_and_across_are_read_with_the_reason_where_nothing_is_compared():
     shown = tables.within_across_table(compared, {"a": "first", "b": "second", "c": "third"})
     assert shown.index.tolist() == ["first", "second", "third"]
     assert shown["pairs within"].tolist() == ["2", "0", "9"]
-    assert shown["within less across"].tolist() == ["0.00", "–", "0.50"]
+    assert shown["difference (within − across)"].tolist() == ["0.00", "–", "0.50"]
     assert shown["p"].tolist() == [
         "0.25",
         "no stratum has values of both groups",

@@ -348,7 +348,7 @@ def about(judgements: pd.DataFrame, start: str) -> pd.DataFrame:
     return rows
 
 
-def chips(rows: pd.DataFrame, address: str) -> str:
+def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
     """Return what became of a claim as a few marks that lead to where it is shown.
 
     Parameters
@@ -358,6 +358,8 @@ def chips(rows: pd.DataFrame, address: str) -> str:
         they are.
     address : str
         Of the figure behind it.
+    whose : str
+        What to put in front of each verdict, where it is not plain whose claim it is about.
 
     Returns
     -------
@@ -369,7 +371,7 @@ def chips(rows: pd.DataFrame, address: str) -> str:
         sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
         named = [each for each in kinds if each != "–"]
         whom = f"{len(named)} kinds of networks" if len(named) > _MOST_NAMED else ", ".join(named)
-        said = escape(": ".join(filter(None, (str(verdict), whom))))
+        said = escape(": ".join(filter(None, (f"{whose}{verdict}", whom))))
         marks.append(f'<a class="verdict {kind}" href="{escape(address)}">{sign} {said}</a>')
     return " ".join(marks)
 

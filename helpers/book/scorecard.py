@@ -75,7 +75,15 @@ ITEMS = (
         2,
         "table1b",
     ),
-    Item("Table 2", "untrained VGGs", 4, "constructed", {"cifar10-vgg-untrained": 5}, 0, "table1a"),
+    Item(
+        "Table 2",
+        "score and output entropy, untrained VGGs",
+        4,
+        "constructed",
+        {"cifar10-vgg-untrained": 5},
+        0,
+        "table1a",
+    ),
     Item("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2, "table3"),
     Item("Tables 4, 5", "many tests at once", 7),
     Item("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
@@ -150,24 +158,26 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row per item: what; status, "run in full", "in part" or "not run here"; networks,
-        ours of the paper's; scale; section, the notebook; and what is missing.
+        ours of the paper's; scale; page, the notebook; and what is missing.
     """
     return pd.DataFrame.from_dict({item.name: _row(item, found) for item in ITEMS}, orient="index")
 
 
 def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    done, lacking = _done(item, found)
+    done, lacking, begun = _done(item, found)
     n_wanted = item.n_wanted
     missing = [f"{item.n_imagenet} on ImageNet: ready, weights needed"] * bool(item.n_imagenet)
-    missing += [f"some of {', '.join(lacking)}"] * bool(lacking)
+    partly = [name for name in lacking if name in begun]
+    missing += [", ".join(name for name in lacking if name not in begun)]
+    missing += [f"some of {', '.join(partly)}"] * bool(partly)
     state = "in part" if done else "not run here"
     return {
         "what": item.what,
         "status": "run in full" if done == n_wanted else state,
         "networks": f"{done} of {n_wanted}" if n_wanted else "–",
         "scale": "paper" if done or not n_wanted else "–",
-        "section": SECTIONS[item.section],
-        "missing": "; ".join(missing) or "–",
+        "page": SECTIONS[item.section],
+        "missing": "; ".join(filter(None, missing)) or "–",
     }
 
 
@@ -187,7 +197,7 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for item in ITEMS:
-        done, lacking = _done(item, found)
+        done, lacking, _ = _done(item, found)
         commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
         commands += [f"modularity sweep sweeps/{item.sweep}.yaml"] * bool(lacking)
         commands += ["modularity imagenet --help"] * bool(item.n_imagenet)
@@ -202,11 +212,12 @@ def write(found: Mapping[str, pd.DataFrame], path: Path) -> None:
         progress(found).to_csv(temporary, index=False)
 
 
-def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]]:
-    """Return how many networks of an item have been run, and the names of those that lack some."""
+def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str], set[str]]:
+    """Say how many networks of an item have been run, which lack some, and which have any."""
     networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
     done = networks & (_under_both(found[item.results]) if item.results else set())
-    return len(done), sorted({name for name, _ in networks - done})
+    lacking = sorted({name for name, _ in networks - done})
+    return len(done), lacking, {name for name, _ in done}
 
 
 def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:

@@ -161,16 +161,19 @@ def accuracies(networks: Sequence[TrainedNetwork]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        Test accuracy; the paper's floor, and whether it is met; the lowest and the mean of the
-        five networks in the authors' logs. Dashes where the paper has no such network.
+        Test accuracy; what the paper reaches at least, and whether it is met; the lowest and the
+        mean of the five networks in the authors' logs. Dashes where the paper has no such network.
+        Rows name the replicate unless all have the same.
     """
     rows = {}
+    n_replicates = len({each.replicate for each in networks})
     for each in networks:
         theirs = published.accuracies(each.recipe)
         met = "yes" if each.accuracy >= theirs["floor"] else "no"
-        rows[f"{each.recipe.name}, replicate {each.replicate}"] = {
+        name = f"{each.recipe.name}, replicate {each.replicate}"
+        rows[name if n_replicates > 1 else each.recipe.name] = {
             "test accuracy": f"{each.accuracy:.4f}",
-            "the paper's floor": _format_accuracy(theirs["floor"], 2),
+            "the paper: at least": _format_accuracy(theirs["floor"], 2),
             "met": "–" if pd.isna(theirs["floor"]) else met,
             "logs, lowest": _format_accuracy(theirs["logged_min"], 4),
             "logs, mean": _format_accuracy(theirs["logged_mean"], 4),
@@ -217,6 +220,11 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
         Of one of `measures`.
     value : str
         What to call the column of the value that is compared with the twins'.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sub-cluster; why any is excluded has a column only if one is.
     """
     table = compared.table()
     shown = table.drop(columns="complete").assign(p=table["p"].map(format_p))
@@ -224,6 +232,8 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     shown = shown.rename(columns=headings | {"undefined_twins": "undefined twins"})
     digits = {"share": 3, "intact": 3, "lesioned": 3, value: 3, "twins' median": 3}
     shown = shown.round(digits).astype({value: object, "twins' median": object})
+    if "excluded" in shown and not shown["excluded"].any():
+        shown = shown.drop(columns="excluded")
     return shown.fillna("–").set_index(["layer", "cluster"])
 
 
@@ -358,7 +368,7 @@ def interaction_table(table: pd.DataFrame) -> pd.DataFrame:
             "matched sets'": _format_logits(row.matched_median),
             "p": format_p_with_interval(row.p, row.p_low, row.p_high),
             "familywise": format_p(float(str(row.familywise))),
-            "finding": str(row.excluded) or str(row.kind),
+            "finding": str(row.excluded) or str(row.kind).replace("neither", "none"),
         }
     shown = pd.DataFrame.from_dict(rows, orient="index")
     shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
@@ -385,7 +395,7 @@ def within_across_table(table: pd.DataFrame, names: Mapping[str, str]) -> pd.Dat
         names[str(row.value)]: {
             "pairs within": str(row.n_within),
             "pairs across": str(row.n_across),
-            "within less across": _format_logits(row.difference),
+            "difference (within − across)": _format_logits(row.difference),
             "p": row.reason or format_p_with_interval(row.p, row.p_low, row.p_high),
         }
         for row in table.itertuples()

@@ -24,6 +24,9 @@ from helpers.plots.style import (
 NAMES = {"exact": "exact", "sequential": "sequential"} | TESTS
 """What tests are called, those of permuted partitions included."""
 
+_LOWEST = 1e-6
+"""Smaller p values are drawn there: the distributions that they rest on end before."""
+
 _STYLES = {
     "exact": ("D", "-", BLACK),
     "sequential": ("d", "--", PURPLE),
@@ -117,9 +120,15 @@ def redrawn_twins(table: pd.DataFrame) -> Figure:
             p = np.sort(table.loc[(table["n_random"] == number) & (table["test"] == test), "p"])
             # Spread over the row in a fixed order that looks like none.
             shifts = (np.arange(len(p)) * 0.618) % 1 - 0.5
+            p = p.clip(min=_LOWEST)
             axes.plot(p, y + 0.5 * shifts, ".", color=_STYLES[test][2], ms=3, alpha=0.6, mew=0)
             axes.plot(np.median(p), y, "|", color=BLACK, ms=14, mew=1.5)
         axes.set_xscale("log")
+    panels[0, 0].set_xlim(_LOWEST / 2, 2)
+    panels[0, 0].set_xticks(
+        [_LOWEST, 1e-4, 1e-2, 1], [r"$\leq 10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"]
+    )
+    panels[0, 0].minorticks_off()
     panels[0, 0].set_yticks(range(len(tests)), [NAMES[test] for test in tests])
     panels[0, 0].set_ylim(len(tests) - 0.5, -0.5)
     letter_panels(panels[0], [f"{number} twins" for number in numbers])

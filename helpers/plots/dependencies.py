@@ -232,7 +232,7 @@ def interactions(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
         f"{names[row.x_layer, row.x_cluster]} → {names[row.y_layer, row.y_cluster]}"
         for row in drawn.itertuples()
     ]
-    axes.set_xticks(position, labels, rotation=90 if len(drawn) > 8 else 0, fontsize=7)
+    axes.set_xticks(position, labels, rotation=90 if len(drawn) > 8 else 0)
     axes.set_xlim(-0.7, len(drawn) - 0.3)
     axes.set_xlabel("X → Y")
     axes.set_ylabel("interaction of the two lesions (logits)")

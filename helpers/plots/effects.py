@@ -11,6 +11,7 @@ from helpers.plots.style import (
     SKY,
     VERMILLION,
     make_panels,
+    name_columns,
     notice,
     separate_layers,
     styled,
@@ -48,7 +49,7 @@ def effects(compared: Comparison, random_state: int = 0) -> Figure:
         face = VERMILLION if p <= LEVEL else "white"
         axes.plot(x, effect, "o", color=VERMILLION, mfc=face, ms=4.5, zorder=3)
     separate_layers(axes, table["layer"])
-    axes.set_xticks(position, table["cluster"].astype(str), fontsize=6.5)
+    name_columns(axes, position, table["cluster"].astype(str).to_list())
     axes.set_xlim(-0.8, len(table) - 0.2)
     axes.set_xlabel("cluster, layer by layer")
     axes.set_ylabel("damage beyond permuted ones\n(percentage points)")
@@ -90,8 +91,9 @@ def equal_damage(compared: Comparison) -> Figure:
             )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 3, 5)))
+    # Numbers of images are long: at 3 there is no room beside those at 2.
+    for axis, labelled in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, (1, 2, 3, 5))):
+        axis.set_major_locator(mpl.ticker.LogLocator(subs=labelled))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(mpl.ticker.NullLocator())
     axes.set_xlabel("images that the lesion costs")

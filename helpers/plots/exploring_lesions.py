@@ -294,7 +294,7 @@ def _layers(explored: Explored, is_found: npt.NDArray[np.bool_]) -> str:
     isolated = any((partition.labels[each] == ISOLATED).any() for each in partition.hidden)
     note = (
         "Choose a sub-cluster by the number of its cluster: its units are orange, those of its "
-        "cluster in other layers blue. Each dot is a unit."
+        "cluster in other layers blue. Each square is a unit."
         + (" Small ones are isolated." if isolated else "")
         + (" * Costs more than chance explains (p at most 0.05)." if is_found.any() else "")
     )

@@ -94,7 +94,8 @@ def dependency_explorer(
         "both cost together. Orange: the interaction of the two lesions, in logits; grey: "
         "that of sets that are missed as much as the earlier of the two, 95 % of them, with "
         "their median. To the "
-        "right, both do the same work; to the left, they stand in for each other.</p>",
+        "right, each is useless without the other, as links of a chain; to the left, each can "
+        "replace the other.</p>",
     )
 
 
@@ -162,6 +163,7 @@ def _row(
     said = f"{pair['interaction']:.2f}".replace("-", "−")
     kind = str(pair["kind"])
     finding = f"<b>{kind}</b>" if kind in ("dependent", "redundant") else kind
+    finding = finding.replace("neither", "none")
     if pair["edge"]:
         finding += f'<span class="note">{escape(CASES[pair["case"]])}</span>'.replace(
             "X", names[x]

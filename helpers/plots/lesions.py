@@ -52,7 +52,7 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
         panels.flat, profiles.subclusters, profiles.true, profiles.random, strict=False
     ):
         live = len(profiles.partition.live_units(each.layer))
-        axes.set_title(f"{each.layer}, {each.cluster}: {len(each.units) / live:.0%}")
+        axes.set_title(f"{each.layer}, {each.cluster}: {_percent(len(each.units) / live)}")
         places = np.append(np.arange(n_classes), n_classes + 0.4)
         twins = np.array([_accuracies(twin, profiles) for twin in random])
         nothing = np.full(n_classes + 1, np.nan)
@@ -168,6 +168,11 @@ def taxonomy(table: pd.DataFrame) -> Figure:
             arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6},
         )
     return figure
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; one that rounds to nothing is not nothing."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _accuracies(counts: npt.NDArray[np.int64], profiles: LesionProfiles) -> npt.NDArray[np.float64]:

@@ -174,7 +174,7 @@ def write_note(axes: Axes, text: str) -> None:
 def letter_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
     """Write letters and titles above panels, clear of the layers' names."""
     for axes, letter, title in zip(panels, ascii_lowercase, titles, strict=False):
-        axes.set_title(f"({letter}) {title}", loc="left", pad=14)
+        axes.set_title(f"({letter}) {title}", loc="left", pad=18)
 
 
 def name_layer(axes: Axes, x: float, layer: str) -> None:
