@@ -1,7 +1,7 @@
 """Pairs of sub-clusters beside pairs whose first is replaced by a set that costs as much.
 
 Random twins of a sub-cluster's own size cost less than an important one does, and so interact less
-with whatever else is lesioned. To ask whether two sub-clusters do the same work, the first must be
+with whatever else is lesioned. To ask whether two sub-clusters need each other, the first must be
 compared with sets of units that are missed as much as it is, however many units that takes.
 """
 

@@ -1,4 +1,4 @@
-"""Whether two sub-clusters do the same work, stand in for each other, or neither.
+"""Whether two sub-clusters need each other, stand in for each other, or neither.
 
 The rule of appendix A.10 reads an arrow out of what was *not* found (see
 `measures.dependencies`). Here the interaction of two lesions is itself tested: what X and Y cost
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from helpers.lesions.matched import MatchedPairs
 
 INTERACTIONS = {
-    "dependent": "each matters less without the other: they do the same work, as in a chain",
+    "dependent": "each matters less without the other: each is useless alone, as in a chain",
     "redundant": "each matters more without the other: they stand in for each other",
     "neither": "no more and no less than sets that are missed as much as X is",
     "not comparable": "X loses nothing, or too few sets that are missed as much were found",
