@@ -179,7 +179,7 @@ def test_a_claim_is_found_by_how_it_begins():
 def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figure():
     marks = claims.chips(claims.about(JUDGED, "A"), "05.html#fig")
     assert re.findall(r'class="verdict ([^"]+)" href="05.html#fig">([^<]+)<', marks) == [
-        ("holds", "✓ holds: mlp, mnist, mlp, &lt;b&gt;"),
+        ("holds", "✓ holds: mlp, mnist; mlp, &lt;b&gt;"),
         ("too-few-networks", "… too few networks: cnn, mnist"),
     ]
     many = claims.about(pd.concat([JUDGED] * 2), "A")

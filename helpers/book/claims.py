@@ -370,7 +370,7 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
     for verdict, kinds in rows.groupby("verdict", sort=False)["network"]:
         sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
         named = [each for each in kinds if each != "–"]
-        whom = f"{len(named)} kinds of networks" if len(named) > _MOST_NAMED else ", ".join(named)
+        whom = f"{len(named)} kinds of networks" if len(named) > _MOST_NAMED else "; ".join(named)
         said = escape(": ".join(filter(None, (f"{whose}{verdict}", whom))))
         marks.append(f'<a class="verdict {kind}" href="{escape(address)}">{sign} {said}</a>')
     return " ".join(marks)

@@ -104,7 +104,7 @@ def table1(table: pd.DataFrame) -> Figure:
     return figure
 
 
-_GRAPHS = {"released": "released graph", "paper": "graph of the text"}
+_GRAPHS = {"released": "released graph", "paper": "the text's graph"}
 
 _AUDIT_STYLES = {
     "published": ("|", BLACK, "published, trained"),

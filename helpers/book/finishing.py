@@ -80,6 +80,7 @@ def mended(page: str) -> str:
 _MENDED = (
     (r"<th>\s*</th>", "<td></td>"),
     (r"<td>(?=[^<]{1,12}</td>)", '<td class="whole">'),
+    (r"<td>(?=[^<]{30,}</td>)", '<td class="words">'),
     (r'(<i class="[^"]*\bfa-[^"]*")', r'\1 aria-hidden="true"'),
     (r'(<button class="btn search-button-field[^>]*?) aria-label="[^"]*"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
