@@ -124,10 +124,11 @@ def shared():
     return keras.Model(image, L.Dense(3, name="out")(inside(layer(image))), name="outside")
 
 
-def test_layers_inside_models_are_known_by_both_names():
+def test_layers_inside_models_are_known_by_both_names_and_shared_ones_by_that_of_their_first_use():
     program = forward.read(shared())
-    assert list(program.layers) == ["shared", "inside/shared", "inside/own", "out"]
+    assert list(program.layers) == ["shared", "inside/own", "out"]
     assert program.layer("own") == program.layer("inside/own") == "inside/own"
+    assert program.layer("inside/shared") == program.layer("shared") == "shared"
 
 
 def test_a_layer_has_a_site_for_each_of_its_uses():

@@ -109,7 +109,7 @@ def test_profiles_show_each_class_and_all_images_beside_the_twins_range(profiles
         ends = np.reshape(twins, (-1, 3))[:, :2]
         np.testing.assert_allclose(ends[:-1, 0], 10 * random.min(axis=0))
         np.testing.assert_allclose(ends[-1], [overall.min(), overall.max()])
-        np.testing.assert_allclose(median[:-1], 10 * np.median(random, axis=0))
+        np.testing.assert_allclose(median[:-3:3], 10 * np.median(random, axis=0))
 
 
 def test_profiles_of_many_sub_clusters_leave_no_gap_between_them(profiles):

@@ -85,6 +85,9 @@ def with_effects(report, p, p_classes, each, low, high, familywise):
         def mean(self, chosen):
             return float(np.mean(np.array(each)[chosen])), low, high
 
+        def intervals(self):
+            return np.column_stack([np.array(each) - 3, np.array(each) + 3])
+
     n = len(report.measured.parts)
     test = dataclasses.replace(
         report.importance, p=p, familywise=np.array(familywise), each=np.full(n, 0.5)
