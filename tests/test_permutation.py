@@ -201,3 +201,9 @@ def test_bad_input_says_what_is_accepted(arguments, said):
 def test_which_are_tested_is_said_by_a_mask():
     with pytest.raises(ValueError, match="tested: int64 was given; accepted is bool, one per"):
         statistics.permutation_test([1, 2, 3], [[0, 0, 0]] * 9, "right", tested=[0, 1, 2])
+
+
+def test_the_sequential_test_takes_no_indices_for_a_mask_either():
+    others = [[0.0, 0.0, 0.0]] * 99
+    with pytest.raises(ValueError, match="tested: int64 was given; accepted is bool, one per"):
+        statistics.sequential_permutation_test([1, 2, 3], others, others, tested=[0, 1, 2])

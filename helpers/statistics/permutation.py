@@ -106,7 +106,7 @@ def permutation_test(
             f"true and permuted: shapes {first.shape} and {others.shape} were given; accepted are "
             "(S,) and (B, S), with at least one permutation"
         )
-    chosen = np.ones(len(first), bool) if tested is None else _of_each(tested, "tested", first)
+    chosen = which_tested(tested, first)
     chosen = chosen.astype(bool)
     values = np.vstack(
         [_finite_order(first[chosen], "true"), _finite_order(others[:, chosen], "permuted")]
@@ -134,11 +134,25 @@ def _extremeness(values: npt.NDArray[np.float64], side: AnySide) -> npt.NDArray[
     return _right_sided(values, side)
 
 
+def which_tested(
+    given: npt.ArrayLike | None, values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Return which sub-clusters are tested: by default all.
+
+    Raises
+    ------
+    ValueError
+        If what is given is no mask, such as indices, or not one of all sub-clusters.
+    """
+    chosen = np.ones(len(values), bool) if given is None else np.asarray(given)
+    if chosen.dtype != bool:
+        raise ValueError(f"tested: {chosen.dtype} was given; accepted is bool, one per sub-cluster")
+    return _of_each(chosen, "tested", values)
+
+
 def _of_each(given: npt.ArrayLike, name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     """Return what is said of each sub-cluster, if it is said of each."""
     said = np.asarray(given)
-    if name == "tested" and said.dtype != bool:
-        raise ValueError(f"tested: {said.dtype} was given; accepted is bool, one per sub-cluster")
     if said.shape != values.shape:
         raise ValueError(f"{name}: shape {said.shape} was given; accepted is {values.shape}")
     return said

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from helpers.statistics.permutation import TIED
+from helpers.statistics.permutation import TIED, which_tested
 from helpers.statistics.ranks import Side, _finite_order, _right_sided
 
 
@@ -110,9 +110,7 @@ def sequential_permutation_test(
     ):
         if number < 1:
             raise ValueError(f"{name}: {number} was given; accepted are integers from 1")
-    chosen = np.ones(len(first), bool) if tested is None else np.asarray(tested, dtype=bool)
-    if chosen.shape != first.shape:
-        raise ValueError(f"tested: shape {chosen.shape} was given; accepted is {first.shape}")
+    chosen = which_tested(tested, first)
     each = np.full(len(first), np.nan)
     if not chosen.any():
         return SequentialTest(float("nan"), each, 0, 0)
