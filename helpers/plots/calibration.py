@@ -12,7 +12,9 @@ from helpers.plots.style import (
     BLACK,
     BLUE,
     GREY,
+    LOWEST_P,
     ORANGE,
+    P_TICKS,
     PURPLE,
     SKY,
     VERMILLION,
@@ -23,9 +25,6 @@ from helpers.plots.style import (
 
 NAMES = {"exact": "exact", "sequential": "sequential"} | TESTS
 """What tests are called, those of permuted partitions included."""
-
-_LOWEST = 1e-6
-"""Smaller p values are drawn there: the distributions that they rest on end before."""
 
 _STYLES = {
     "exact": ("D", "-", BLACK),
@@ -120,14 +119,12 @@ def redrawn_twins(table: pd.DataFrame) -> Figure:
             p = np.sort(table.loc[(table["n_random"] == number) & (table["test"] == test), "p"])
             # Spread over the row in a fixed order that looks like none.
             shifts = (np.arange(len(p)) * 0.618) % 1 - 0.5
-            p = p.clip(min=_LOWEST)
+            p = p.clip(min=LOWEST_P)
             axes.plot(p, y + 0.5 * shifts, ".", color=_STYLES[test][2], ms=3, alpha=0.6, mew=0)
             axes.plot(np.median(p), y, "|", color=BLACK, ms=14, mew=1.5)
         axes.set_xscale("log")
-    panels[0, 0].set_xlim(_LOWEST / 2, 2)
-    panels[0, 0].set_xticks(
-        [_LOWEST, 1e-4, 1e-2, 1], [r"$\leq 10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"]
-    )
+    panels[0, 0].set_xlim(LOWEST_P / 2, 2)
+    panels[0, 0].set_xticks(*P_TICKS)
     panels[0, 0].minorticks_off()
     panels[0, 0].set_yticks(range(len(tests)), [NAMES[test] for test in tests])
     panels[0, 0].set_ylim(len(tests) - 0.5, -0.5)

@@ -16,6 +16,8 @@ from helpers.plots.style import (
     BLACK,
     BLUE,
     GREY,
+    LOWEST_P,
+    P_TICKS,
     VERMILLION,
     letter_panels,
     make_panels,
@@ -32,9 +34,6 @@ _FORMS: dict[str, dict[str, Any]] = {
     "exchangeable_{}": {"marker": "s", "ls": ":", "ms": 3, "color": VERMILLION},
 }
 """How the two forms of a test are drawn: where both have the same value, both are seen."""
-
-_LOWEST = 1e-6
-"""Combined p values below are drawn there: the distributions that they rest on end before."""
 
 
 @styled
@@ -130,14 +129,12 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
             for form, style in _FORMS.items():
                 curve = table[of_both & (table["test"] == form.format(statistic))]
                 curve = curve.sort_values("n_clusters")
-                axes.plot(curve["n_clusters"], curve["p"].clip(lower=_LOWEST), **style)
+                axes.plot(curve["n_clusters"], curve["p"].clip(lower=LOWEST_P), **style)
             axes.set_title(f"{network}, {MEASURES[measure]}: {title}")
             axes.set_yscale("log")
-    panels[0, 0].set_yticks(
-        [_LOWEST, 1e-4, 1e-2, 1], [r"$\leq 10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"]
-    )
+    panels[0, 0].set_yticks(*P_TICKS)
     panels[0, 0].minorticks_off()
-    panels[0, 0].set_ylim(_LOWEST / 2, 2)
+    panels[0, 0].set_ylim(LOWEST_P / 2, 2)
     figure.supxlabel("number of clusters")
     figure.supylabel("combined p value")
     handles = [

@@ -171,6 +171,12 @@ def write_note(axes: Axes, text: str) -> None:
     axes.text(0, 0.5, text, transform=axes.transAxes)
 
 
+LOWEST_P = 1e-6
+"""Combined p values below are drawn there: the distributions that they rest on end before."""
+
+P_TICKS = ([LOWEST_P, 1e-4, 1e-2, 1], [r"$\leq 10^{-6}$", "$10^{-4}$", "$10^{-2}$", "1"])
+
+
 def letter_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
     """Write letters and titles above panels, clear of the layers' names."""
     for axes, letter, title in zip(panels, ascii_lowercase, titles, strict=False):
