@@ -163,8 +163,8 @@ def compare_partitions(
         How often the labels of live units are permuted within layers, at least 1; no p value is
         below 1 / (n_permutations + 1).
     n_orderings : int
-        As for `lesions.orderings`; fewer than `measures.LEAST_ORDERINGS` leave nothing comparable
-        at equal damage.
+        As for `lesions.orderings`; fewer than `equal_damage.LEAST_ORDERINGS` leave nothing that
+        is comparable at equal damage.
     n_bootstraps : int
         As for `measures.against_permuted`.
     seed : int
@@ -181,14 +181,12 @@ def compare_partitions(
         If there are no permutations or orderings, if labels do not fit the model, or as
         `lesions.correct`.
     """
-    for name, given in (("n_permutations", n_permutations), ("n_orderings", n_orderings)):
-        if given < 1:
-            raise ValueError(f"{name}: {given} was given; accepted are integers from 1")
     classes = validation.check_x_y(model, x, y)[1]
     seed = validation.check_seed(seed)
     parts: dict[str, list[lesions.Lesion]] = {}
     for name, partition in compared.items():
-        check(model, partition, n_permutations)
+        check(model, partition, n_permutations, "n_permutations")
+        check(model, partition, n_orderings, "n_orderings")
         rng = np.random.default_rng([seed, 1])
         drawn = [_sorted(partition).permuted(rng) for _ in range(n_permutations)]
         parts[name] = [

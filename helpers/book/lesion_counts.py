@@ -72,13 +72,11 @@ PLANS = (Plan("released", 12, 2000), Plan("paper", 12, 2000))
 FEW_CLUSTERS = 8
 """Clusters of the graph whose sub-clusters are sorted into kinds (Table 8)."""
 
-FEW_PLANS = tuple(
-    Plan(each.protocol, FEW_CLUSTERS, n_images=1000, n_permutations=0) for each in PLANS
-)
-"""What is counted of a VGG besides, for `kinds`."""
-
 EARLY_PLANS = tuple(replace(plan, n_images=1000, n_permutations=0) for plan in PLANS)
 """What is counted after early epochs: enough to compare p values with those of the last one."""
+
+FEW_PLANS = tuple(replace(plan, n_clusters=FEW_CLUSTERS) for plan in EARLY_PLANS)
+"""What is counted of a VGG besides, for `kinds`."""
 
 UNTRAINED_PLANS = tuple(replace(plan, n_images=100) for plan in PLANS)
 """What is counted of a VGG that has learned nothing. Images are few because all its lesions are in
@@ -123,6 +121,11 @@ class LesionCounts:
         fixed = [not ours.partition.can_change(each) for each in ours.subclusters]
         random = self.permuted.swapaxes(0, 1)
         return replace(ours, random=random, fixed=np.array(fixed, bool), lesioned=None)
+
+    @property
+    def protocol(self) -> protocols.Protocol:
+        """The protocol of the graph."""
+        return protocols.protocol(self.origin["plan"]["protocol"])
 
     def described(self) -> dict[str, Any]:
         """Return what rows of tables say of it: network, replicate, protocol, and how it was made.
@@ -389,9 +392,9 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
     """
     parts = []
     for each in counted(names):
-        protocol = protocols.protocol(each.origin["plan"]["protocol"])
-        found = evaluation.combined(each.profiles, protocol, seed)
-        parts += [table.assign(**each.described()) for table in (found, _exact(each, protocol))]
+        found = evaluation.combined(each.profiles, each.protocol, seed)
+        exact = _exact(each, each.protocol)
+        parts += [table.assign(**each.described()) for table in (found, exact)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -410,9 +413,7 @@ def kinds(names: Sequence[str]) -> pd.DataFrame:
         `LesionCounts.described` says.
     """
     parts = [
-        measures.taxonomy(
-            each.profiles, protocols.protocol(each.origin["plan"]["protocol"])
-        ).assign(**each.described())
+        measures.taxonomy(each.profiles, each.protocol).assign(**each.described())
         for each in counted(names, FEW_CLUSTERS)
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -434,8 +434,13 @@ def _pooled_first(program: Classifier) -> Classifier:
     return replace(program, steps=tuple(steps), shapes=tuple(shapes))
 
 
-def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> None:
+def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Array:
     """Compare what a program makes of images with what its model does: the guard of all lesions.
+
+    Returns
+    -------
+    array
+        What the model does.
 
     Raises
     ------
@@ -450,10 +455,18 @@ def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Non
             f"model: {model.name!r} does something else than its layers do one after the other, so "
             "lesions of it cannot be computed"
         )
+    return theirs
 
 
-def check_apart(model: keras.Model, program: Classifier, images: Inputs) -> None:
+def check_apart(model: keras.Model, program: Classifier, images: Inputs, together: Array) -> None:
     """See that a model makes the same of images whatever others are beside them.
+
+    Parameters
+    ----------
+    model, program, images
+        As for `check_intact`.
+    together : array
+        What it returns.
 
     Raises
     ------
@@ -461,9 +474,8 @@ def check_apart(model: keras.Model, program: Classifier, images: Inputs) -> None
         If it does not, as a mean over the batch would: there is no prediction for an image then.
     """
     some = -(-len(images[0]) // 2)
-    theirs = _called(model, images)
     apart = _called(model, tuple(each[:some] for each in images))
-    if not is_close(apart, theirs[:some], _ROUGHLY if program.is_rough else _TOLERANCE):
+    if not is_close(apart, together[:some], _ROUGHLY if program.is_rough else _TOLERANCE):
         raise ValueError(
             f"model: what {model.name!r} makes of an image depends on the images beside it, so "
             "that its predictions are not its own"

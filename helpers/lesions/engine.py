@@ -175,8 +175,7 @@ def correct_counts_given(
     n_classes = n_classes_of(model)
     counts = np.zeros((sum(sizes), n_classes), dtype=np.int64)
     for classes, judged in _judged(model, x, y, groups, executor, batch_size):
-        one_hot = np.zeros((len(classes), n_classes), dtype=np.float32)
-        one_hot[np.arange(len(classes)), classes] = 1
+        one_hot = np.equal.outer(classes, np.arange(n_classes)).astype(np.float32)
         counts += (judged.astype(np.float32) @ one_hot).astype(np.int64)
     ends = np.cumsum(sizes, dtype=int)
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
@@ -207,8 +206,8 @@ def _read(
     """Return a model as a program that does what the model does, with images and classes."""
     program = read_classifier(model)
     images, classes = check_x_y(model, x, y)
-    check_intact(model, program, _rows(images, _GUARDED))
-    check_apart(model, program, _rows(images, _GUARDED))
+    first = _rows(images, _GUARDED)
+    check_apart(model, program, first, check_intact(model, program, first))
     checksum, marks = 0, _marks(program)
     for each in model.weights:
         checksum = zlib.crc32(rules.in_numpy(each).tobytes(), checksum)

@@ -110,19 +110,19 @@ def against_permuted(
     beyond = right[1:, tested].mean(axis=0) - right[0, tested]
     chosen = [layer for layer, is_one in zip(theirs, is_comparable, strict=True) if is_one]
     beaten = np.array([each.beaten[0] for each in compared])[is_comparable]
-    drawn: dict[str, list[float]] = {measure: [] for measure in found}
+    drawn = []
     for block in statistics.drawn_again(classes, n_bootstraps, np.random.default_rng(seed)):
         for weights in block.astype(np.float32):
             weighted = weights[:, np.newaxis] * one_hot
-            drawn["importance"].append(100 * _mean(beyond @ weights / n_images))
             again = _counts(right[0, tested[is_comparable]], weighted)
             at_damage = _at_equal_damage(again[np.newaxis], chosen, nested.summed(weighted))
-            drawn["coherence"].append(100 * _mean([each.beaten[0] for each in at_damage]))
+            beaten_again = _mean([each.beaten[0] for each in at_damage])
+            drawn.append((100 * _mean(beyond @ weights / n_images), 100 * beaten_again))
     effects = {
         "importance": (len(tested), 100 * _mean(beyond.mean(axis=-1))),
         "coherence": (len(chosen), 100 * _mean(beaten)),
     }
-    margins = {measure: _NORMAL * _deviation(each) for measure, each in drawn.items()}
+    margins = _NORMAL * pd.DataFrame(drawn, columns=list(found)).std()
     return pd.DataFrame(
         {
             "measure": measure,
@@ -193,16 +193,6 @@ def _counts(
 
 def _mean(values: npt.ArrayLike) -> float:
     """Return the mean of all that are not NaN; NaN if there are none."""
-    known = _known(values)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _deviation(values: npt.ArrayLike) -> float:
-    """Return the standard deviation of all that are not NaN; NaN if there are not two."""
-    known = _known(values)
-    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
-
-
-def _known(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    found = np.asarray(values, dtype=np.float64)
-    return found[~np.isnan(found)]

@@ -170,8 +170,7 @@ def _nested(
 ) -> Orderings:
     """Lesion nested random sets, some orderings at a time, as many as there is time for."""
     sizes = np.bincount(subject.classes, minlength=subject.n_classes)
-    one_hot = np.zeros((len(subject.classes), subject.n_classes), dtype=np.float32)
-    one_hot[np.arange(len(one_hot)), subject.classes] = 1
+    one_hot = np.equal.outer(subject.classes, np.arange(subject.n_classes)).astype(np.float32)
 
     def counted(chosen: "Sequence[Lesion]") -> npt.NDArray[np.int64]:
         right = subject.correct(list(chosen)).astype(np.float32)

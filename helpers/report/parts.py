@@ -200,8 +200,9 @@ def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
     for name in ("unit", "label"):
         if len(table) and not pd.api.types.is_integer_dtype(table[name]):
             # What looks like an integer and is none is too large for one.
-            texts = sorted(table[name].astype(str), key=lambda each: each.lstrip("-").isdigit())
-            wrong = texts[0] if not texts[0].lstrip("-").isdigit() else max(texts, key=len)
+            texts = table[name].astype(str)
+            no_integers = (each for each in texts if not each.lstrip("-").isdigit())
+            wrong = next(no_integers, max(texts, key=len))
             raise ValueError(
                 f"partition: {path} has {wrong!r} in column {name}; accepted are integers"
             )
