@@ -1,13 +1,13 @@
-"""Lesions of deep networks against ``set_weights`` + ``predict``: ``python benchmarks/deep.py``.
+"""Lesions of an eighth of each layer against ``predict``: ``python benchmarks/deep.py``.
 
 For each network, with random weights: seconds per lesion of an eighth of a layer, the mean over all
 layers, of `helpers.lesions.correct_counts` and of the baseline (the weights into the units set to
-zero, the whole network run by a warmed-up Keras ``predict`` at the best of several batch sizes);
-their ratio, of all layers and of groups from the first to the last; the limit of the ratio that the
-multiply-adds set which a lesion leaves to do; and the share of the rate of a large convolution that
-each reaches on its multiply-adds, measured in the same run. Both must count the same correct
-predictions. The rounds alternate, and the best time of each counts, because other work on the
-machine can only slow things down.
+zero by ``set_weights``, the whole network run by a warmed-up Keras ``predict`` at the best of
+several batch sizes); their ratio, of all layers and of groups from the first to the last; the limit
+of the ratio that the multiply-adds set which a lesion leaves to do; and the share of the rate of a
+large convolution that each reaches on its multiply-adds, measured in the same run. Both must count
+the same correct predictions. The rounds alternate, and the best time of each counts, because other
+work on the machine can only slow things down.
 """
 
 import argparse
@@ -27,18 +27,20 @@ from helpers.backend import keras
 from helpers.forward import Classifier, read_classifier, rules
 from helpers.forward.program import Step
 from helpers.lesions import engine
-from helpers.lesions.compiled import Graphs
 from helpers.lesions.propagation import Trace
 from measuring import convolution_rate, peak_gib, seconds
 
-BATCH_SIZES = (32, 64, 128, 256)
+BATCH_SIZES = (32, 64, 128, 256, 1000, 5000)
 APPLICATIONS = keras.applications
-NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
-    "vgg 32x32": (lambda: networks.vgg((32, 32, 3), 10), 512),
-    "resnet18 32x32": (lambda: networks.imagenet("resnet18", None, (32, 32, 3), 10), 512),
-    "resnet50v2 64x64": (lambda: _application("ResNet50V2", 64), 128),
-    "densenet121 32x32": (lambda: _application("DenseNet121", 32), 256),
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], int, int]] = {
+    "mlp 28x28": (lambda: networks.mlp((28, 28, 1), 10), 10000, 20),
+    "cnn 28x28": (lambda: networks.cnn((28, 28, 1), 10), 2000, 4),
+    "vgg 32x32": (lambda: networks.vgg((32, 32, 3), 10), 512, 1),
+    "resnet18 32x32": (lambda: networks.imagenet("resnet18", None, (32, 32, 3), 10), 512, 1),
+    "resnet50v2 64x64": (lambda: _application("ResNet50V2", 64), 128, 1),
+    "densenet121 32x32": (lambda: _application("DenseNet121", 32), 256, 1),
 }
+"""How each is made, images, and lesions of each layer: one alone is dear where it takes little."""
 
 
 def _application(name: str, size: int) -> keras.Model:
@@ -99,7 +101,7 @@ def baseline(model: keras.Model, x: Any, y: Any, lesion: dict[str, Any], batch_s
 
 def compare(name: str, n_rounds: int, max_layers: int) -> None:
     keras.utils.set_random_seed(0)
-    make, n_images = NETWORKS[name]
+    make, n_images, n_each = NETWORKS[name]
     model = make()
     rng = np.random.default_rng(0)
     x = rng.random((n_images, *model.input_shape[1:]), dtype=np.float32)
@@ -112,7 +114,7 @@ def compare(name: str, n_rounds: int, max_layers: int) -> None:
     )
     hidden = [layer for layer in program.layers if program.order(layer) < len(program.layers) - 1]
     chosen, left = [], []
-    for layer in hidden:
+    for layer in [layer for layer in hidden for _ in range(n_each)]:
         n_units = program.steps[program.sites(layer)[0]].n_units
         units = np.sort(rng.choice(n_units, n_units // 8, replace=False))
         chosen.append({layer: units})
@@ -124,26 +126,27 @@ def compare(name: str, n_rounds: int, max_layers: int) -> None:
     found = lesions.correct_counts(model, x, y, plain)
     for lesion, counts in zip(plain, found, strict=True):
         assert np.array_equal(counts, baseline(model, x, y, lesion, n_images)), lesion
-    for size in BATCH_SIZES:
-        model.predict(x[: max(size, 1)], batch_size=size, verbose=0)
-    groups = np.array_split(np.arange(len(chosen)), min(max_layers, len(chosen)))
+    sizes = [size for size in BATCH_SIZES if size <= n_images]
+    for size in sizes:
+        model.predict(x[:size], batch_size=size, verbose=0)
+    groups = np.array_split(np.arange(len(chosen)), min(max_layers, len(hidden)))
     ours, intact = np.full(len(groups), np.inf), np.inf
-    theirs = dict.fromkeys(BATCH_SIZES, np.inf)
-    graphs = Graphs(program)
+    theirs = dict.fromkeys(sizes, np.inf)
+    prepared = engine.Prepared.of(program)
     for _ in range(8):
-        graphs.expect([engine.checked(program, each) for each in chosen], 1)
+        prepared.graphs.expect([engine.checked(program, each) for each in chosen], 1)
     for group in groups:
-        judge(program, graphs, x, y, [engine.checked(program, chosen[each]) for each in group])
+        judge(prepared, x, y, [engine.checked(program, chosen[each]) for each in group])
     peak = 0.0
     for _ in range(n_rounds):
         peak = max(peak, convolution_rate())
-        for size in BATCH_SIZES:
+        for size in sizes:
             run = partial(baseline, model, x, y, chosen[0], size)
             theirs[size] = min(theirs[size], seconds(run))
-        intact = min(intact, seconds(partial(judge, program, graphs, x, y, [{}])))
+        intact = min(intact, seconds(partial(judge, prepared, x, y, [{}])))
         for i, group in enumerate(groups):
             some = [engine.checked(program, chosen[each]) for each in group]
-            ours[i] = min(ours[i], seconds(partial(judge, program, graphs, x, y, some)))
+            ours[i] = min(ours[i], seconds(partial(judge, prepared, x, y, some)))
     best = min(theirs, key=lambda size: theirs[size])
     alone = np.maximum(ours - intact, 0)
     mean = alone.sum() / len(chosen)
@@ -155,7 +158,7 @@ def compare(name: str, n_rounds: int, max_layers: int) -> None:
         rate = 2 * n_images * float(np.mean([left[one] for one in group])) / each
         print(
             f"  {1e3 * each:8.1f} ms, {theirs[best] / each:6.1f} x, {of_peak(rate, peak)}, "
-            f"{hidden[group[0]]} to {hidden[group[-1]]}"
+            f"{hidden[group[0] // n_each]} to {hidden[group[-1] // n_each]}"
         )
     rate = 2 * n_images * float(np.mean(left)) / mean
     print(f"  ours    : {1e3 * mean:8.1f} ms a lesion, {of_peak(rate, peak)}")
@@ -167,9 +170,9 @@ def of_peak(rate: float, peak: float) -> str:
     return f"{1e-9 * rate:.0f} GFLOP/s ({rate / peak:.0%} of a large convolution's)"
 
 
-def judge(program: Classifier, graphs: Graphs, x: Any, y: Any, chosen: list[Any]) -> Any:
+def judge(prepared: engine.Prepared, x: Any, y: Any, chosen: list[Any]) -> Any:
     """Return what is right under lesions by step, without the trial that calls begin with."""
-    return list(engine.in_batches(program, graphs, (x,), y, [({}, chosen)], 1e-5))
+    return list(engine.in_batches(prepared, (x,), y, [({}, chosen)], 1e-5))
 
 
 def print_memory(name: str) -> None:

@@ -5,6 +5,7 @@ one: Hod et al., "Quantifying Local Specialization in Deep Neural Networks", arX
 """
 
 import builtins
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -555,6 +556,8 @@ def _reshaped(
     """Return ways into another shape; None if channels do not stay apart."""
     if axis == len(shape) - 1 and new_shape[-1] == shape[-1]:
         return paths
+    if None in new_shape[1:] or math.prod(shape[1:]) != math.prod(new_shape[1:]):
+        return None  # Patches of an image become images of their own, or are put together again.
     if len(new_shape) == 2:
         features = np.moveaxis(np.arange(np.prod(shape[1:])).reshape(shape[1:]), axis - 1, 0)
         places = features.reshape(shape[axis], -1)[paths.channels]

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import brute_force
-from helpers import forward, lesions
+from helpers import forward, graphs, lesions
 from helpers.backend import keras
 from helpers.lesions import compiled, engine
 from helpers.lesions.propagation import Propagation, Trace
@@ -52,6 +52,22 @@ def shared(z, width):
     return L.Average()([layer(z), layer(layer(z))])
 
 
+def windows(z, width):
+    """Rows of an image as images of their own, and their means put together again."""
+    _, height, n, depth = z.shape
+    rows = keras.ops.reshape(z, (-1, n, depth))
+    rows = L.Dense(width, activation="relu")(L.Conv1D(width, 2, padding="same")(rows))
+    rows = keras.ops.reshape(L.GlobalAveragePooling1D()(rows), (-1, height, 1, width))
+    return z[..., :1] + rows
+
+
+def patches(z, width):
+    """Halves of a vector as vectors of their own."""
+    halves = keras.ops.reshape(L.Dense(2 * width, activation="relu")(z), (-1, width))
+    halves = L.Dense(width)(L.Dense(width + 1, activation="relu")(halves))
+    return keras.ops.reshape(halves, (-1, 2 * width))
+
+
 def as_sequence(z, width):
     return L.Reshape((z.shape[1] * z.shape[2], z.shape[3]))(z)
 
@@ -91,6 +107,7 @@ IMAGES = {
     "lambda": lambda z, n: L.Lambda(scale_by_position, output_shape=z.shape[1:])(z),
     "threshold": lambda z, n: L.ReLU(threshold=0.1)(z),
     "flip": lambda z, n: L.RandomFlip()(z),
+    "windows": windows,
 }
 WITHOUT_GRAPHS = {"dilation", "groups"}
 """Keras wants to know how many channels there are."""
@@ -120,6 +137,7 @@ VECTORS = {
     "product": lambda z, n: L.Multiply()([z, L.Dense(z.shape[-1], activation="sigmoid")(z)]),
     "layer norm": lambda z, n: L.LayerNormalization()(z),
     "dropout": lambda z, n: L.GaussianNoise(0.5)(z),
+    "patches": patches,
     "own activation": lambda z, n: L.Dense(2 * n, activation=scale_by_position)(z),
     "twice": lambda z, n: (lambda layer: layer(layer(z)))(L.Dense(z.shape[-1], activation="relu")),
 }
@@ -451,3 +469,16 @@ def test_one_of_several_outputs_is_lesioned_by_a_model_of_it():
     with pytest.raises(ValueError, match="has 2 outputs; choose one"):
         lesions.correct(both, np.ones((2, 6)), [0, 1], [{}])
     check(randomised(keras.Model(both.inputs, both.outputs[1]), 0))
+
+
+def test_words_beyond_an_embedding_are_named():
+    words = np.array([[1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 9]])
+    with pytest.raises(ValueError, match=r"^x: .* does not take it: .* 9 is not in \[0, 9\)$"):
+        lesions.correct(masked(), words, [0, 1], [{}])
+
+
+def test_the_graph_refuses_patches_of_a_vector_as_vectors_of_their_own():
+    image = keras.Input((6,))
+    model = keras.Model(image, L.Dense(3)(patches(L.Dense(6)(image), 4)))
+    with pytest.raises(ValueError, match="reads what reshape made of"):
+        graphs.weight_graph(model)

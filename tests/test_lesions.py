@@ -6,7 +6,8 @@ import pytest
 import brute_force
 from helpers import lesions, networks, zoo
 from helpers.backend import keras
-from helpers.lesions import compiled, engine, propagation
+from helpers.forward import program
+from helpers.lesions import compiled, engine, own_layers, propagation
 
 L = keras.layers
 
@@ -330,3 +331,45 @@ def test_batches_without_images_are_refused(batch_size):
     model, x, y = small_mlp()
     with pytest.raises(ValueError, match=f"batch_size: {batch_size} was given; accepted are int"):
         lesions.correct(model, x, y, [{}], batch_size=batch_size)
+
+
+def nearly_even(seed):
+    """A network whose softmax makes many pairs of classes equal, and images of it."""
+    model = randomised(networks.cnn((6, 6, 1), 3, channels=8, dense_width=5), seed)
+    out = model.layers[-1]
+    out.set_weights([1e-4 * w for w in out.get_weights()])
+    return model, noise((120, 6, 6, 1)), np.arange(120) % 3
+
+
+def test_images_that_tie_are_run_by_themselves_where_that_gives_the_same_bits(monkeypatch):
+    model, x, y = nearly_even(0)
+    rng = np.random.default_rng(0)
+    chosen = [{"conv_2": rng.choice(8, 3, replace=False)} for _ in range(20)]
+    expected = brute_force.correct(model, x, y, chosen)
+    values, n_run = program.Program.values, []
+
+    def noted(self, images, wanted, lesion=None):
+        n_run.append(len(images[0]))
+        return values(self, images, wanted, lesion)
+
+    monkeypatch.setattr(program.Program, "values", noted)
+    found = lesions.correct(model, x, y, chosen, batch_size=120)
+    np.testing.assert_array_equal(found, expected)
+    n_alone = [n for n in n_run if n < 60]
+    assert len(n_alone) > 10
+    assert n_run.count(120) <= 1 + len(set(n_alone))
+
+
+def test_the_whole_batch_is_run_where_bits_depend_on_how_many_images_there_are(monkeypatch):
+    model, x, _ = nearly_even(0)
+    read = program.read_classifier(model)
+    values = program.Program.values
+
+    def rounded(self, images, wanted, lesion=None):
+        return [each + 1e-7 * len(images[0]) for each in values(self, images, wanted, lesion)]
+
+    monkeypatch.setattr(program.Program, "values", rounded)
+    whole = np.asarray(read.values((x,), read.outputs)[0], np.float64)
+    layers = own_layers.OwnLayers(read)
+    for rows in (np.array([3]), np.array([5, 90]), np.arange(110)):
+        np.testing.assert_array_equal(layers.outputs((x,), rows, {}), whole[rows])

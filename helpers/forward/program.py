@@ -5,6 +5,7 @@ of its symbolic tensors, models inside it included. A layer of units with an act
 becomes two steps, because lesions act between them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -445,11 +446,15 @@ def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Arr
     Raises
     ------
     ValueError
-        If they differ by more than single precision explains. Steps are the model's own layers, so
-        it is the model itself that does something else than these.
+        If the model does not take the images, such as words beyond an embedding's; if they differ
+        by more than single precision explains. Steps are the model's own layers, so it is the model
+        itself that does something else than these.
     """
+    try:
+        theirs = _called(model, images)
+    except Exception as error:
+        raise ValueError(f"x: {model.name!r} does not take it: {_reason(error)}") from error
     (ours,) = program.values(images, program.outputs)
-    theirs = _called(model, images)
     if not is_close(ours, theirs):
         raise ValueError(
             f"model: {model.name!r} does something else than its layers do one after the other, so "
@@ -487,6 +492,12 @@ def _called(model: keras.Model, images: Inputs) -> Array:
     tensors = [keras.ops.convert_to_tensor(each) for each in images]
     given = keras.tree.pack_sequence_as(_structure(model), tensors)
     return keras.tree.flatten(model(given, training=False))[0]
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error of Keras or its backend says, without traces of the machinery."""
+    said, *_ = str(error).partition("Arguments received by")
+    return " ".join(re.sub(r"\x1b\[\d*m|{{.*?}}|\[Op:.*?\]", "", said).split())
 
 
 def _structure(model: keras.Model) -> Any:

@@ -244,19 +244,19 @@ class Concatenate:
 class Reshape:
     """Other axes, the same values in the same order; channels stay apart where they come last."""
 
-    call: Call
-
-    def few(self, given: Few, shape: tuple[int, ...]) -> Few | None:
+    def few(self, given: Few, shape: tuple[int, ...], new_shape: tuple[int, ...]) -> Few | None:
         """Return what comes out where few channels went in; None if they do not stay apart.
 
         Parameters
         ----------
         given : Few
             What goes in.
-        shape : tuple of int
-            Shape of the tensor that goes in.
+        shape, new_shape : tuple of int
+            Shapes of the tensors that go in and come out.
         """
-        width, new_shape = shape[given.axis], self.call(np.empty((1, *shape[1:]), "f")).shape
+        if math.prod(shape[1:]) != math.prod(new_shape[1:]):
+            return None  # Windows of an image, for instance, become images of their own.
+        width = shape[given.axis]
         if given.axis == len(shape) - 1 and new_shape[-1] == width:
             n, *_, k = keras.ops.shape(given.values)
             values = keras.ops.reshape(given.values, (n, *new_shape[1:-1], k))
@@ -458,7 +458,7 @@ def rule_of(
     if kind is _LAYERS.Concatenate:
         return Concatenate(operation.axis)
     if kind is _LAYERS.Reshape or (kind is _LAYERS.Flatten and channel_axis(operation) == -1):
-        return Reshape(call)
+        return Reshape()
     return None
 
 
@@ -572,7 +572,7 @@ def _rule_of_function(
         return Merge(call)
     if name == "Concatenate":
         return Concatenate(operation.axis)
-    return Reshape(call) if name == "Reshape" else None
+    return Reshape() if name == "Reshape" else None
 
 
 def _is_plain_relu(operation: keras.Operation) -> bool:

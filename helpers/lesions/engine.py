@@ -33,6 +33,7 @@ from helpers.forward.program import Classifier, Inputs, check_apart, check_intac
 from helpers.forward.program import Lesion as BySteps
 from helpers.lesions import elsewhere
 from helpers.lesions.compiled import Graphs, Kind
+from helpers.lesions.own_layers import OwnLayers
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
 from helpers.validation import check_x_y, n_classes_of
 
@@ -186,13 +187,26 @@ _Kind = tuple[int, frozenset[int], Kind | None]
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A program, with its graphs and its model's own layers, which learn as they are used."""
+
+    program: Classifier
+    graphs: Graphs
+    own_layers: OwnLayers
+
+    @classmethod
+    def of(cls, program: Classifier) -> "Prepared":
+        """Return a program that nothing is known of yet."""
+        return cls(program, Graphs(program), OwnLayers(program))
+
+
+@dataclass(frozen=True)
 class _Known:
     """A model that was lesioned lately: what it is known by, and what a call need not do again."""
 
     checksum: int
     marks: list[Any]
-    program: Classifier
-    graphs: Graphs
+    prepared: Prepared
     noises: dict[_Kind, float] = field(default_factory=dict)
     compared: set[int] = field(default_factory=set)
 
@@ -213,7 +227,7 @@ def _read(
         checksum = zlib.crc32(rules.in_numpy(each).tobytes(), checksum)
     known = _KNOWN.get(model)
     if known is None or known.checksum != checksum or not _are_same(known.marks, marks):
-        known = _KNOWN[model] = _Known(checksum, marks, program, Graphs(program))
+        known = _KNOWN[model] = _Known(checksum, marks, Prepared.of(program))
     _compare_all(model, known, images)
     return known, images, classes
 
@@ -228,8 +242,9 @@ def _compare_all(model: keras.Model, known: _Known, images: Inputs) -> None:
         return
     checksum = _checksum(images)
     if checksum not in known.compared:
-        for batch in _batches(known.program, images, None):
-            check_intact(model, known.program, _rows(images, batch))
+        program = known.prepared.program
+        for batch in _batches(program, images, None):
+            check_intact(model, program, _rows(images, batch))
         known.compared.add(checksum)
 
 
@@ -283,18 +298,18 @@ def _judged(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size: {batch_size} was given; accepted are integers from 1")
     known, images, classes = _read(model, x, y)
-    program, graphs = known.program, known.graphs
+    program = known.prepared.program
     by_steps = [
         (checked(program, given), [checked(program, lesion) for lesion in lesions])
         for given, lesions in groups
     ]
     batches = _batches(program, images, batch_size)
-    graphs.expect(_alone(by_steps), len(batches))
+    known.prepared.graphs.expect(_alone(by_steps), len(batches))
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
         rounding = _rounding(known, _rows(images, _GUARDED), by_steps)
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_batches(
-            program, graphs, images, classes, by_steps, rounding, executor, batch_size
+            known.prepared, images, classes, by_steps, rounding, executor, batch_size
         )
         return
     with elsewhere.sent(executor, model) as (key, source):
@@ -318,19 +333,17 @@ def _judged_elsewhere(
 ) -> npt.NDArray[np.bool_]:
     """Return what is right of a batch of images, at a worker."""
 
-    def prepare(model: keras.Model) -> tuple[keras.Model, Classifier, Graphs]:
-        program = read_classifier(model)
-        return model, program, Graphs(program)
+    def prepare(model: keras.Model) -> tuple[keras.Model, Prepared]:
+        return model, Prepared.of(read_classifier(model))
 
-    _, program, graphs = elsewhere.loaded(key, source, prepare)
-    graphs.expect(_alone(groups), 1)
+    _, prepared = elsewhere.loaded(key, source, prepare)
+    prepared.graphs.expect(_alone(groups), 1)
     with threadpool_limits(1, user_api="blas"):
-        return _Judge(program, groups, rounding, graphs)(images, classes)
+        return _Judge(prepared, groups, rounding)(images, classes)
 
 
 def in_batches(
-    program: Classifier,
-    graphs: Graphs,
+    prepared: Prepared,
     images: Inputs,
     classes: npt.NDArray[np.int64],
     groups: list[tuple[BySteps, list[BySteps]]],
@@ -343,8 +356,8 @@ def in_batches(
     Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
     use one core only, and would otherwise leave the others idle.
     """
-    batches = _batches(program, images, batch_size)
-    judge = _Judge(program, groups, rounding, graphs)
+    batches = _batches(prepared.program, images, batch_size)
+    judge = _Judge(prepared, groups, rounding)
 
     def judged(batch: slice) -> npt.NDArray[np.bool_]:
         return judge(_rows(images, batch), classes[batch])
@@ -370,10 +383,9 @@ def _shown(results: Iterable[Any], n: int) -> Iterator[Any]:
 class _Judge:
     """Says which images of a batch are classified correctly under the lesions of all groups."""
 
-    program: Classifier
+    prepared: Prepared
     groups: list[tuple[BySteps, list[BySteps]]]
     rounding: float
-    graphs: Graphs
 
     def __call__(
         self, images: Inputs, classes: npt.NDArray[np.integer[Any]]
@@ -383,7 +395,7 @@ class _Judge:
         workspace: dict[int, npt.NDArray[np.float32]] = {}
         free_rows = iter(right)
         with np.errstate(over="ignore", invalid="ignore"):
-            intact = Trace(self.program, images)
+            intact = Trace(self.prepared.program, images)
             for given, lesions in self.groups:
                 if lesions:
                     propagation = Propagation(intact.under(given), workspace)
@@ -400,24 +412,22 @@ class _Judge:
         results: Iterator[npt.NDArray[np.bool_]],
     ) -> None:
         """Write what is right under each lesion on top of a given one."""
-        trace = propagation.trace
-        scores = rules.in_numpy(trace[self.program.scores])
+        trace, program = propagation.trace, self.prepared.program
+        scores = rules.in_numpy(trace[program.scores])
         sizes = norms(scores)
 
         def right(
             rows: Rows, scores: npt.NDArray[np.float32], lesion: BySteps
         ) -> npt.NDArray[np.bool_]:
             bound = self.rounding * np.maximum(sizes[rows], norms(scores))
-            if self.program.scores not in self.program.outputs:
+            if program.scores not in program.outputs:
                 bound = np.maximum(bound, _SOFTMAX_TIES)  # Closer ones the softmax may make equal.
             best, tied = _best(scores, bound)
             if tied.any():
-                # The whole batch, because rounding may depend on how many images are run at once.
-                (outputs,) = self.program.values(
-                    images, self.program.outputs, _union(trace.given, lesion)
-                )
-                whole = rules.in_numpy(outputs)[rows].astype(np.float64)
-                best[tied], _ = _best(whole[tied], np.zeros(int(tied.sum())))
+                which = np.arange(len(classes))[rows][tied]
+                lesioned = _union(trace.given, lesion)
+                outputs = self.prepared.own_layers.outputs(images, which, lesioned)
+                best[tied], _ = _best(outputs, np.zeros(len(which)))
             return np.asarray(best == classes[rows])
 
         under_given = right(slice(None), scores, {})
@@ -428,7 +438,7 @@ class _Judge:
             result[:] = done.get(key, under_given)
             if lesion and key not in done:
                 rows: Rows = slice(None)
-                lesioned = self.graphs.scores(trace, lesion)
+                lesioned = self.prepared.graphs.scores(trace, lesion)
                 if lesioned is None:
                     rows, lesioned = propagation.scores(lesion)
                 if lesioned is not None:
@@ -447,11 +457,11 @@ def _rounding(
     checksum = _checksum(images)
     for given, lesions in groups:
         for lesion in lesions:
-            has_graph = not given and known.graphs.are_for(lesion)
+            has_graph = not given and known.prepared.graphs.are_for(lesion)
             sites = frozenset(given.keys() | lesion.keys())
-            kind = checksum, sites, known.graphs.kind(lesion) if has_graph else None
+            kind = checksum, sites, known.prepared.graphs.kind(lesion) if has_graph else None
             if kind not in known.noises:
-                intact = intact or Trace(known.program, images)
+                intact = intact or Trace(known.prepared.program, images)
                 known.noises[kind] = _noise(known, images, intact, given, lesion)
             worst = max(worst, _MARGIN * known.noises[kind])
     return worst
@@ -459,11 +469,11 @@ def _rounding(
 
 def _noise(known: _Known, images: Inputs, intact: Trace, given: BySteps, lesion: BySteps) -> float:
     """Return how far rounding moves scores under a lesion, at most, as a share of their norm."""
-    program, worst = known.program, 0.0
+    program, worst = known.prepared.program, 0.0
     (expected,) = program.values(images, [program.scores], _union(given, lesion))
     expected = rules.in_numpy(expected)
     sizes = np.maximum(norms(expected), norms(intact[program.scores]))
-    for scores in _computed(intact.under(given), known.graphs, lesion):
+    for scores in _computed(intact.under(given), known.prepared.graphs, lesion):
         moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
         noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
         # What cannot be compared is left to the model's own layers.

@@ -88,6 +88,12 @@ class Trace:
         self._run(dict(zip(program.inputs, images, strict=True)))
 
     @property
+    def has_rows_of_images(self) -> bool:
+        """Whether each row of each tensor is an image's, and not a window's or a patch's."""
+        n_images = self.shapes[self.program.scores][0]
+        return all(shape[0] == n_images for shape in self.shapes.values())
+
+    @property
     def n_values(self) -> int:
         """How many numbers are kept."""
         return sum(math.prod(self.shapes[each]) for each in self._kept)
@@ -287,9 +293,8 @@ class Propagation:
         elif isinstance(rule, Elementwise):
             out = self._by_element(step, rule)
         elif isinstance(first, Few):
-            is_reshape = isinstance(rule, Reshape)
-            shape = (self.trace.shapes[step.inputs[0]],) if is_reshape else ()
-            out = rule.few(first, *shape)
+            both = (*step.inputs, *step.outputs) if isinstance(rule, Reshape) else ()
+            out = rule.few(first, *(self.trace.shapes[each] for each in both))
         if out is None:
             return _in_full(step, [self._value(each) for each in step.inputs])
         return [out]
@@ -388,6 +393,7 @@ class Propagation:
         gone = old if _is_nothing(signal.values) else old - signal.values
         is_alone = is_alone and set(self._changed) == {tensor} and not self.trace.masked
         is_alone = is_alone and self.program.n_uses[tensor] == 1 and SHAPES_ARE_FREE
+        is_alone = is_alone and self.trace.has_rows_of_images
         if is_alone and isinstance(self._rows, slice) and isinstance(gone, np.ndarray):
             # A lesion changes no images for which its units say what they say anyway.
             active = np.flatnonzero((gone != 0).any(axis=1))
