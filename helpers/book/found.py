@@ -11,7 +11,7 @@ def found() -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        lesions, exact, chance, constructed, kinds, by_k, pictures and pairs.
+        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs and sizes.
 
     Raises
     ------
@@ -28,4 +28,5 @@ def found() -> dict[str, pd.DataFrame]:
         "by_k": results.collected("table3"),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
+        "sizes": results.collected("calibration"),
     }
