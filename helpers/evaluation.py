@@ -10,7 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from helpers import graphs, lesions, measures, partitions, protocols, validation
+from helpers import (
+    correlations,
+    graphs,
+    lesions,
+    measures,
+    partitions,
+    protocols,
+    statistics,
+    validation,
+)
 from helpers.backend import keras
 from helpers.lesions import (
     LesionProfiles,
@@ -216,6 +225,73 @@ def compare_partitions(
         table.insert(0, "partition", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def compare_pictures(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    compared: Mapping[str, Partition],
+    n_random: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Ask which partition finds units that look at the same, by the pictures of section 3.1.1.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A classifier of images.
+    x : array-like, shape (n_images, ...)
+        Images that units respond to.
+    compared : mapping of str to Partition
+        What to call each partition.
+    n_random : int
+        Random twins of each sub-cluster.
+    seed : int
+        Of twins and Monte-Carlo tests.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per partition: partition; measure, "agreement"; tested, sub-clusters with a picture;
+        effect, by how many percent the maps of their units agree better than those of random sets
+        typically do, see `measures.agreement`, with low and high, Student's 95 % interval over the
+        sub-clusters; found, how many are above all their twins; and p, of the exchangeable Fisher
+        test.
+
+    Raises
+    ------
+    ValueError
+        As `correlations.correlation_maps` and `correlations.pictures`.
+
+    Notes
+    -----
+    Maps are correlations with inputs. Parts that were made of correlations between units, over
+    similar inputs, agree better by construction.
+    """
+    layers = list(dict.fromkeys(each for one in compared.values() for each in one.hidden))
+    maps = correlations.correlation_maps(model, validation.check_images(model, x)[0], layers)
+    rows = []
+    for name, partition in compared.items():
+        pictures = correlations.pictures(
+            partition, maps, n_random, PAPER.sign_iterations, seed=seed
+        )
+        agreement = measures.agreement(pictures)
+        p = agreement.combine(seed).set_index("test")["p"]
+        more = 100 * (agreement.effects()["effect"][agreement.is_tested] - 1)
+        low, high = statistics.mean_interval(more)
+        rows.append(
+            {
+                "partition": name,
+                "measure": agreement.measure,
+                "tested": int(agreement.is_tested.sum()),
+                "effect": more.mean(),
+                "low": low,
+                "high": high,
+                "found": int(agreement.is_beyond.sum()),
+                "p": p["exchangeable_fisher"],
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 class _Remembered:

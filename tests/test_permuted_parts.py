@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import evaluation, lesions, measures, plots, statistics
+from helpers import correlations, evaluation, lesions, measures, networks, plots, statistics
 from helpers.book import tables
 from helpers.lesions import Orderings
 from helpers.lesions.nested import orderings_of
@@ -372,3 +372,32 @@ def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_ze
     assert shown.loc["net", "control"]["coherence, p"] == "–"
     assert shown.loc["net", "a, global"]["importance, found"] == "3"
     assert shown.loc["net", "a, global"][["tested", "comparable"]].tolist() == ["6", "2"]
+
+
+def test_parts_that_look_at_one_half_each_have_maps_that_agree_and_dealt_out_ones_do_not():
+    keras.utils.set_random_seed(0)
+    model = networks.mlp((4, 2, 1), 3, width=40, depth=1)
+    kernel = np.zeros((8, 40), np.float32)
+    kernel[:4, :20] = kernel[4:, 20:] = 1
+    kernel += np.random.default_rng(0).normal(scale=0.3, size=kernel.shape)
+    model.get_layer("dense_1").kernel.assign(kernel)
+    x = np.random.default_rng(1).random((300, 4, 2, 1), dtype=np.float32)
+    halves = Partition.from_labels({"dense_1": np.repeat([0, 1], 20)})
+    dealt = halves.permuted(np.random.default_rng(2))
+    table = evaluation.compare_pictures(model, x, {"halves": halves, "dealt": dealt}, 99)
+    table = table.set_index("partition")
+    assert table.loc["halves", "p"] < 0.01 < table.loc["dealt", "p"]
+    assert table.loc["halves", "low"] > 10
+    assert table.loc["halves", "found"] == table.loc["halves", "tested"] == 2
+    assert abs(table.loc["dealt", "effect"]) < 5
+
+    (maps,) = correlations.correlation_maps(model, x, ["dense_1"]).values()
+    drawn = correlations.pictures(halves, {"dense_1": maps}, 99)
+    lengths = [
+        np.linalg.norm(correlations.align_signs(maps[each.units]).mean(axis=0))
+        / np.linalg.norm(maps[each.units], axis=1).mean()
+        for each in drawn.subclusters
+    ]
+    typical = np.linalg.norm(drawn.random, axis=-1) / drawn.random_strength
+    more = 100 * (np.array(lengths) / typical.mean(axis=1) - 1)
+    assert table.loc["halves", "effect"] == pytest.approx(more.mean())
