@@ -243,7 +243,7 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `evaluation.compare_partitions`, with the column network.
+        Of `evaluation.compare_partitions` or `compare_pictures`, with the column network.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
         many are found, and the p value of all.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    units = {"importance": "points", "coherence": "%"}
+    units = {"importance": "points", "coherence": "%", "agreement": "%"}
     for row in table.to_dict("records"):
         heading = row["measure"]
         cells = rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])})
