@@ -240,3 +240,17 @@ def test_ranges_of_p_values_that_read_alike_are_written_once():
     assert tables.format_p_range(1e-9, 3e-6) == "< 0.0001"
     assert tables.format_p_range(1e-9, 0.2) == "< 0.0001 to 0.2"
     assert tables.format_p(np.nan) == "–"
+
+
+def test_networks_of_a_kind_are_one_row_with_students_interval_and_a_count():
+    columns = ["network", "replicate", "measure", "effect", "low", "high", "p"]
+    rows = [("a", i, "importance", i, 0, 0, p) for i, p in enumerate((0.01, 0.05, 0.06))]
+    rows += [("a", i, "coherence", np.nan, np.nan, np.nan, 1) for i in range(3)]
+    rows += [("b", 0, "importance", 2, 1, 3, 0.5)]
+    shown = tables.replicates_table(pd.DataFrame(rows, columns=columns))
+    half = 4.3027 / np.sqrt(3)
+    assert shown.loc["a", "importance (points)"] == f"1.0 ({1 - half:.1f} to {1 + half:.1f})"
+    assert shown.loc["a", "importance, p ≤ .05"] == "2 of 3"
+    assert shown.loc["a", "coherence (%)"] == "–"
+    assert shown.loc["b", "importance (points)"] == "2.0"
+    assert pd.isna(shown.loc["b", "coherence (%)"])

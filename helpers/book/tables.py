@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers import statistics
 from helpers.book import published
 from helpers.measures import CASES, Comparison
 from helpers.plots.calibration import NAMES
@@ -237,6 +238,9 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     return shown.fillna("–").set_index(["layer", "cluster"])
 
 
+_UNITS = {"importance": "points", "coherence": "%", "agreement": "%"}
+
+
 def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return what partitions find, for reading.
 
@@ -253,7 +257,6 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
         many are found, and the p value of all.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    units = {"importance": "points", "coherence": "%", "agreement": "%"}
     for row in table.to_dict("records"):
         heading = row["measure"]
         cells = rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])})
@@ -261,7 +264,7 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
             cells["comparable"] = str(row["comparable"])
         cells.update(
             {
-                f"{heading} ({units[row['measure']]})": format_effect(row),
+                f"{heading} ({_UNITS[heading]})": format_effect(row),
                 f"{heading}, found": str(row["found"]),
                 f"{heading}, p": format_p(row["p"]),
             }
@@ -269,6 +272,34 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame.from_dict(rows, orient="index")
     shown.index = pd.MultiIndex.from_tuples(list(rows), names=["network", "partition"])
     return shown
+
+
+def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what partitions of several networks of a kind find, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `evaluation.compare_partitions` or `compare_pictures`, with the columns network and
+        replicate, and one partition of each network.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per kind of network; for each measure, the mean effect over replicates with
+        Student's 95 % interval, if there are several, and in how many of them p is at most .05. A
+        dash where no part could be compared.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for (name, measure), of_kind in table.groupby(["network", "measure"], sort=False):
+        effects = of_kind["effect"].dropna()
+        low, high = statistics.mean_interval(effects)
+        whole = {"effect": effects.mean(), "low": low, "high": high}
+        mean = format_effect(whole) if len(effects) > 1 else f"{effects.mean():.1f}"
+        cells = rows.setdefault(str(name), {})
+        cells[f"{measure} ({_UNITS[str(measure)]})"] = mean if len(effects) else "–"
+        cells[f"{measure}, p ≤ .05"] = f"{(of_kind['p'] <= 0.05).sum()} of {len(of_kind)}"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
 def format_effect(row: Mapping[Any, Any]) -> str:
