@@ -638,10 +638,15 @@ def _checked_adjacency(graph: "Graph") -> Any:
 
 
 def _checked_labels(layer: str, given: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    if np.ma.is_masked(given):
+        raise ValueError(f"labels: a masked array was given for {layer!r}; accepted are whole ones")
     labels = np.asarray(given)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels < -1).any():
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"labels: {layer!r} needs one integer from -1 per unit, not {labels.dtype} of shape "
             f"{labels.shape}"
         )
+    for label in (labels.min(initial=0), labels.max(initial=0)):
+        if not -1 <= label <= np.iinfo(np.intp).max:
+            raise ValueError(f"labels: {layer!r} has the label {label}; accepted are those from -1")
     return labels.astype(np.intp)

@@ -72,7 +72,7 @@ def check_images(model: "keras.Model", x: Any) -> tuple[npt.NDArray[Any], ...]:
             f"model: {model.name!r} has no inputs that are known; accepted is a model that is built"
         )
     if was_named := isinstance(x, Mapping):
-        names = [each.name for each in inputs]
+        names = _names_of(model, inputs)
         if set(x) != set(names):
             raise ValueError(
                 f"x: {', '.join(map(repr, x))} were given; {model.name!r} takes {', '.join(names)}"
@@ -90,6 +90,15 @@ def check_images(model: "keras.Model", x: Any) -> tuple[npt.NDArray[Any], ...]:
     if len(sizes) > 1:
         raise ValueError(f"x: inputs of {' and '.join(map(str, sizes))} images were given")
     return images
+
+
+def _names_of(model: "keras.Model", inputs: list[Any]) -> list[str]:
+    """Return what inputs are called: the keys of the mapping that a model was made of, if any."""
+    given = getattr(model, "_inputs_struct", None)
+    if not isinstance(given, Mapping):
+        return [each.name for each in inputs]
+    keys = {id(tensor): str(key) for key, tensor in given.items()}
+    return [keys.get(id(each), each.name) for each in inputs]
 
 
 def _check_input(model: "keras.Model", symbolic: Any, x: Any) -> npt.NDArray[Any]:

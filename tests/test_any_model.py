@@ -1,5 +1,7 @@
 """Models made up at random out of all kinds of layers: lesions equal zeroing the weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -77,6 +79,7 @@ IMAGES = {
     "strides": lambda z, n: L.Conv2D(n, 2, strides=2, activation="elu")(z),
     "dilation": lambda z, n: L.Conv2D(n, 2, dilation_rate=2, padding="same", use_bias=False)(z),
     "groups": lambda z, n: L.Conv2D(2 * n, 3, groups=2, padding="same")(L.Conv2D(2 * n, 1)(z)),
+    "a group each": lambda z, n: L.Conv2D(2 * z.shape[-1], 3, groups=z.shape[-1])(z),
     "transpose": lambda z, n: L.Conv2DTranspose(n, 2, strides=1, activation="gelu")(z),
     "separable": lambda z, n: L.SeparableConv2D(n, 3, padding="same", depth_multiplier=2)(z),
     "depthwise": lambda z, n: L.DepthwiseConv2D(3, activation="relu")(L.BatchNormalization()(z)),
@@ -109,7 +112,7 @@ IMAGES = {
     "flip": lambda z, n: L.RandomFlip()(z),
     "windows": windows,
 }
-WITHOUT_GRAPHS = {"dilation", "groups"}
+WITHOUT_GRAPHS = {"dilation", "groups", "a group each"}
 """Keras wants to know how many channels there are."""
 
 SEQUENCES = {
@@ -482,3 +485,119 @@ def test_the_graph_refuses_patches_of_a_vector_as_vectors_of_their_own():
     model = keras.Model(image, L.Dense(3)(patches(L.Dense(6)(image), 4)))
     with pytest.raises(ValueError, match="reads what reshape made of"):
         graphs.weight_graph(model)
+
+
+def inhibited(shape, layer, end):
+    """Two units outweigh all others: one silences those that follow, one feeds what none reads."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input(shape)
+    z = layer(16, name="a", activation="relu")(image)
+    z = end(layer(16, name="b", activation="relu")(z))
+    model = keras.Model(image, L.Dense(10, activation="softmax")(z))
+    first, bias, second, zeros, last, none = model.get_weights()
+    first[..., :2], bias[:2] = 0, 1e5
+    second[..., :2, :] = 0
+    second[..., 0, 1:] = -1 - np.abs(noise(second[..., 0, 1:].shape))
+    second[..., 1, 0] = 1
+    last[0] = 0
+    model.set_weights([first, bias, second, zeros, 3 * last, none])
+    return model
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_times", [1, 4])
+@pytest.mark.parametrize(
+    ("shape", "layer", "end"),
+    [
+        ((20,), L.Dense, L.Identity()),
+        ((8, 8, 3), partial(L.Conv2D, kernel_size=3, padding="same"), L.GlobalAveragePooling2D()),
+    ],
+)
+def test_no_lesion_is_rounded_away_where_few_units_outweigh_all_others(shape, layer, end, n_times):
+    model = inhibited(shape, layer, end)
+    x = noise((200, *shape), 1)
+    telling = [{"a": [0]}, *({"a": [0, k]} for k in range(3, 7))]
+    weights = model.get_weights()
+    brute_force.zero_weights_into(model.get_layer("a"), np.array([0]))
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    model.set_weights(weights)
+    asked = [{"a": [5]}, *telling * n_times]
+    np.testing.assert_array_equal(
+        lesions.correct(model, x, y, asked, batch_size=200), brute_force.correct(model, x, y, asked)
+    )
+
+
+def test_the_second_of_two_softmaxes_makes_ties_that_the_first_does_not():
+    image = keras.Input((20,))
+    z = L.Dense(32, activation="relu", name="a")(image)
+    z = L.Dense(1000, activation="softmax", name="b")(z)
+    model = keras.Model(image, L.Softmax()(z))
+    kernel, bias = model.get_layer("b").get_weights()
+    model.get_layer("b").set_weights([0.05 * kernel, bias])
+    x = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
+    y = np.asarray(model(x)).argmax(axis=1)
+    asked = [{}, *({"a": range(k)} for k in range(1, 12))]
+    found = lesions.correct(model, x, y, asked, batch_size=300)
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+    assert found[0].all()
+
+
+def test_images_by_name_go_to_the_keys_that_a_model_was_made_of():
+    a, b = keras.Input((6,), name="left"), keras.Input((6,), name="right")
+    z = L.Concatenate()([L.Dense(5, activation="relu", name="a")(a), b])
+    model = randomised(keras.Model({"right": a, "left": b}, L.Dense(3)(z)), 0)
+    rng = np.random.default_rng(0)
+    x = {name: rng.normal(size=(50, 6)).astype(np.float32) for name in ("left", "right")}
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    assert lesions.correct(model, x, y, [{}]).all()
+    unnamed = keras.Input((6,))
+    model = keras.Model({"q": unnamed}, L.Dense(3)(L.Dense(4, name="a")(unnamed)))
+    y = model.predict({"q": x["left"]}, verbose=0).argmax(axis=1)
+    assert lesions.correct(model, {"q": x["left"]}, y, [{}]).all()
+
+
+def test_layers_that_share_a_variable_are_refused():
+    image = keras.Input((6,))
+    a, b = L.Dense(6, name="a"), L.Dense(6, name="b")
+    model = keras.Model(image, L.Dense(3)(b(a(image))))
+    b._tracker.unlock()
+    b._kernel = a._kernel
+    with pytest.raises(ValueError, match=r"'a' and 'b' of .* share the variable 'kernel'"):
+        lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])
+
+
+def test_lesions_of_models_with_images_on_the_second_axis_are_exact_however_many():
+    image = keras.Input((12, 6))
+    z = keras.ops.transpose(L.Dense(8, activation="relu", name="a")(image), (1, 0, 2))
+    z = keras.ops.transpose(L.Dense(8, activation="relu", name="b")(z), (1, 0, 2))
+    model = randomised(keras.Model(image, L.Dense(5, activation="softmax")(L.Flatten()(z))), 0)
+    for n_images in (12, 40):
+        x = np.random.default_rng(0).normal(size=(n_images, 12, 6)).astype(np.float32)
+        y = np.arange(n_images) % 5
+        asked = [{name: [j % 8, (j + 1) % 8]} for j in range(12) for name in ("a", "b")]
+        found = lesions.correct(model, x, y, asked, batch_size=n_images)
+        np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+
+
+def test_pooling_leaves_out_what_a_computed_mask_does():
+    words = keras.Input((7,), dtype="int32")
+    z = L.Embedding(9, 8, mask_zero=True)(words)
+    z = L.Add()([z, L.MultiHeadAttention(2, 4)(z, z)])
+    z = L.GlobalAveragePooling1D()(L.Dense(12, activation="relu", name="a")(z))
+    model = randomised(keras.Model(words, L.Dense(3)(z)), 0)
+    x = np.random.default_rng(0).integers(0, 9, (60, 7))
+    x[:, 0] = 1
+    y, asked = np.arange(60) % 3, [{"a": [k, k + 1]} for k in range(10)]
+    found = lesions.correct(model, x, y, asked, batch_size=60)
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+
+
+@pytest.mark.parametrize("given", ["8", 2.5, 0])
+def test_a_batch_size_is_a_number_of_images(given):
+    with pytest.raises(ValueError, match=r"batch_size: .* was given; accepted are integers from 1"):
+        lesions.correct(
+            made(alone("dense", VECTORS)), np.ones((2, 9, 8, 3)), [0, 1], [{}], None, given
+        )

@@ -481,3 +481,16 @@ def test_dense_graphs_are_checked_as_sparse_ones_are(form, edge):
     adjacency[0, 1] = adjacency[1, 0] = edge
     with pytest.raises(ValueError, match="graph: the adjacency has"):
         spectral(WeightGraph(form(adjacency), ("l0",), (6,), ()), 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.array([2**64 - 1, 0, 1, 1], np.uint64), "'a' has the label 18446744073709551615"),
+        (np.array([-2, 0, 1, 1]), "'a' has the label -2; accepted are those from -1"),
+        (np.ma.masked_array([0, 0, 1, 1], mask=[1, 0, 0, 0]), "a masked array was given for 'a'"),
+    ],
+)
+def test_labels_that_mean_nothing_are_named(labels, said):
+    with pytest.raises(ValueError, match=said):
+        Partition.from_labels({"a": labels})

@@ -101,6 +101,11 @@ class Program:
     is_rough: bool
 
     @cached_property
+    def has_rows_of_images(self) -> bool:
+        """Whether, as far as shapes say it, images lie on the first axis of all tensors."""
+        return all(shape[:1] == (None,) for shape in self.shapes)
+
+    @cached_property
     def producers(self) -> dict[int, int]:
         """The step that puts out each tensor."""
         return {each: index for index, step in enumerate(self.steps) for each in step.outputs}
@@ -339,7 +344,8 @@ def read(model: keras.Model) -> Program:
     Raises
     ------
     ValueError
-        If the model has no graph, or a `call` of its own; says what to do then.
+        If the model has no graph, or a `call` of its own; says what to do then. If two layers of
+        units have a variable in common, so that a lesion of one would be one of both.
     """
     core = _core(model)
     if core is None:
@@ -352,6 +358,7 @@ def read(model: keras.Model) -> Program:
     inputs = [reader.new(each) for each in core.inputs]
     outputs = reader.inline(core, inputs, "")
     names = tuple(str(each._keras_history.operation.name) for each in core.inputs)
+    _check_unshared(model, reader.steps)
     return Program(
         name=str(model.name),
         steps=tuple(reader.steps),
@@ -363,6 +370,18 @@ def read(model: keras.Model) -> Program:
         is_sequential=core is not model,
         is_rough=bool(reader.rough & _behind_units(reader.steps)),
     )
+
+
+def _check_unshared(model: keras.Model, steps: Sequence[Step]) -> None:
+    owners: dict[int, Step] = {}
+    for step in steps:
+        for variable in step.operation.variables if step.n_units else ():
+            owner = owners.setdefault(id(variable), step)
+            if owner.operation is not step.operation:
+                raise ValueError(
+                    f"model: layers {owner.name!r} and {step.name!r} of {model.name!r} share the "
+                    f"variable {variable.name!r}, so that neither can be lesioned alone"
+                )
 
 
 def read_classifier(model: keras.Model) -> Classifier:
@@ -699,11 +718,17 @@ def _behind_units(steps: Sequence[Step]) -> set[int]:
 
 
 def softmaxed(program: Program, output: int) -> int:
-    """Return the tensor that a final softmax takes in, or the output itself if there is none."""
+    """Return the tensor that a final softmax takes in, or the output itself if there is none.
+
+    The last of several: another makes ties of numbers that differ by more than rounding.
+    """
+    is_behind = False
     while output in program.producers:
         step = program.steps[program.producers[output]]
-        if not _keeps_order(step):
+        is_softmax = not rules.is_silent(step.operation)
+        if not _keeps_order(step) or (is_softmax and is_behind):
             break
+        is_behind |= is_softmax
         (output,) = step.inputs
     return output
 

@@ -303,6 +303,12 @@ class Linear:
         """The bias of each unit, shape (units,); None if there is none."""
         return values_of(self.layer.bias) if self.layer.use_bias else None
 
+    @cached_property
+    def largest(self) -> npt.NDArray[np.float32]:
+        """The largest absolute weight from each input, shape (inputs,)."""
+        first = np.abs(self.kernels[0])
+        return np.asarray(first.max(axis=tuple({*range(first.ndim)} - {first.ndim - 2})))
+
     @property
     def n_units(self) -> int:
         """Number of neurons or feature maps."""
@@ -322,6 +328,31 @@ class Linear:
     def is_plain(self) -> bool:
         """Whether units weigh inputs by the layer's own kernel as it is."""
         return type(self.layer) in _PLAIN and getattr(self.layer, "groups", 1) == 1
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether groups of a convolution are its single inputs, as in ConvNeXt."""
+        layer = self.layer
+        return (
+            type(layer) in (_LAYERS.Conv1D, _LAYERS.Conv2D)
+            and 1 < layer.groups == self.kernels[0].shape[-2]
+            and len({*layer.strides}) == 1
+            and self.adds_up
+        )
+
+    def depthwise(self, values: Array) -> Array:
+        """Return what all inputs add if `is_depthwise`: Keras compiles such layers in each call."""
+        layer = self.layer
+        grouped = values_of(layer.kernel)
+        kernel = grouped.reshape(*grouped.shape[:-2], layer.groups, -1)
+        return keras.ops.depthwise_conv(
+            values,
+            kernel,
+            layer.strides,
+            layer.padding,
+            layer.data_format,
+            layer.dilation_rate,
+        )
 
     @property
     def adds_up(self) -> bool:
@@ -439,6 +470,9 @@ def rule_of(
     kind = type(operation)
     if "call" in vars(operation):
         return None
+    is_layer = isinstance(operation, keras.layers.Layer)
+    if is_layer and n_tensors > 1 and kind not in {*_MERGING_LAYERS, _LAYERS.Concatenate}:
+        return None  # It takes a mask, too.
     if kind.__module__.startswith("keras.src.ops."):
         return _rule_of_function(kind.__name__, operation, call, n_tensors, others)
     if kind is _LAYERS.Activation:

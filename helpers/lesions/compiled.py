@@ -66,6 +66,8 @@ class Graphs:
         kind = self.kind(lesion)
         if not self.are_for(lesion) or trace.given or trace.masked:
             return None
+        if trace.uneven or not trace.has_rows_of_images:
+            return None
         given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs())
         with self._lock:
             if kind not in self._written:

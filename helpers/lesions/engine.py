@@ -9,7 +9,8 @@ Exact means that predictions are those of a network whose weights were set to ze
 image's two best scores are closer than rounding might have moved them, `_TIED` of their norm or
 more if a trial says so, the model's own layers are called. The trial compares, for the first
 lesion of each kind on the first images, propagated scores, and those of graphs where lesions are
-compiled, with those of the model's own layers.
+compiled, with those of the model's own layers. Where a few channels outweigh all others each lesion
+is a kind of its own.
 """
 
 import zlib
@@ -182,8 +183,12 @@ def correct_counts_given(
     return [counts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-_Kind = tuple[int, frozenset[int], Kind | None]
-"""Of a trial: a checksum of its images, the steps that are lesioned, and the graph, if any."""
+_Key = tuple[tuple[int, bytes], ...]
+"""A lesion by steps, as what it is known by."""
+
+_Kind = tuple[int, frozenset[int], Kind | None, _Key]
+"""Of a trial: a checksum of its images, the steps that are lesioned, the graph, if any, and the
+lesion itself where others of these steps may be rounded otherwise."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,7 @@ class _Known:
     marks: list[Any]
     prepared: Prepared
     noises: dict[_Kind, float] = field(default_factory=dict)
+    uneven: dict[int, bool] = field(default_factory=dict)
     compared: set[int] = field(default_factory=set)
 
 
@@ -295,8 +301,9 @@ def _judged(
     batch_size: int | None,
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
     """Yield batches: their classes, and what is right, shape (lesions of all groups, batch)."""
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} was given; accepted are integers from 1")
+    is_whole = isinstance(batch_size, int | np.integer) and batch_size >= 1
+    if batch_size is not None and not is_whole:
+        raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
     known, images, classes = _read(model, x, y)
     program = known.prepared.program
     by_steps = [
@@ -431,10 +438,10 @@ class _Judge:
             return np.asarray(best == classes[rows])
 
         under_given = right(slice(None), scores, {})
-        done: dict[tuple[tuple[int, bytes], ...], npt.NDArray[np.bool_]] = {}
+        done: dict[_Key, npt.NDArray[np.bool_]] = {}
         for lesion, result in zip(lesions, results, strict=True):
             # The twins of a complete sub-cluster are all the same, those of a small one often.
-            key = tuple((index, units.tobytes()) for index, units in sorted(lesion.items()))
+            key = _key(lesion)
             result[:] = done.get(key, under_given)
             if lesion and key not in done:
                 rows: Rows = slice(None)
@@ -455,11 +462,16 @@ def _rounding(
     """
     worst, intact = _TIED, None
     checksum = _checksum(images)
+    if checksum not in known.uneven:
+        intact = Trace(known.prepared.program, images)
+        known.uneven[checksum] = bool(intact.uneven)
     for given, lesions in groups:
         for lesion in lesions:
             has_graph = not given and known.prepared.graphs.are_for(lesion)
             sites = frozenset(given.keys() | lesion.keys())
-            kind = checksum, sites, known.prepared.graphs.kind(lesion) if has_graph else None
+            graph = known.prepared.graphs.kind(lesion) if has_graph else None
+            own = _key(_union(given, lesion)) if known.uneven[checksum] else ()
+            kind = checksum, sites, graph, own
             if kind not in known.noises:
                 intact = intact or Trace(known.prepared.program, images)
                 known.noises[kind] = _noise(known, images, intact, given, lesion)
@@ -513,6 +525,10 @@ def _union(first: BySteps, second: BySteps) -> dict[int, npt.NDArray[np.intp]]:
         index: np.union1d(first.get(index, ()), second.get(index, ())).astype(np.intp)
         for index in first.keys() | second.keys()
     }
+
+
+def _key(lesion: BySteps) -> _Key:
+    return tuple((index, units.tobytes()) for index, units in sorted(lesion.items()))
 
 
 def _rows(images: Inputs, rows: Any) -> Inputs:
