@@ -648,5 +648,7 @@ def _checked_labels(layer: str, given: npt.ArrayLike) -> npt.NDArray[np.intp]:
         )
     for label in (labels.min(initial=0), labels.max(initial=0)):
         if not -1 <= label <= np.iinfo(np.intp).max:
-            raise ValueError(f"labels: {layer!r} has the label {label}; accepted are those from -1")
+            raise ValueError(
+                f"labels: {layer!r} needs one integer from -1 per unit, not the label {label}"
+            )
     return labels.astype(np.intp)

@@ -486,8 +486,8 @@ def test_dense_graphs_are_checked_as_sparse_ones_are(form, edge):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (np.array([2**64 - 1, 0, 1, 1], np.uint64), "'a' has the label 18446744073709551615"),
-        (np.array([-2, 0, 1, 1]), "'a' has the label -2; accepted are those from -1"),
+        (np.array([2**64 - 1, 0, 1, 1], np.uint64), "not the label 18446744073709551615"),
+        (np.array([-2, 0, 1, 1]), "'a' needs one integer from -1 per unit, not the label -2"),
         (np.ma.masked_array([0, 0, 1, 1], mask=[1, 0, 0, 0]), "a masked array was given for 'a'"),
     ],
 )
