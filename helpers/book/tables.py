@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers import statistics
 from helpers.book import published
-from helpers.measures import CASES, Comparison
+from helpers.measures import CASES, FOUND, Comparison
 from helpers.plots.calibration import NAMES
 from helpers.plots.headings import MEASURES, TESTS
 from helpers.zoo import Recipe, TrainedNetwork
@@ -298,7 +298,7 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
         mean = format_effect(whole) if len(effects) > 1 else f"{effects.mean():.1f}"
         cells = rows.setdefault(str(name), {})
         cells[f"{measure} ({_UNITS[str(measure)]})"] = mean if len(effects) else "–"
-        cells[f"{measure}, p ≤ .05"] = f"{(of_kind['p'] <= 0.05).sum()} of {len(of_kind)}"
+        cells[f"{measure}, p ≤ .05"] = f"{(of_kind['p'] <= FOUND).sum()} of {len(of_kind)}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 

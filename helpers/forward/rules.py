@@ -335,7 +335,8 @@ class Linear:
         layer = self.layer
         return (
             type(layer) in (_LAYERS.Conv1D, _LAYERS.Conv2D)
-            and 1 < layer.groups == self.kernels[0].shape[-2]
+            and layer.groups > 1
+            and layer.kernel.shape[-2] == 1
             and len({*layer.strides}) == 1
             and self.adds_up
         )

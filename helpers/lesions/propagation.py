@@ -113,6 +113,7 @@ class Trace:
                 step.outputs[0]
                 for step in steps
                 if isinstance(step.rule, Linear)
+                and not step.rule.is_depthwise
                 and step.inputs[0] in self.program.producers
                 and self._are_uneven(step.rule, step.inputs[0])
             }
