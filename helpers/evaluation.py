@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -159,6 +159,9 @@ def compare_partitions(
     n_orderings: int = 100,
     n_bootstraps: int = 200,
     seed: int = 0,
+    *,
+    n_sizes: int = 22,
+    n_reference: int = 0,
 ) -> pd.DataFrame:
     """Ask which partition of a network finds parts that matter, each against its permutations.
 
@@ -178,6 +181,12 @@ def compare_partitions(
         As for `measures.against_permuted`.
     seed : int
         Of permutations, orderings and bootstraps.
+    n_sizes : int
+        As for `lesions.orderings`.
+    n_reference : int
+        For deep networks, whose lesions take long: if any, so many permuted partitions besides the
+        `n_permutations` are the reference of sequential tests, and of the latter no more are
+        lesioned than the answers need, see `statistics.sequential_permutation_test`.
 
     Returns
     -------
@@ -187,33 +196,33 @@ def compare_partitions(
     Raises
     ------
     ValueError
-        If there are no permutations or orderings, if labels do not fit the model, or as
-        `lesions.correct`.
+        If there are no permutations or orderings, a reference of less than none, if labels do not
+        fit the model, or as `lesions.correct`.
     """
     classes = validation.check_x_y(model, x, y)[1]
     seed = validation.check_seed(seed)
-    parts: dict[str, list[lesions.Lesion]] = {}
+    if n_reference < 0:
+        raise ValueError(f"n_reference: {n_reference} was given; accepted are integers from 0")
+    judged = _Remembered(model, x, classes)
+    parts: dict[str, _Lesioned] = {}
     for name, partition in compared.items():
         check(model, partition, n_permutations, "n_permutations")
         check(model, partition, n_orderings, "n_orderings")
         rng = np.random.default_rng([seed, 1])
-        drawn = [_sorted(partition).permuted(rng) for _ in range(n_permutations)]
-        parts[name] = [
-            {each.layer: each.units} for one in (partition, *drawn) for each in one.subclusters()
-        ]
-    judged = _Remembered(model, x, classes)
+        drawn = [_sorted(partition).permuted(rng) for _ in range(n_reference + n_permutations)]
+        parts[name] = _Lesioned(judged, [partition, *drawn])
     (intact,) = judged([{}])
-    judged([each for of_one in parts.values() for each in of_one])
+    n_certain = 1 + (n_reference or n_permutations)
+    judged([each for one in parts.values() for some in one.asked[:n_certain] for each in some])
     tables = []
     for name, partition in compared.items():
         true = partition.subclusters()
-        shape = (n_permutations + 1, len(true), len(classes))
         # Image by image: what is drawn again are images.
         nested = orderings_of(
-            judged, np.ones(len(classes), np.int64), partition, n_orderings, seed=[seed, 3]
+            judged, np.ones(len(classes), np.int64), partition, n_orderings, n_sizes, [seed, 3]
         )
         table = measures.against_permuted(
-            judged(parts[name]).reshape(shape).astype(bool),
+            parts[name],
             intact.astype(bool),
             classes,
             [each.layer for each in true],
@@ -221,6 +230,7 @@ def compare_partitions(
             nested,
             n_bootstraps,
             seed,
+            n_reference,
         )
         table.insert(0, "partition", name)
         tables.append(table)
@@ -314,6 +324,23 @@ class _Remembered:
             right = self._correct(list(new.values()))
             self._known.update(zip(new, right.astype(np.int8), strict=True))
         return np.array([self._known[key] for key in keys])
+
+
+class _Lesioned(Sequence[npt.NDArray[np.bool_]]):
+    """What is left by lesions of the sub-clusters of some partitions, made when it is looked at."""
+
+    def __init__(self, judged: _Remembered, drawn: Sequence[Partition]) -> None:
+        self._judged = judged
+        self.asked: list[list[lesions.Lesion]] = [
+            [{each.layer: each.units} for each in one.subclusters()] for one in drawn
+        ]
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return whether images are classified correctly, shape (k, n_images)."""
+        return self._judged(self.asked[index]).astype(bool)
 
 
 def _sorted(partition: Partition) -> Partition:

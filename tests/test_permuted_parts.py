@@ -115,6 +115,36 @@ def test_intervals_are_those_of_images_that_are_drawn_again():
         assert row["effect"] - row["low"] == pytest.approx(1.96 * np.std(values, ddof=1))
 
 
+class Watched(list):
+    """Rows of lesions that know how many of them were looked at."""
+
+    seen = 0
+
+    def __iter__(self):
+        for self.seen, row in enumerate(super().__iter__(), start=1):
+            yield row
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_a_reference_no_more_permutations_are_looked_at_than_the_answers_need(seed):
+    given = made(n_permutations=89, seed=seed)
+    rows = Watched(given["right"])
+    table = against_permuted(**given | {"right": rows}, n_bootstraps=2, n_reference=19)
+    table = table.set_index("measure")
+    damages, found = by_loops(**given)
+    p = np.vectorize(lambda each: each.p[0])(found)
+    for measure, values, side in (("importance", damages, "right"), ("coherence", p, "left")):
+        test = statistics.sequential_permutation_test(
+            values[0], values[1:20], iter(values[20:]), side, max_permutations=70
+        )
+        assert table["p"][measure] == test.p
+        assert table["permuted"][measure] == 19 + test.n_permutations
+        assert table["found"][measure] == (test.each <= 0.05).sum()
+    assert rows.seen == 1 + table["permuted"].max()
+    points = 100 * np.mean(damages[0] - damages[1:20].mean(axis=0)) / len(given["classes"])
+    assert table["effect"]["importance"] == pytest.approx(points)
+
+
 def test_complete_sub_clusters_are_counted_and_play_no_part():
     given = made()
     changed = given["right"].copy()
@@ -167,6 +197,11 @@ def test_intervals_hold_the_effect_on_all_images_as_often_as_they_say():
         ({"right": np.zeros((5, 2, 40), bool)}, r"accepted is \(1 \+ B, 3, 40\), with B from 1"),
         ({"layers": ["a"] * 2}, "and 3 layers, of which 2 were given"),
         ({"n_bootstraps": 1}, "n_bootstraps: 1 was given; accepted are integers from 2"),
+        (
+            {"n_reference": 9},
+            "n_reference: 9 was given; accepted are integers from 0 to 8, so that",
+        ),
+        ({"n_reference": -1}, "n_reference: -1 was given; accepted are integers from 0"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change, message):
@@ -245,6 +280,29 @@ def test_both_tests_have_their_size_on_random_labels(specialists):
     for _, p in pd.concat(tables).groupby("measure")["p"]:
         assert (p <= 0.05).mean() <= 0.11
         assert (p <= 0.5).mean() <= 0.62
+
+
+def test_sequentially_lesions_of_most_permutations_are_spared(specialists, monkeypatch):
+    random = Partition.from_labels({"hidden": np.arange(16) // 4}).permuted(
+        np.random.default_rng(8)
+    )
+    asked, correct = [], lesions.correct
+
+    def watched(model, x, y, some):
+        asked.extend(some)
+        return correct(model, x, y, some)
+
+    monkeypatch.setattr(lesions, "correct", watched)
+    few = {"n_orderings": 1, "n_bootstraps": 2, "n_sizes": 1}
+    compared = {"random": random}
+    table = evaluation.compare_partitions(*specialists, compared, 199, n_reference=20, **few)
+    n_sequential = len(asked)
+    assert (table["p"] > 0.05).all()
+    assert (table["permuted"] < 100).all()
+    evaluation.compare_partitions(*specialists, compared, 219, **few)
+    assert n_sequential < (len(asked) - n_sequential) / 2
+    with pytest.raises(ValueError, match="n_reference: -1 was given; accepted are integers from 0"):
+        evaluation.compare_partitions(*specialists, compared, n_reference=-1)
 
 
 def test_partitions_of_other_networks_and_no_permutations_are_refused(specialists):

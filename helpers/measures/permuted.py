@@ -1,6 +1,7 @@
 """Sub-clusters beside those of permuted partitions: the exact test, and how much they matter."""
 
 from collections.abc import Collection, Sequence
+from itertools import islice, tee
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 
 from helpers import statistics
 from helpers.measures.equal_damage import EqualDamage, wherever
+from helpers.statistics import PermutationTest, SequentialTest
+from helpers.statistics.ranks import Side
 
 if TYPE_CHECKING:
     from helpers.lesions.nested import Orderings
@@ -19,12 +22,15 @@ FOUND = 0.05
 _NORMAL = 1.96
 """Standard errors on either side of an effect within which it lies with a probability of 95 %."""
 
+_SIDES: dict[str, Side] = {"importance": "right", "coherence": "left"}
+"""Which values of damage, and of p at equal damage, are extreme."""
+
 _BOUNDS = {"importance": (-100, 100), "coherence": (0, 100)}
 """What effects can be, in percent."""
 
 
 def against_permuted(
-    right: npt.NDArray[np.bool_],
+    right: Sequence[npt.NDArray[np.bool_]] | npt.NDArray[np.bool_],
     intact: npt.NDArray[np.bool_],
     classes: npt.NDArray[np.integer[Any]],
     layers: Sequence[str],
@@ -32,14 +38,16 @@ def against_permuted(
     nested: "Orderings",
     n_bootstraps: int = 200,
     seed: int = 0,
+    n_reference: int = 0,
 ) -> pd.DataFrame:
     """Test a partition's sub-clusters against those of its permutations, and say how far apart.
 
     Parameters
     ----------
-    right : ndarray of bool, shape (1 + B, k, n_images)
+    right : sequence of ndarray of bool, 1 + B of shape (k, n_images)
         Whether each image is classified correctly when a sub-cluster is lesioned: first those of
-        the partition, then the same, by layer and size, of B permuted partitions.
+        the partition, then the same, by layer and size, of B permuted partitions. They
+        are looked at in this order.
     intact : ndarray of bool, shape (n_images,)
         The same of the intact network.
     classes : ndarray of int, shape (n_images,)
@@ -55,17 +63,21 @@ def against_permuted(
         How often images are drawn again, with replacement and within classes, at least 2.
     seed : int
         Of the bootstraps.
+    n_reference : int
+        If any, the tests are sequential: of the permuted partitions, the first so many, fewer than
+        B, are the reference, and no more of the others are looked at than the answers need.
 
     Returns
     -------
     pandas.DataFrame
         One row for "importance" and one for "coherence": measure; tested and complete, numbers of
         sub-clusters; comparable, how many of the tested ones there is an effect of; p of
-        `statistics.permutation_test`, for all of them together; found, how many have a p value of
-        their own of at most `FOUND`, not corrected for their number; effect, and the ends low and
-        high of its 95 % interval, 1.96 standard errors of bootstraps over images on either side,
-        cut where no effect can be; they are for this network, this partition, and these
-        permutations and random sets. NaN if none is tested or comparable.
+        `statistics.permutation_test`, or of `statistics.sequential_permutation_test` if there is a
+        reference, for all of them together; permuted, how many permuted partitions it took; found,
+        how many have a p value of their own of at most `FOUND`, not corrected for their number;
+        effect, and the ends low and high of its 95 % interval, 1.96 standard errors of bootstraps
+        over images on either side, cut where no effect can be; they are for this network, this
+        partition, and these permutations and random sets. NaN if none is tested or comparable.
 
         The effect on importance is the accuracy that the lesion of a sub-cluster costs beyond the
         mean of the permuted ones', in percentage points; that on coherence is how many of the
@@ -76,53 +88,70 @@ def against_permuted(
     Raises
     ------
     ValueError
-        If shapes do not fit, or there are no permutations or too few bootstraps.
+        If shapes do not fit, or there are no permutations, too few of them beside the reference,
+        or too few bootstraps.
 
     Notes
     -----
     Coherence is that of `measures.coherence`: a sub-cluster that is not comparable has a p value
     of 1 and stays in the test. To leave it out, judged by what was measured, would make the test
-    inexact.
+    inexact. Effects are beyond the mean of all permuted partitions, or of the reference's: how many
+    others there are depends on what they are.
     """
     is_complete = np.asarray(complete, dtype=bool)
     k, n_images = len(is_complete), len(classes)
-    if right.ndim != 3 or len(right) < 2 or right.shape[1:] != (k, n_images) or len(layers) != k:
+    shape = (len(right), *np.shape(right[0]))
+    if shape[0] < 2 or shape[1:] != (k, n_images) or len(layers) != k:
         raise ValueError(
-            f"right: shape {right.shape} was given; accepted is (1 + B, {k}, {n_images}), with B "
+            f"right: shape {shape} was given; accepted is (1 + B, {k}, {n_images}), with B "
             f"from 1, and {k} layers, of which {len(layers)} were given"
+        )
+    n_further = shape[0] - 1 - n_reference
+    if n_reference < 0 or (n_reference and n_further < 1):
+        raise ValueError(
+            f"n_reference: {n_reference} was given; accepted are integers from 0 to "
+            f"{shape[0] - 2}, so that one permuted partition is left to draw"
         )
     if n_bootstraps < 2:
         raise ValueError(f"n_bootstraps: {n_bootstraps} was given; accepted are integers from 2")
     one_hot = np.eye(int(np.max(classes)) + 1, dtype=np.float32)[classes]
     tested = np.flatnonzero(~is_complete)
     theirs = [layer for layer, is_one in zip(layers, is_complete, strict=True) if not is_one]
-    counts = np.array([_counts(each[tested], one_hot) for each in right])
-    damages = intact.sum() - counts.sum(axis=-1)
-    compared = _at_equal_damage(counts, theirs, nested.summed(one_hot))
-    p = np.array([each.p for each in compared]).reshape(len(tested), len(right)).T
-    is_comparable = np.array([each.is_comparable[0] for each in compared], dtype=bool)
-    found = {
-        "importance": statistics.permutation_test(damages[0], damages[1:], "right"),
-        "coherence": statistics.permutation_test(p[0], p[1:], "left"),
-    }
+    rows = (np.asarray(each)[tested] for each in right)
+    summed, n_correct = nested.summed(one_hot), int(intact.sum())
+    # Not all at once: those that are not looked at need not have been lesioned.
+    known = np.array(list(islice(rows, 1 + n_reference if n_reference else None)))
+    values, is_comparable, beaten = _judged(known, one_hot, n_correct, theirs, summed)
+    further = (_judged(each[np.newaxis], one_hot, n_correct, theirs, summed)[0] for each in rows)
+    found: dict[str, SequentialTest | PermutationTest] = {}
+    n_permuted = dict.fromkeys(_SIDES, len(known) - 1)
+    for (measure, side), drawn in zip(_SIDES.items(), tee(further), strict=True):
+        true, others = values[measure][0], values[measure][1:]
+        if not n_reference:
+            found[measure] = statistics.permutation_test(true, others, side)
+            continue
+        draws = (each[measure][0] for each in drawn)
+        found[measure] = test = statistics.sequential_permutation_test(
+            true, others, draws, side, max_permutations=n_further
+        )
+        n_permuted[measure] += test.n_permutations
 
     # Beyond the permuted ones' mean, image by image: no bootstrap needs to count them again.
-    beyond = right[1:, tested].mean(axis=0) - right[0, tested]
+    beyond = known[1:].mean(axis=0) - known[0]
     chosen = [layer for layer, is_one in zip(theirs, is_comparable, strict=True) if is_one]
-    beaten = np.array([each.beaten[0] for each in compared])[is_comparable]
-    drawn = []
+    resampled = []
     for block in statistics.drawn_again(classes, n_bootstraps, np.random.default_rng(seed)):
         for weights in block.astype(np.float32):
             weighted = weights[:, np.newaxis] * one_hot
-            again = _counts(right[0, tested[is_comparable]], weighted)
+            again = _counts(known[0, is_comparable], weighted)
             at_damage = _at_equal_damage(again[np.newaxis], chosen, nested.summed(weighted))
             beaten_again = _mean([each.beaten[0] for each in at_damage])
-            drawn.append((100 * _mean(beyond @ weights / n_images), 100 * beaten_again))
+            resampled.append((100 * _mean(beyond @ weights / n_images), 100 * beaten_again))
     effects = {
         "importance": (len(tested), 100 * _mean(beyond.mean(axis=-1))),
-        "coherence": (len(chosen), 100 * _mean(beaten)),
+        "coherence": (len(chosen), 100 * _mean(beaten[is_comparable])),
     }
-    margins = _NORMAL * pd.DataFrame(drawn, columns=list(found)).std()
+    margins = _NORMAL * pd.DataFrame(resampled, columns=list(found)).std()
     return pd.DataFrame(
         {
             "measure": measure,
@@ -130,6 +159,7 @@ def against_permuted(
             "complete": int(is_complete.sum()),
             "comparable": n_comparable,
             "p": found[measure].p,
+            "permuted": n_permuted[measure],
             "found": int((found[measure].each <= FOUND).sum()),
             "effect": effect,
             "low": float(np.clip(effect - margins[measure], *_BOUNDS[measure])),
@@ -175,6 +205,23 @@ def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame
             }
         )
     return pd.DataFrame(rows)
+
+
+def _judged(
+    right: npt.NDArray[np.bool_],
+    one_hot: npt.NDArray[np.float32],
+    n_correct: int,
+    layers: Sequence[str],
+    nested: "Orderings",
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Return what the tests compare, (n, k); which of the first row is comparable, and beats what."""
+    counts = _counts(right, one_hot)
+    compared = _at_equal_damage(counts, layers, nested)
+    p = np.array([each.p for each in compared]).reshape(len(layers), len(right)).T
+    is_comparable = np.array([each.is_comparable[0] for each in compared], dtype=bool)
+    beaten = np.array([each.beaten[0] for each in compared], dtype=np.float64)
+    values = {"importance": n_correct - counts.sum(axis=-1), "coherence": p}
+    return values, is_comparable, beaten
 
 
 def _at_equal_damage(
