@@ -90,7 +90,7 @@ def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_n
 def test_four_networks_are_too_few_whatever_they_say():
     four = made("mnist-mlp", "importance", STRONG[:4], [5.0] * 4)
     row = row_of(judged(found(four)), IMPORTANT)
-    assert (row["verdict"], row["networks"], row["p"]) == ("too few networks", "4", "–")
+    assert (row["verdict"], row["networks"], row["p"]) == ("too few networks", "4 of 5", "–")
 
 
 def test_all_claims_together_are_held_to_the_level():
@@ -160,12 +160,12 @@ def test_p_values_are_adjusted_as_statsmodels_does():
 
 JUDGED = pd.DataFrame(
     [
-        ("holds", "A matters.", "mlp, mnist"),
-        ("holds", "A matters.", "mlp, <b>"),
-        ("too few networks", "A matters.", "cnn, mnist"),
-        ("not run here", "B matters.", "–"),
+        ("holds", "A matters.", "mlp, mnist", "5"),
+        ("holds", "A matters.", "mlp, <b>", "5"),
+        ("too few networks", "A matters.", "cnn, mnist", "2 of 5"),
+        ("not run here", "B matters.", "–", "–"),
     ],
-    columns=["verdict", "claim", "network"],
+    columns=["verdict", "claim", "network", "networks"],
 )
 
 
@@ -179,9 +179,9 @@ def test_a_claim_is_found_by_how_it_begins():
 def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figure():
     marks = claims.chips(claims.about(JUDGED, "A"), "05.html#fig")
     assert re.findall(r'class="verdict ([^"]+)" href="05.html#fig">([^<]+)<', marks) == [
-        ("holds", "✓ holds: mlp, mnist; mlp, &lt;b&gt;"),
-        ("too-few-networks", "… too few networks: cnn, mnist"),
+        ("holds", "✓ holds (mlp, mnist; mlp, &lt;b&gt;)"),
+        ("too-few-networks", "… too few networks (cnn, mnist, 2 of 5)"),
     ]
     many = claims.about(pd.concat([JUDGED] * 2), "A")
-    assert "✓ holds: 4 kinds of networks</a>" in claims.chips(many, "x")
+    assert "✓ holds (4 kinds of networks)</a>" in claims.chips(many, "x")
     assert "… not run here</a>" in claims.chips(claims.about(JUDGED, "B"), "x")

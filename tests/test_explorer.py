@@ -252,8 +252,9 @@ def test_each_node_has_the_rows_of_its_pairs(pairs):
             if own in (x, y):
                 alone = 100 * damage[y if own == x else x]
                 both = 100 * (damage[y] + each.delta_x)
-                kind = "none" if each.kind == "neither" else each.kind
-                expected.append((f"{alone:.1f}", f"{both:.1f}", f"{each.interaction:.2f}", kind))
+                expected.append(
+                    (f"{alone:.1f}", f"{both:.1f}", f"{each.interaction:.2f}", each.kind)
+                )
         assert len(rows) == len(expected)
         for row, (alone, both, interaction, kind) in zip(rows, expected, strict=True):
             cells = [words(each) for each in re.findall("<td>(.*?)</td>", row)]

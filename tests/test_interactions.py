@@ -207,7 +207,7 @@ def test_two_copies_of_one_part_are_redundant():
 def test_two_parts_that_have_nothing_to_do_with_each_other_are_neither(first):
     row = found_in(1, np.arange(6), first + np.arange(6))
     assert row.p > 0.1
-    assert row.kind == "neither"
+    assert row.kind == "none"
 
 
 def test_a_sub_cluster_that_loses_nothing_is_not_comparable():
@@ -313,7 +313,7 @@ def test_sets_that_all_interact_alike_leave_nothing_undefined():
     found.matched[0], found.matched_joint[0] = found.first[0], found.joint[0]
     table = measures.interaction(found)
     assert table["familywise"].notna().all()
-    assert (table["familywise"][0], table["p"][0], table["kind"][0]) == (1, 1, "neither")
+    assert (table["familywise"][0], table["p"][0], table["kind"][0]) == (1, 1, "none")
 
 
 def test_the_summary_has_a_row_for_all_and_one_for_each_layer_of_x():

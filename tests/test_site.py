@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import nbformat
+import pandas as pd
 import pytest
 from docutils import nodes
 from fontTools.ttLib import TTFont
@@ -178,6 +179,35 @@ def test_empty_headings_of_tables_become_cells_and_icons_are_not_read_out():
     page = finishing.mended('<tr><th></th><th>p</th></tr><i class="fa-solid fa-bars"></i>')
     cells = "<tr><td></td><th>p</th></tr>"
     assert page == f'{cells}<i class="fa-solid fa-bars" aria-hidden="true"></i>'
+
+
+def shown_table(table):
+    return finishing.mended(table.to_html(classes="", index_names=True))
+
+
+def test_the_names_of_an_index_stand_in_the_row_of_the_other_headings():
+    index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["layer", "cluster"])
+    page = shown_table(pd.DataFrame({"p": [0.1, 0.2], "size": [3, 4]}, index))
+    (head,) = re.findall(r"<thead>(.*?)</thead>", page, re.S)
+    assert head.count("<tr") == 1
+    assert re.findall(r"<th>(.*?)</th>", head) == ["layer", "cluster", "p", "size"]
+    nameless = shown_table(pd.DataFrame({"p": [0.1]}))
+    assert "<td></td>" in nameless
+    wide = pd.DataFrame([[1, 2]], ["a"], pd.MultiIndex.from_product([["m"], ["p", "q"]]))
+    assert shown_table(wide.rename_axis("network")).count("<tr") == 3
+
+
+def test_columns_with_words_are_read_from_the_left_and_numbers_from_the_right():
+    table = pd.DataFrame(
+        {
+            "reading": ["no conclusion", "yes"],
+            "p": ["0.12 (0.01 to 0.3)", "< 0.0001 (< 0.0001 to 0.00077)"],
+            "n": ["12", "3"],
+        }
+    )
+    rows = re.findall(r"<tr>(.*?)</tr>", shown_table(table).partition("<tbody>")[2], re.S)
+    marks = [re.findall(r'<td(?: class="(\w+)")?>', row) for row in rows]
+    assert marks == [["words", "", "whole"], ["words", "", "whole"]]
 
 
 def test_findings_come_first_below_the_title_wherever_they_were_computed():

@@ -58,6 +58,7 @@ def test_a_table_for_reading_shows_the_twins_by_their_median():
     assert shown["twins' median"].tolist() == [0.6] * 3
     assert shown["accuracy compared"].tolist() == [0.5, 0.2, 0.9]
     assert shown["p"].tolist() == ["0.5", "0.25", "–"]
+    assert shown.columns[0] == "p"
     assert shown["excluded"].tolist() == ["", "", "complete"]
 
 
@@ -94,8 +95,8 @@ def test_a_comparison_counts_who_is_beyond_all_twins_and_who_is_not_tested(side,
     shown = tables.comparison(
         {("net", "all"): both, ("net", "b"): both.where([False, False, True])}
     )
-    assert shown["tested"].tolist() == ["2 of 3", "0 of 1"]
-    assert shown["beyond all twins"].tolist() == [beyond, "0"]
+    assert shown["not tested"].tolist() == ["1", "1"]
+    assert shown["beyond all twins"].tolist() == [f"{beyond} of 2", "0 of 0"]
     assert shown["twins' median"].iloc[0] == "0.6"
     assert shown["median"].iloc[0] == f"{np.median(true[:2]):.2g}"
 
@@ -152,6 +153,25 @@ def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():
     assert shown["importance", "Fisher"].tolist() == ["0.012", "–"]
 
 
+def test_the_size_of_a_test_is_put_into_words():
+    shares = pd.DataFrame(
+        [
+            ("importance", "chi2", 0.05, 0.04, 0.02, 0.07),
+            ("importance", "chi2", 0.001, 0.02, 0.01, 0.04),
+        ],
+        columns=["measure", "test", "level", "share", "low", "high"],
+    )
+    shares.loc[2] = ["importance", "fisher", 0.05, 0.01, 0.0, 0.03]
+    shares.loc[3] = ["importance", "exact", 0.05, 0.05, 0.03, 0.07]
+    shares.loc[4] = ["importance", "exact", 0.001, 0.0, 0.0, 0.01]
+    said = {test: tables.size_in_words(shares, "importance", test) for test in shares["test"]}
+    assert said == {
+        "chi2": "honest (4.0% at 0.05), too bold (2.0% at 0.001)",
+        "fisher": "too careful (1.0% at 0.05)",
+        "exact": "honest (5.0% at 0.05 and 0.0% at 0.001)",
+    }
+
+
 def test_a_taxonomy_is_read_in_percentage_points():
     row = tables.taxonomy_table(made_kinds(1, 1).assign(damage=0.0123)).iloc[0]
     assert row["accuracy difference"] == "1.23"
@@ -161,7 +181,7 @@ def test_a_taxonomy_is_read_in_percentage_points():
 def test_a_dependency_table_is_read_in_percentage_points_with_its_conclusion():
     kinds = made_kinds(2, 1)
     shown = tables.dependency_table(measures.dependency_table(made_pairs(kinds), kinds))
-    assert shown.index.tolist() == [("dense_1, 0", "dense_2, 0")]
+    assert shown.index.tolist() == ["dense_1, 0 → dense_2, 0"]
     assert shown.iloc[0][["δ(X, Y)", "X | Y", "δ(Y, X)", "Y | X"]].tolist() == [
         *("-1.0", "yes"),
         *("1.0", "no"),
@@ -177,12 +197,12 @@ def test_a_dependency_table_without_pairs_is_empty_for_readers_too():
 
 def test_interactions_are_read_in_logits_with_the_interval_of_p():
     shown = tables.interaction_table(made_interactions(made_kinds(2, 2)))
-    assert shown.index.names == ["X", "Y"]
-    assert shown.index[1] == ("dense_1, 0", "dense_2, 1")
+    assert shown.index.names == ["X → Y"]
+    assert shown.index[1] == "dense_1, 0 → dense_2, 1"
     row = shown.iloc[1]
-    assert row[["steps", "loss X", "loss Y", "both"]].tolist() == ["1", "0.50", "0.25", "0.75"]
+    assert row[["steps", "losses: X, Y, both"]].tolist() == ["1", "0.50, 0.25, 0.75"]
     assert row[["interaction", "matched sets'"]].tolist() == ["0.10", "0.20"]
-    assert row[["p", "familywise"]].tolist() == ["0.01 (0.0003 to 0.04)", "0.04"]
+    assert row[["p", "familywise p"]].tolist() == ["0.01 (0.0003 to 0.04)", "0.04"]
     assert shown["finding"].tolist() == ["dependent", "redundant", "none", "X loses nothing"]
     assert tables.interaction_table(made_interactions(made_kinds(1, 2))).empty
 

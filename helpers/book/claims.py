@@ -22,6 +22,9 @@ from helpers.book.tables import format_p
 LEVEL = 0.05
 """Claims hold at this level, all together."""
 
+TOO_FEW = "too few networks"
+"""The verdict on a claim with fewer replicates than it needs."""
+
 N_NETWORKS, N_WITH_EFFECT = 5, 3
 """Replicates that a verdict needs, and in how many of them an effect must be."""
 
@@ -53,8 +56,11 @@ TIMES = Unit("{:.3g} times", 1.0, 1.1)
 NATS = Unit("{:.2g} nats", 0.0, -0.1)
 """Nats of entropy, beyond random sets', where small is extreme."""
 
-COUNT = Unit("{:.2g} more", 0.0, float("-inf"))
+COUNT = Unit("{:.2g} more sub-clusters", 0.0, float("-inf"))
 """Sub-clusters beyond those expected by chance; no number of them is too small to matter."""
+
+
+_AT_LEAST = Unit("{:.2g} points above, at the least", 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,10 @@ class AsAccurate:
             return []
         return [
             Judged(
-                f"{len(table)} kinds, the least",
+                f"{len(table)} kinds",
                 int(table["replicates"].sum()),
                 effect=float(above.min()),
+                unit=_AT_LEAST,
                 verdict="holds" if above.min() >= 0 else "does not hold",
             )
         ]
@@ -296,9 +303,9 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         A row per claim and kind of network: verdict, first because a phone shows what is first;
-        claim, network; networks, how many of ours are behind it; p, the partial conjunction after
-        Holm's correction over all claims; reverse, for the opposite effect, not corrected;
-        effect, the mean over networks with its interval; section.
+        claim, network; networks, how many of ours are behind it, and of how many if they are too
+        few; p, the partial conjunction after Holm's correction over all claims; reverse, for the
+        opposite effect, not corrected; effect, the mean over networks with its interval; section.
 
     Notes
     -----
@@ -367,20 +374,25 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
         HTML.
     """
     marks = []
-    for verdict, kinds in rows.groupby("verdict", sort=False)["network"]:
+    for verdict, kinds in rows.groupby("verdict", sort=False):
         sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
-        named = [each for each in kinds if each != "–"]
+        named = [
+            f"{row.network}, {row.networks}" if verdict == TOO_FEW else str(row.network)
+            for row in kinds.itertuples()
+            if row.network != "–"
+        ]
         whom = f"{len(named)} kinds of networks" if len(named) > _MOST_NAMED else "; ".join(named)
-        said = escape(": ".join(filter(None, (f"{whose}{verdict}", whom))))
+        said = escape(f"{whose}{verdict}" + f" ({whom})" * bool(whom))
         marks.append(f'<a class="verdict {kind}" href="{escape(address)}">{sign} {said}</a>')
     return " ".join(marks)
 
 
 def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
+    is_short = each.n_networks < N_NETWORKS
     return {
         "network": each.network,
         "verdict": _verdict(claim, each, p),
-        "networks": str(each.n_networks),
+        "networks": f"{each.n_networks} of {N_NETWORKS}" if is_short else str(each.n_networks),
         "p": format_p(p),
         "reverse": format_p(each.reverse),
         "effect": _effect(each),
@@ -389,7 +401,7 @@ def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
 
 def _verdict(claim: Claim, each: Judged, p: float) -> str:
     if each.n_networks < N_NETWORKS:
-        return "too few networks"
+        return TOO_FEW
     if each.verdict:
         return each.verdict
     if p <= LEVEL:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from html import escape, unescape
+from itertools import zip_longest
 from pathlib import Path
 
 from helpers import files
@@ -71,7 +72,8 @@ def finish(folder: Path) -> None:
 
 
 def mended(page: str) -> str:
-    """Return a page without what screen readers stumble over."""
+    """Return a page without what readers stumble over, on a screen or by ear."""
+    page = _TABLE.sub(lambda table: _words_to_the_left(_one_header(table[0])), page)
     for pattern, replacement in _MENDED:
         page = re.sub(pattern, replacement, page)
     return page
@@ -80,7 +82,6 @@ def mended(page: str) -> str:
 _MENDED = (
     (r"<th>\s*</th>", "<td></td>"),
     (r"<td>(?=[^<]{1,12}</td>)", '<td class="whole">'),
-    (r"<td>(?=[^<]{30,}</td>)", '<td class="words">'),
     (r'(<i class="[^"]*\bfa-[^"]*")', r'\1 aria-hidden="true"'),
     (r'(<button class="btn search-button-field[^>]*?) aria-label="[^"]*"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
@@ -89,6 +90,58 @@ _MENDED = (
     (r"\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
 )
 """Patterns in a page of the theme or a table of pandas, and what stands there instead."""
+
+_TABLE = re.compile(r'<table[^>]*class="dataframe.*?</table>', re.S)
+
+_ROW, _CELL = re.compile(r"<tr.*?</tr>", re.S), re.compile(r"(<td>[^<]*</td>)")
+
+_HEADER_CELL = re.compile(r"<th[^>]*>.*?</th>", re.S)
+
+
+def _one_header(table: str) -> str:
+    """Return a table of pandas whose names of the index stand in the row above their own."""
+    rows = _ROW.findall(table.partition("</thead>")[0])
+    if len(rows) < 2:
+        return table
+    above, names = (_HEADER_CELL.findall(row) for row in rows[-2:])
+    n_named = sum(not _is_empty(each) for each in names)
+    if len(above) != len(names) or not all(
+        _is_empty(high) and not _is_empty(low) if i < n_named else _is_empty(low)
+        for i, (high, low) in enumerate(zip(above, names, strict=True))
+    ):
+        return table
+    merged = rows[-2]
+    for high, low in zip(above[:n_named], names[:n_named], strict=True):
+        merged = merged.replace(high, low, 1)
+    return table.replace(rows[-2], merged, 1).replace(rows[-1], "", 1)
+
+
+def _is_empty(cell: str) -> bool:
+    return not re.sub(r"<[^>]*>", "", cell).strip()
+
+
+def _words_to_the_left(table: str) -> str:
+    """Return a table of pandas in which cells of a column with words in it are marked."""
+    body = [_CELL.split(row) for row in _ROW.findall(table.partition("<tbody>")[2])]
+    columns = zip(*(row[1::2] for row in body), strict=False)
+    marks = ["<td>" if not any(map(_is_worded, each)) else '<td class="words">' for each in columns]
+    for row in body:
+        cells = row[1::2]
+        marked = [each.replace("<td>", mark) for mark, each in zip(marks, cells, strict=False)]
+        between = row[::2]
+        new = "".join(map("".join, zip_longest(between, marked, fillvalue="")))
+        table = table.replace("".join(row), new, 1)
+    return table
+
+
+def _is_worded(cell: str) -> bool:
+    """Whether more than half of a cell of some length is letters."""
+    text = cell.removeprefix("<td>").removesuffix("</td>")
+    return len(text) >= _WORDED and 2 * sum(map(str.isalpha, text)) > len(text)
+
+
+_WORDED = 8
+"""Characters."""
 
 
 def with_figures(page: str, folder: Path) -> str:

@@ -120,21 +120,22 @@ def comparison(groups: Mapping[Hashable, Comparison], random_state: int = 0) -> 
     Returns
     -------
     pandas.DataFrame of str
-        One row per group: how many sub-clusters are tested; of these, the median of the measure
-        and of the twins', and how many are more extreme than all their twins; and p values to
-        two significant digits, asymptotic and of the exchangeable test.
+        One row per group: of the sub-clusters that are tested, how many are more extreme than all
+        their twins, the median of the measure and that of the twins'; p values to two significant
+        digits, asymptotic and of the exchangeable test; and how many are not tested, if any.
     """
     rows = {}
     for label, each in groups.items():
         tested = each.where(each.is_tested)
         p = each.combine(random_state).set_index("test")["p"]
         rows[label] = {
-            "tested": f"{len(tested.true)} of {len(each.true)}",
+            "beyond all twins": f"{tested.is_beyond.sum()} of {len(tested.true)}",
             "median": f"{pd.Series(tested.true).median():.2g}",
             "twins' median": f"{pd.Series(tested.random.ravel()).median():.2g}",
-            "beyond all twins": str(int(tested.is_beyond.sum())),
         } | {heading: format_p(p[test]) for test, heading in TESTS.items()}
-    return pd.DataFrame.from_dict(rows, orient="index")
+        if len(tested.true) < len(each.true):
+            rows[label]["not tested"] = str(len(each.true) - len(tested.true))
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("0")
 
 
 def preference_table(compared: Comparison, parts: tuple[str, str]) -> pd.DataFrame:
@@ -225,14 +226,16 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per sub-cluster; why any is excluded has a column only if one is.
+        One row per sub-cluster: p first, because a phone shows what is first. Why any is excluded
+        has a column only if one is.
     """
     table = compared.table()
-    shown = table.drop(columns="complete").assign(p=table["p"].map(format_p))
+    shown = table.drop(columns=["complete", "share", "intact", "lesioned"], errors="ignore")
     headings = {"value": value, "random_median": "twins' median"}
     shown = shown.rename(columns=headings | {"undefined_twins": "undefined twins"})
-    digits = {"share": 3, "intact": 3, "lesioned": 3, value: 3, "twins' median": 3}
-    shown = shown.round(digits).astype({value: object, "twins' median": object})
+    shown = shown.round({value: 3, "twins' median": 3})
+    shown = shown.astype({value: object, "twins' median": object})
+    shown.insert(2, "p", shown.pop("p").map(format_p))
     if "excluded" in shown and not shown["excluded"].any():
         shown = shown.drop(columns="excluded")
     return shown.fillna("–").set_index(["layer", "cluster"])
@@ -298,7 +301,8 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
         mean = format_effect(whole) if len(effects) > 1 else f"{effects.mean():.1f}"
         cells = rows.setdefault(str(name), {})
         cells[f"{measure} ({_UNITS[str(measure)]})"] = mean if len(effects) else "–"
-        cells[f"{measure}, p ≤ .05"] = f"{(of_kind['p'] <= FOUND).sum()} of {len(of_kind)}"
+        found = f"{(of_kind['p'] <= FOUND).sum()} of {len(of_kind)}"
+        cells[f"{measure}, p ≤ .05"] = found if len(effects) else "–"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
@@ -321,8 +325,9 @@ def taxonomy_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        The loss of accuracy, and its mean and standard deviation under lesions of the random
-        twins, in percentage points; p value; proportion of the layer; kind.
+        Kind, first because a phone shows what is first; p value; the loss of accuracy, and its mean
+        and standard deviation under lesions of the random twins, in percentage points; proportion
+        of the layer.
     """
     points = {
         "accuracy difference": table["damage"],
@@ -334,10 +339,10 @@ def taxonomy_table(table: pd.DataFrame) -> pd.DataFrame:
         {
             "layer": table["layer"],
             "cluster": table["cluster"],
-            **shown,
-            "p": table["p"].map(format_p),
-            "proportion": [f"{each:.1%}" for each in table["share"]],
             "kind": table["kind"],
+            "p": table["p"].map(format_p),
+            **shown,
+            "proportion": [f"{each:.1%}" for each in table["share"]],
         }
     ).set_index(["layer", "cluster"])
 
@@ -353,24 +358,26 @@ def dependency_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per pair: extra losses of accuracy in percentage points, with their p values and
-        whether the sub-cluster is important given the other; and what follows.
+        One row per pair: what follows; extra losses of accuracy in percentage points, with their p
+        values and whether the sub-cluster is important given the other.
     """
     rows = {}
     for row in table.itertuples():
-        name = f"{row.x_layer}, {row.x_cluster}", f"{row.y_layer}, {row.y_cluster}"
-        rows[name] = {
+        rows[_pair(row)] = {
+            "reading": CASES[str(row.case)],
             "δ(X, Y)": _format_points(row.delta_x),
             "p(X | Y)": format_p(float(str(row.p_x))),
             "X | Y": "yes" if row.x_given_y else "no",
             "δ(Y, X)": _format_points(row.delta_y),
             "p(Y | X)": format_p(float(str(row.p_y))),
             "Y | X": "yes" if row.y_given_x else "no",
-            "reading": CASES[str(row.case)],
         }
-    shown = pd.DataFrame.from_dict(rows, orient="index")
-    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
-    return shown
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("X → Y")
+
+
+def _pair(row: Any) -> str:
+    """Return the name of a pair: the layers and clusters of its two sub-clusters."""
+    return f"{row.x_layer}, {row.x_cluster} → {row.y_layer}, {row.y_cluster}"
 
 
 def interaction_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -384,26 +391,23 @@ def interaction_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per pair: losses and interaction in logits, the interaction's median where matched
-        sets take the place of X; p values; and what was found.
+        One row per pair: what was found; p values; the interaction, and its median where matched
+        sets take the place of X, in logits; the losses that it is made of; and how many layers Y
+        lies behind X.
     """
     rows = {}
     for row in table.itertuples():
-        name = f"{row.x_layer}, {row.x_cluster}", f"{row.y_layer}, {row.y_cluster}"
-        rows[name] = {
-            "steps": str(row.steps),
-            "loss X": _format_logits(row.loss_x),
-            "loss Y": _format_logits(row.loss_y),
-            "both": _format_logits(row.loss_both),
+        losses = (row.loss_x, row.loss_y, row.loss_both)
+        rows[_pair(row)] = {
+            "finding": str(row.excluded or row.kind),
+            "familywise p": format_p(float(str(row.familywise))),
             "interaction": _format_logits(row.interaction),
             "matched sets'": _format_logits(row.matched_median),
             "p": format_p_with_interval(row.p, row.p_low, row.p_high),
-            "familywise": format_p(float(str(row.familywise))),
-            "finding": str(row.excluded) or str(row.kind).replace("neither", "none"),
+            "losses: X, Y, both": ", ".join(map(_format_logits, losses)),
+            "steps": str(row.steps),
         }
-    shown = pd.DataFrame.from_dict(rows, orient="index")
-    shown.index = pd.MultiIndex.from_tuples(list(rows), names=["X", "Y"])
-    return shown
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("X → Y")
 
 
 def within_across_table(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
@@ -466,6 +470,31 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
     shown.index = pd.MultiIndex.from_tuples(list(rows), names=["measure", "test"])
     return shown
+
+
+def size_in_words(table: pd.DataFrame, measure: str, test: str) -> str:
+    """Say what becomes of a test's honesty where there is nothing to find.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `calibration.shares`, by measure and test.
+    measure, test : str
+        Which of them.
+
+    Returns
+    -------
+    str
+        For each level whether the test is honest, too careful or too bold there, by whether the
+        share's interval holds the level, with the share; once if it is the same at all levels.
+    """
+    rows = table[(table["measure"] == measure) & (table["test"] == test)]
+    said: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        word = "too careful" if row["high"] < row["level"] else "honest"
+        word = "too bold" if row["low"] > row["level"] else word
+        said.setdefault(word, []).append(f"{row['share']:.1%} at {row['level']:g}")
+    return ", ".join(f"{word} ({' and '.join(shares)})" for word, shares in said.items())
 
 
 def network_rows(

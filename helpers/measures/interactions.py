@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INTERACTIONS = {
     "dependent": "each matters less without the other: each is useless alone, as in a chain",
     "redundant": "each matters more without the other: they stand in for each other",
-    "neither": "no more and no less than sets that are missed as much as X is",
+    "none": "no more and no less than sets that are missed as much as X is",
     "not comparable": "X loses nothing, or too few sets that are missed as much were found",
 }
 """What an interaction says of X and Y."""
@@ -78,7 +78,7 @@ def interaction(found: "MatchedPairs") -> pd.DataFrame:
     ).reshape(-1, 3)
     familywise = _familywise(own, matched, excluded == "")
     loss_x, loss_y, loss_both = _losses(found, found.first, found.second, found.joint)
-    kind = np.full(len(own), "neither", dtype=object)
+    kind = np.full(len(own), "none", dtype=object)
     is_found = familywise <= _LEVEL
     kind[is_found & (own > quantiles[:, 1])] = "dependent"
     kind[is_found & (own < quantiles[:, 1])] = "redundant"

@@ -214,7 +214,7 @@ def _judged(
     layers: Sequence[str],
     nested: "Orderings",
 ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """Return what the tests compare, (n, k); which of the first row is comparable, and beats what."""
+    """Return what the tests compare, (n, k), and of the first row what is comparable and beaten."""
     counts = _counts(right, one_hot)
     compared = _at_equal_damage(counts, layers, nested)
     p = np.array([each.p for each in compared]).reshape(len(layers), len(right)).T

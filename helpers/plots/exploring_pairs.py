@@ -163,7 +163,6 @@ def _row(
     said = f"{pair['interaction']:.2f}".replace("-", "−")
     kind = str(pair["kind"])
     finding = f"<b>{kind}</b>" if kind in ("dependent", "redundant") else kind
-    finding = finding.replace("neither", "none")
     if pair["edge"]:
         finding += f'<span class="note">{escape(CASES[pair["case"]])}</span>'.replace(
             "X", names[x]
