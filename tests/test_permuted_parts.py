@@ -422,14 +422,33 @@ def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_some
     assert [each.get_text() for each in axes.get_yticklabels()] == ["ours", "theirs"]
 
 
+def test_over_replicates_effects_are_means_with_students_interval():
+    several = pd.concat(
+        [
+            MADE.assign(replicate=i, effect=MADE["effect"] + shift)
+            for i, shift in enumerate((0, 1, 5))
+        ]
+    )
+    table = measures.over_replicates(several)
+    assert len(table) == len(MADE)
+    row = table.query("partition == 'a, global' and measure == 'importance'").iloc[0]
+    own = MADE.query("partition == 'a, global' and measure == 'importance'").iloc[0]
+    effects = own["effect"] + np.array([0, 1, 5])
+    assert row["effect"] == pytest.approx(effects.mean())
+    assert row[["low", "high"]].tolist() == pytest.approx([*statistics.mean_interval(effects)])
+    assert (row["p"], row["found"], row["tested"]) == (own["p"], 3 * (own["p"] <= 0.05), 3)
+    alone = measures.over_replicates(MADE.assign(replicate=0))
+    assert alone[["low", "high"]].isna().all(axis=None)
+
+
 def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_zero():
     shown = tables.partition_table(MADE)
     assert shown.loc["net", "a, global"]["importance (points)"] == "2.0 (1.5 to 2.5)"
     assert shown.loc["net", "b, global"]["coherence (%)"] == "0.0 (0.0 to 0.0)"
     assert shown.loc["net", "control"]["coherence (%)"] == "–"
     assert shown.loc["net", "control"]["coherence, p"] == "–"
-    assert shown.loc["net", "a, global"]["importance, found"] == "3"
-    assert shown.loc["net", "a, global"][["tested", "comparable"]].tolist() == ["6", "2"]
+    assert shown.loc["net", "a, global"]["importance, found"] == "3 of 6"
+    assert shown.loc["net", "a, global"]["comparable"] == "2 of 6"
 
 
 def test_parts_that_look_at_one_half_each_have_maps_that_agree_and_dealt_out_ones_do_not():

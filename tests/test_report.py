@@ -78,15 +78,17 @@ def page(tmp_path_factory):
 # Words.
 
 
-def with_effects(report, p, p_classes, each, low, high, familywise):
+def with_effects(report, p, p_classes, effects, low, high, familywise):
     """A report whose tests found what is given."""
 
     class Effects:
+        each = np.array(effects)
+
         def mean(self, chosen):
-            return float(np.mean(np.array(each)[chosen])), low, high
+            return float(np.mean(self.each[chosen])), low, high
 
         def intervals(self):
-            return np.column_stack([np.array(each) - 3, np.array(each) + 3])
+            return np.column_stack([self.each - 3, self.each + 3])
 
     n = len(report.measured.parts)
     test = dataclasses.replace(
@@ -95,8 +97,7 @@ def with_effects(report, p, p_classes, each, low, high, familywise):
     changed = dataclasses.replace(report)
     vars(changed)["importance"] = test
     vars(changed)["class_range"] = dataclasses.replace(report.class_range, p=p_classes)
-    effects = report.effects.assign(effect=1.25)
-    vars(changed).update(effect=Effects(), effects=effects)
+    vars(changed).update(effect=Effects(), effects=report.effects.assign(effect=1.25))
     return changed
 
 
@@ -139,6 +140,17 @@ def test_the_verdict_says_what_a_colleague_understands(
 ):
     each = [3.0, 1.0, 2.0, 2.4]
     assert with_effects(report, p, p_classes, each, 1.6, high, familywise).verdict.startswith(said)
+
+
+def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
+    each = [6.2, -20.0, -1.0, -1.0]
+    found = with_effects(report, 0.4, 0.5, each, -5, -3, [1] * 4)
+    assert words.is_important(found) == "undecided"
+    assert found.verdict.startswith(
+        "Whether these 2 clusters are important is undecided: lesions of their 4 parts cost on "
+        "average 4.0 points less (3.0 to 5.0) than random parts of the same size, but single ones "
+        "up to 6.2 points more, which may be luck; exact p = .40."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1158,6 +1158,18 @@ def test_a_run_that_is_listed_twice_is_collected_once(few):
 
 
 @pytest.mark.parametrize(
+    "path", sorted((settings.ROOT / "sweeps").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_sweep_names_its_table_if_its_notebook_keeps_several(path):
+    sweep = points.read_yaml(path)
+    if "notebook" not in sweep:
+        return
+    notebook = nbformat.read(settings.NOTEBOOKS / f"{sweep['notebook']}.ipynb", as_version=4)
+    keeps = notebook.metadata["modularity"]["keeps"]
+    assert sweep.get("table") in keeps if len(keeps) > 1 else keeps
+
+
+@pytest.mark.parametrize(
     ("tables", "asked", "reason"),
     [
         ({}, [], "kept are none"),

@@ -11,7 +11,7 @@ def found() -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs and sizes.
+        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs, sizes and partitions.
 
     Raises
     ------
@@ -29,4 +29,5 @@ def found() -> dict[str, pd.DataFrame]:
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
         "sizes": results.collected("calibration"),
+        "partitions": results.collected("partitions"),
     }

@@ -255,23 +255,19 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per network and partition: how many sub-clusters are tested, and how many of them
-        are comparable at equal damage; for each measure, its effect with the 95 % interval, how
-        many are found, and the p value of all.
+        One row per network and partition: for each measure, its effect with the 95 % interval, the
+        p value of all sub-clusters, how many are comparable at equal damage, and how many are found
+        of those that are tested.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for row in table.to_dict("records"):
-        heading = row["measure"]
-        cells = rows.setdefault((row["network"], row["partition"]), {"tested": str(row["tested"])})
+        heading, tested = row["measure"], row["tested"]
+        cells = rows.setdefault((row["network"], row["partition"]), {})
+        cells[f"{heading} ({_UNITS[heading]})"] = format_effect(row)
+        cells[f"{heading}, p"] = format_p(row["p"])
         if row["measure"] == "coherence":
-            cells["comparable"] = str(row["comparable"])
-        cells.update(
-            {
-                f"{heading} ({_UNITS[heading]})": format_effect(row),
-                f"{heading}, found": str(row["found"]),
-                f"{heading}, p": format_p(row["p"]),
-            }
-        )
+            cells["comparable"] = f"{row['comparable']} of {tested}"
+        cells[f"{heading}, found"] = f"{row['found']} of {tested}"
     shown = pd.DataFrame.from_dict(rows, orient="index")
     shown.index = pd.MultiIndex.from_tuples(list(rows), names=["network", "partition"])
     return shown

@@ -29,7 +29,7 @@ from helpers.measures.interactions import (
     interaction_test,
     within_against_across,
 )
-from helpers.measures.permuted import FOUND, against_permuted, leading
+from helpers.measures.permuted import FOUND, against_permuted, leading, over_replicates
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 
@@ -60,6 +60,7 @@ __all__ = [
     "leading",
     "median_network",
     "output_entropy",
+    "over_replicates",
     "preference",
     "profile_range",
     "score",

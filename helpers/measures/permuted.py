@@ -169,6 +169,43 @@ def against_permuted(
     )
 
 
+def over_replicates(table: pd.DataFrame) -> pd.DataFrame:
+    """Average what partitions find over networks trained alike.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `against_permuted`, with columns network, replicate and partition.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per network, partition and measure: the mean effect over the replicates of which
+        any sub-cluster is tested, with Student's 95 % interval, low and high, NaN if there are
+        fewer than two; p, the median; found, in how many of them p is at most `FOUND`; and tested,
+        how many replicates there are.
+    """
+    rows = []
+    groups = table.groupby(["network", "partition", "measure"], sort=False)
+    for (network, partition, measure), each in groups:
+        effects = each["effect"].dropna()
+        low, high = statistics.mean_interval(effects)
+        rows.append(
+            {
+                "network": network,
+                "partition": partition,
+                "measure": measure,
+                "effect": effects.mean(),
+                "low": low,
+                "high": high,
+                "p": each["p"].median(),
+                "found": int((each["p"] <= FOUND).sum()),
+                "tested": len(each),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame:
     """Say which partition of each network finds the most, and which cannot be told from it.
 

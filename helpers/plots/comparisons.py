@@ -215,7 +215,7 @@ def _draw_effect(axes: Axes, y: int, row: Any, is_control: bool) -> None:
         (1.01, y),
         xycoords=axes.get_yaxis_transform(),
         va="center",
-        fontsize=6.5,
+        fontsize=8.5,
     )
 
 

@@ -32,8 +32,7 @@ def is_important(report: "Report") -> Answer:
         return "yes"
     tested = ~report.measured.is_complete
     _, _, high = report.effect.mean(tested)
-    stands_out = (report.effect.intervals()[tested, 0] > MARGIN).any()
-    is_absent = high < MARGIN and not stands_out and not is_at_chance(report)
+    is_absent = high < MARGIN and not _standing_out(report).any() and not is_at_chance(report)
     return "no" if is_absent and not found_parts(report).any() else "undecided"
 
 
@@ -182,6 +181,12 @@ def found_parts(report: "Report") -> npt.NDArray[np.bool_]:
     return report.importance.familywise <= ALPHA
 
 
+def _standing_out(report: "Report") -> npt.NDArray[np.bool_]:
+    """Return which parts' intervals lie above the margin."""
+    above = report.effect.intervals()[:, 0] > MARGIN
+    return np.asarray(above & ~report.measured.is_complete)
+
+
 def _of_importance(report: "Report") -> str:
     tested, found = ~report.measured.is_complete, found_parts(report)
     n_tested, n_found = int(tested.sum()), int(found.sum())
@@ -193,6 +198,9 @@ def _of_importance(report: "Report") -> str:
         return f"These {clusters} are not important: {cost} same size; {p}."
     if answer == "undecided":
         some = f", and {n_found} of them more by themselves" if n_found else ""
+        if report.effect.mean(tested)[2] < MARGIN and _standing_out(report).any():
+            most = report.effect.each[_standing_out(report)].max()
+            some += f", but single ones up to {points(most)} points more, which may be luck"
         return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
     if not n_found:
         return (
