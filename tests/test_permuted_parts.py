@@ -425,8 +425,8 @@ def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_some
 def test_over_replicates_effects_are_means_with_students_interval():
     several = pd.concat(
         [
-            MADE.assign(replicate=i, effect=MADE["effect"] + shift)
-            for i, shift in enumerate((0, 1, 5))
+            MADE.assign(replicate=i, effect=MADE["effect"] + shift, p=p)
+            for i, (shift, p) in enumerate(((0, 0.001), (1, 0.04), (5, 0.5)))
         ]
     )
     table = measures.over_replicates(several)
@@ -436,7 +436,12 @@ def test_over_replicates_effects_are_means_with_students_interval():
     effects = own["effect"] + np.array([0, 1, 5])
     assert row["effect"] == pytest.approx(effects.mean())
     assert row[["low", "high"]].tolist() == pytest.approx([*statistics.mean_interval(effects)])
-    assert (row["p"], row["found"], row["tested"]) == (own["p"], 3 * (own["p"] <= 0.05), 3)
+    assert (row["found"], row["tested"]) == (2, 3)
+    assert row["p"] == pytest.approx(statistics.partial_conjunction([0.001, 0.04, 0.5], 2))
+    several.loc[several["replicate"] == 1, ["effect", "p"]] = np.nan
+    fewer = measures.over_replicates(several).query("partition == 'a, global'").iloc[0]
+    assert fewer["effect"] == pytest.approx(own["effect"] + 2.5)
+    assert np.isnan(fewer["p"])
     alone = measures.over_replicates(MADE.assign(replicate=0))
     assert alone[["low", "high"]].isna().all(axis=None)
 

@@ -151,6 +151,8 @@ def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
         "average 4.0 points less (3.0 to 5.0) than random parts of the same size, but single ones "
         "up to 6.2 points more, which may be luck; exact p = .40."
     )
+    named = with_effects(report, 0.4, 0.5, each, -5, -3, [0.01, 1, 1, 1]).verdict
+    assert "same size, and 1 of them more by themselves; exact p = .40." in named
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,14 @@ def test_columns_with_words_are_read_from_the_left_and_numbers_from_the_right():
     assert marks == [["words", "", "whole"], ["words", "", "whole"]]
 
 
+def test_no_cell_of_a_table_is_lost_whatever_is_in_it():
+    table = pd.DataFrame({"note": ["<b>hello there</b>", "x", "y"], "n": ["1", "2", "3 points"]})
+    page = finishing.mended(table.to_html(escape=False))
+    cells = [re.sub("<[^>]*>", "", each) for each in re.findall(r"<td.*?</td>", page)[1:]]
+    assert cells == ["hello there", "1", "x", "2", "y", "3 points"]
+    assert page.count('class="words"') == 3
+
+
 def test_findings_come_first_below_the_title_wherever_they_were_computed():
     new = nbformat.v4
     found = new.new_code_cell("Markdown('**found**')", metadata={"tags": ["finding"]})

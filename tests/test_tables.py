@@ -164,12 +164,14 @@ def test_the_size_of_a_test_is_put_into_words():
     shares.loc[2] = ["importance", "fisher", 0.05, 0.01, 0.0, 0.03]
     shares.loc[3] = ["importance", "exact", 0.05, 0.05, 0.03, 0.07]
     shares.loc[4] = ["importance", "exact", 0.001, 0.0, 0.0, 0.01]
+    shares["n"] = 300
     said = {test: tables.size_in_words(shares, "importance", test) for test in shares["test"]}
     assert said == {
         "chi2": "honest (4.0% at 0.05), too bold (2.0% at 0.001)",
         "fisher": "too careful (1.0% at 0.05)",
-        "exact": "honest (5.0% at 0.05 and 0.0% at 0.001)",
+        "exact": "honest (5.0% at 0.05)",
     }
+    assert tables.size_in_words(shares, "score", "exact") == "not put to the test here"
 
 
 def test_a_taxonomy_is_read_in_percentage_points():

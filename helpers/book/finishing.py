@@ -93,7 +93,7 @@ _MENDED = (
 
 _TABLE = re.compile(r'<table[^>]*class="dataframe.*?</table>', re.S)
 
-_ROW, _CELL = re.compile(r"<tr.*?</tr>", re.S), re.compile(r"(<td>[^<]*</td>)")
+_ROW, _CELL = re.compile(r"<tr.*?</tr>", re.S), re.compile(r"(<td>.*?</td>)", re.S)
 
 _HEADER_CELL = re.compile(r"<th[^>]*>.*?</th>", re.S)
 
@@ -123,21 +123,24 @@ def _is_empty(cell: str) -> bool:
 def _words_to_the_left(table: str) -> str:
     """Return a table of pandas in which cells of a column with words in it are marked."""
     body = [_CELL.split(row) for row in _ROW.findall(table.partition("<tbody>")[2])]
-    columns = zip(*(row[1::2] for row in body), strict=False)
+    if len({len(row) for row in body}) != 1:
+        return table
+    columns = zip(*(row[1::2] for row in body), strict=True)
     marks = ["<td>" if not any(map(_is_worded, each)) else '<td class="words">' for each in columns]
     for row in body:
-        cells = row[1::2]
-        marked = [each.replace("<td>", mark) for mark, each in zip(marks, cells, strict=False)]
-        between = row[::2]
-        new = "".join(map("".join, zip_longest(between, marked, fillvalue="")))
+        marked = [
+            each.replace("<td>", mark, 1) for mark, each in zip(marks, row[1::2], strict=True)
+        ]
+        new = "".join(map("".join, zip_longest(row[::2], marked, fillvalue="")))
         table = table.replace("".join(row), new, 1)
     return table
 
 
 def _is_worded(cell: str) -> bool:
-    """Whether more than half of a cell of some length is letters."""
-    text = cell.removeprefix("<td>").removesuffix("</td>")
-    return len(text) >= _WORDED and 2 * sum(map(str.isalpha, text)) > len(text)
+    """Whether more than half of a cell of some length is letters, and it starts with no number."""
+    text = re.sub(r"<[^>]*>", "", cell)
+    is_long = len(text) >= _WORDED and not text.lstrip("-−<≤ ")[:1].isdigit()
+    return is_long and 2 * sum(map(str.isalpha, text)) > len(text)
 
 
 _WORDED = 8

@@ -483,14 +483,21 @@ def size_in_words(table: pd.DataFrame, measure: str, test: str) -> str:
     str
         For each level whether the test is honest, too careful or too bold there, by whether the
         share's interval holds the level, with the share; once if it is the same at all levels.
+        "Honest" is said only where an honest test would find five or more.
     """
-    rows = table[(table["measure"] == measure) & (table["test"] == test)]
+    rows = table[(table["measure"] == measure) & (table["test"] == test)].dropna(subset="share")
     said: dict[str, list[str]] = {}
     for row in rows.to_dict("records"):
-        word = "too careful" if row["high"] < row["level"] else "honest"
-        word = "too bold" if row["low"] > row["level"] else word
-        said.setdefault(word, []).append(f"{row['share']:.1%} at {row['level']:g}")
-    return ", ".join(f"{word} ({' and '.join(shares)})" for word, shares in said.items())
+        is_bold, is_careful = row["low"] > row["level"], row["high"] < row["level"]
+        if is_bold or is_careful or row["n"] * row["level"] >= _ENOUGH:
+            word = "too bold" if is_bold else "too careful" if is_careful else "honest"
+            said.setdefault(word, []).append(f"{row['share']:.1%} at {row['level']:g}")
+    shown = ", ".join(f"{word} ({' and '.join(shares)})" for word, shares in said.items())
+    return shown or "not put to the test here"
+
+
+_ENOUGH = 5
+"""Findings that an honest test would make, to tell whether a test is honest."""
 
 
 def network_rows(

@@ -181,15 +181,17 @@ def over_replicates(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per network, partition and measure: the mean effect over the replicates of which
-        any sub-cluster is tested, with Student's 95 % interval, low and high, NaN if there are
-        fewer than two; p, the median; found, in how many of them p is at most `FOUND`; and tested,
-        how many replicates there are.
+        any sub-cluster is tested, with Student's 95 % interval, low and high, cut where no effect
+        can be, NaN if there are fewer than two; p, that the effect is in no more than half of the
+        replicates (`statistics.partial_conjunction`); found, in how many of them p is at most
+        `FOUND`; and tested, how many replicates there are.
     """
     rows = []
     groups = table.groupby(["network", "partition", "measure"], sort=False)
     for (network, partition, measure), each in groups:
         effects = each["effect"].dropna()
-        low, high = statistics.mean_interval(effects)
+        low, high = np.clip(statistics.mean_interval(effects), *_BOUNDS[str(measure)])
+        known = each["p"].dropna()
         rows.append(
             {
                 "network": network,
@@ -198,7 +200,9 @@ def over_replicates(table: pd.DataFrame) -> pd.DataFrame:
                 "effect": effects.mean(),
                 "low": low,
                 "high": high,
-                "p": each["p"].median(),
+                "p": statistics.partial_conjunction(known, len(each) // 2 + 1)
+                if len(known) == len(each)
+                else np.nan,
                 "found": int((each["p"] <= FOUND).sum()),
                 "tested": len(each),
             }

@@ -70,7 +70,7 @@ def against_twins(
     ]
     handles += [
         mpl.lines.Line2D(
-            [], [], color=VERMILLION, marker="s", ls="", label="filled: beyond all twins"
+            [], [], color=VERMILLION, marker=markers[0], ls="", label="filled: beyond all twins"
         ),
         mpl.lines.Line2D([], [], color=GREY, marker="_", ls="", label="random twins"),
     ]

@@ -198,8 +198,11 @@ def _of_importance(report: "Report") -> str:
         return f"These {clusters} are not important: {cost} same size; {p}."
     if answer == "undecided":
         some = f", and {n_found} of them more by themselves" if n_found else ""
-        if report.effect.mean(tested)[2] < MARGIN and _standing_out(report).any():
-            most = report.effect.each[_standing_out(report)].max()
+        if (
+            report.effect.mean(tested)[2] < MARGIN
+            and (lucky := _standing_out(report) & ~found).any()
+        ):
+            most = report.effect.each[lucky].max()
             some += f", but single ones up to {points(most)} points more, which may be luck"
         return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
     if not n_found:
