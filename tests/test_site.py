@@ -190,7 +190,9 @@ def test_the_names_of_an_index_stand_in_the_row_of_the_other_headings():
     page = shown_table(pd.DataFrame({"p": [0.1, 0.2], "size": [3, 4]}, index))
     (head,) = re.findall(r"<thead>(.*?)</thead>", page, re.S)
     assert head.count("<tr") == 1
-    assert re.findall(r"<th>(.*?)</th>", head) == ["layer", "cluster", "p", "size"]
+    names = ["layer", "cluster", "p", "size"]
+    assert re.findall(r"<th[^>]*>(.*?)</th>", head) == names
+    assert re.findall(r'<th class="words">(.*?)</th>', head) == names[:2]
     nameless = shown_table(pd.DataFrame({"p": [0.1]}))
     assert "<td></td>" in nameless
     wide = pd.DataFrame([[1, 2]], ["a"], pd.MultiIndex.from_product([["m"], ["p", "q"]]))
@@ -208,6 +210,7 @@ def test_columns_with_words_are_read_from_the_left_and_numbers_from_the_right():
     rows = re.findall(r"<tr>(.*?)</tr>", shown_table(table).partition("<tbody>")[2], re.S)
     marks = [re.findall(r'<td(?: class="(\w+)")?>', row) for row in rows]
     assert marks == [["words", "", "whole"], ["words", "", "whole"]]
+    assert '<th class="words">reading</th>' in shown_table(table)
 
 
 def test_no_cell_of_a_table_is_lost_whatever_is_in_it():
@@ -215,7 +218,7 @@ def test_no_cell_of_a_table_is_lost_whatever_is_in_it():
     page = finishing.mended(table.to_html(escape=False))
     cells = [re.sub("<[^>]*>", "", each) for each in re.findall(r"<td.*?</td>", page)[1:]]
     assert cells == ["hello there", "1", "x", "2", "y", "3 points"]
-    assert page.count('class="words"') == 3
+    assert page.count('<td class="words"') == 3
 
 
 def test_findings_come_first_below_the_title_wherever_they_were_computed():

@@ -121,7 +121,7 @@ def _is_empty(cell: str) -> bool:
 
 
 def _words_to_the_left(table: str) -> str:
-    """Return a table of pandas in which cells of a column with words in it are marked."""
+    """Return a table of pandas in which columns with words in them are marked, and the index."""
     body = [_CELL.split(row) for row in _ROW.findall(table.partition("<tbody>")[2])]
     if len({len(row) for row in body}) != 1:
         return table
@@ -133,7 +133,17 @@ def _words_to_the_left(table: str) -> str:
         ]
         new = "".join(map("".join, zip_longest(row[::2], marked, fillvalue="")))
         table = table.replace("".join(row), new, 1)
-    return table
+    head = _ROW.findall(table.partition("</thead>")[0])[-1]
+    cells = _HEADER_CELL.findall(head)
+    if len(cells) < len(marks):
+        return table
+    named = ["words"] * (len(cells) - len(marks)) + ["words" * ("words" in each) for each in marks]
+    left = [
+        each.replace("<th>", '<th class="words">') if name and not _is_empty(each) else each
+        for name, each in zip(named, cells, strict=True)
+    ]
+    between = _HEADER_CELL.split(head)
+    return table.replace(head, "".join(map("".join, zip_longest(between, left, fillvalue=""))), 1)
 
 
 def _is_worded(cell: str) -> bool:
