@@ -77,6 +77,13 @@ def test_a_claim_that_there_is_no_effect_holds_only_if_the_effect_is_shown_to_be
     assert row_of(judged(found(there)), EVEN)["verdict"] == "does not hold"
 
 
+def test_small_p_values_without_an_effect_on_average_decide_nothing():
+    unclear = made("mnist-mlp", "coherence", STRONG, [1.3, 0.7, 1.2, 0.9, 1.1])
+    assert row_of(judged(found(unclear)), EVEN)["verdict"] == "undecided"
+    unknown = made("mnist-mlp", "coherence", STRONG, [np.nan] * 5)
+    assert row_of(judged(found(unknown)), EVEN)["verdict"] == "does not hold"
+
+
 def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_none():
     at_none = made(
         "cifar10-vgg", "entropy", NOTHING, [0.0, -0.01, 0.01, 0.0, 0.0], "exchangeable_fisher"

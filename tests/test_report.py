@@ -142,6 +142,17 @@ def test_the_verdict_says_what_a_colleague_understands(
     assert with_effects(report, p, p_classes, each, 1.6, high, familywise).verdict.startswith(said)
 
 
+def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
+    found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
+    assert "particular classes: yes (1.25 times as uneven" in found.verdict
+    vars(found)["effects"] = report.effects.assign(effect=1.05)
+    assert words.is_class_wise(found) == "undecided"
+    assert (
+        "They matter for particular classes: undecided (1.05 times as uneven as random sets that "
+        "cost as much, exact p = .010, which larger damage alone brings about, too)."
+    ) in found.verdict
+
+
 def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
     each = [6.2, -20.0, -1.0, -1.0]
     found = with_effects(report, 0.4, 0.5, each, -5, -3, [1] * 4)

@@ -83,6 +83,9 @@ class Judged:
         Of the effect.
     verdict : str
         If there is nothing to test.
+    needs_effect : bool
+        Whether p says nothing unless the interval leaves out what is no effect: larger damage alone
+        makes p of coherence small, see `measures.coherence`.
     """
 
     network: str
@@ -94,6 +97,7 @@ class Judged:
     high: float = float("nan")
     unit: Unit = POINTS
     verdict: str = ""
+    needs_effect: bool = False
 
 
 class Question(Protocol):
@@ -153,6 +157,7 @@ class Tested:
             low,
             high,
             self.unit,
+            needs_effect=self.measure == "coherence",
         )
 
 
@@ -309,7 +314,8 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Notes
     -----
-    A claim that something is there holds if the corrected p is at most .05. It does not hold if
+    A claim that something is there holds if the corrected p is at most .05, and one about classes
+    only if the interval of the mean effect leaves out 1 besides. It does not hold if
     the whole interval of the mean effect lies short of the margin (one percentage point of
     accuracy, a ratio of 1.1). For one that something is not there it is the other way round. All
     else is undecided, and with fewer than five networks nothing is judged.
@@ -404,7 +410,8 @@ def _verdict(claim: Claim, each: Judged, p: float) -> str:
         return TOO_FEW
     if each.verdict:
         return each.verdict
-    if p <= LEVEL:
+    is_unclear = each.needs_effect and each.low <= each.unit.none <= each.high
+    if p <= LEVEL and not is_unclear:
         return "does not hold" if claim.denies else "holds"
     short = each.high < each.unit.margin
     if each.unit.margin < each.unit.none:  # Small is extreme.

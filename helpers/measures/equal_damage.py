@@ -185,6 +185,12 @@ def coherence(
         comparable. Those that are not comparable have a p value of 1, and stay. The effect is how
         many times as uneven a sub-cluster is as is typical at its damage.
 
+    Notes
+    -----
+    Sub-clusters that cost more than permuted ones can be compared more often, and each that is
+    compared lowers the combined p value, where one that is not cannot. So a small combined p value
+    speaks of classes only together with an effect above 1.
+
     Examples
     --------
     >>> from helpers import lesions, measures, zoo

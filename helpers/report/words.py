@@ -13,6 +13,9 @@ Answer = Literal["yes", "no", "undecided"]
 MARGIN = 1.0
 """Percentage points of accuracy below which a mean effect counts as absent."""
 
+RATIO = 1.1
+"""Times as uneven as random sets of equal damage, below which a mean effect counts as absent."""
+
 ALPHA = 0.05
 """A test finds something if its p value is at most this."""
 
@@ -43,8 +46,13 @@ def is_at_chance(report: "Report") -> bool:
 
 
 def is_class_wise(report: "Report") -> Answer:
-    """Say whether the parts matter for particular classes: "yes" or "undecided"."""
-    return "yes" if report.class_range.p <= ALPHA else "undecided"
+    """Say whether the parts matter for particular classes: "yes" or "undecided".
+
+    Parts that cost more than permuted ones can be compared more often, and that alone makes p
+    smaller. So a small p value speaks of classes only together with an effect of at least `RATIO`.
+    """
+    is_uneven = _times_as_uneven(report) >= RATIO
+    return "yes" if report.class_range.p <= ALPHA and is_uneven else "undecided"
 
 
 def verdict(report: "Report") -> str:
@@ -228,12 +236,16 @@ def _size(mean: float, low: float, high: float) -> str:
 
 
 def _of_classes(report: "Report") -> str:
-    row = report.effects[report.effects["measure"] == "class_range"].iloc[0]
-    effect = row["effect"]
+    effect = _times_as_uneven(report)
     if not report.is_comparable.any():
         return "They matter for particular classes: undecided (no part costs enough to compare)."
     size = f"{effect:.2f} times as uneven as random sets that cost as much, "
-    return (
-        f"They matter for particular classes: {is_class_wise(report)} "
-        f"({size}exact p = {p_text(report.class_range.p)})."
-    )
+    p, answer = report.class_range.p, is_class_wise(report)
+    but = ", which larger damage alone brings about, too" * (p <= ALPHA and answer != "yes")
+    return f"They matter for particular classes: {answer} ({size}exact p = {p_text(p)}{but})."
+
+
+def _times_as_uneven(report: "Report") -> float:
+    """Return how many times as uneven parts are as random sets that cost as much; maybe NaN."""
+    is_range = report.effects["measure"] == "class_range"
+    return float(report.effects.loc[is_range, "effect"].iloc[0])
