@@ -420,12 +420,12 @@ def test_what_kind_of_pair_it_is_shows_in_marker_and_filling():
         if line.get_marker() in ("o", "s")
     }
     found = table["kind"].isin(["dependent", "redundant"])
-    neither = table["kind"] == "neither"
+    none = table["kind"] == "none"
     assert shown == {
         ("o", False): (found & table["within"]).sum(),
-        ("o", True): (neither & table["within"]).sum(),
+        ("o", True): (none & table["within"]).sum(),
         ("s", False): (found & ~table["within"]).sum(),
-        ("s", True): (neither & ~table["within"]).sum(),
+        ("s", True): (none & ~table["within"]).sum(),
     }
     crosses = sum(len(line.get_xdata()) for line in lines if line.get_marker() == "x")
     assert crosses == (table["kind"] == "not comparable").sum() > 0
