@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from html import escape, unescape
-from itertools import zip_longest
+from operator import and_
 from pathlib import Path
 
 from helpers import files
@@ -93,7 +94,7 @@ _MENDED = (
 
 _TABLE = re.compile(r'<table[^>]*class="dataframe.*?</table>', re.S)
 
-_ROW, _CELL = re.compile(r"<tr.*?</tr>", re.S), re.compile(r"(<td>.*?</td>)", re.S)
+_ROW, _CELL = re.compile(r"<tr.*?</tr>", re.S), re.compile(r"<td>.*?</td>", re.S)
 
 _HEADER_CELL = re.compile(r"<th[^>]*>.*?</th>", re.S)
 
@@ -110,9 +111,7 @@ def _one_header(table: str) -> str:
         for i, (high, low) in enumerate(zip(above, names, strict=True))
     ):
         return table
-    merged = rows[-2]
-    for high, low in zip(above[:n_named], names[:n_named], strict=True):
-        merged = merged.replace(high, low, 1)
+    merged = _with(_HEADER_CELL, rows[-2], (*names[:n_named], *above[n_named:]))
     return table.replace(rows[-2], merged, 1).replace(rows[-1], "", 1)
 
 
@@ -122,28 +121,32 @@ def _is_empty(cell: str) -> bool:
 
 def _words_to_the_left(table: str) -> str:
     """Return a table of pandas in which columns with words in them are marked, and the index."""
-    body = [_CELL.split(row) for row in _ROW.findall(table.partition("<tbody>")[2])]
-    if len({len(row) for row in body}) != 1:
+    rows = _ROW.findall(table.partition("<tbody>")[2])
+    cells = [_CELL.findall(row) for row in rows]
+    if len({len(row) for row in cells}) != 1:
         return table
-    columns = zip(*(row[1::2] for row in body), strict=True)
-    marks = ["<td>" if not any(map(_is_worded, each)) else '<td class="words">' for each in columns]
-    for row in body:
-        marked = [
-            each.replace("<td>", mark, 1) for mark, each in zip(marks, row[1::2], strict=True)
-        ]
-        new = "".join(map("".join, zip_longest(row[::2], marked, fillvalue="")))
-        table = table.replace("".join(row), new, 1)
+    is_worded = [any(map(_is_worded, column)) for column in zip(*cells, strict=True)]
+    for row, own in zip(rows, cells, strict=True):
+        table = table.replace(row, _with(_CELL, row, map(_marked, own, is_worded)), 1)
     head = _ROW.findall(table.partition("</thead>")[0])[-1]
-    cells = _HEADER_CELL.findall(head)
-    if len(cells) < len(marks):
+    headings = _HEADER_CELL.findall(head)
+    n_index = len(headings) - len(is_worded)
+    if n_index < 0:
         return table
-    named = ["words"] * (len(cells) - len(marks)) + ["words" * ("words" in each) for each in marks]
-    left = [
-        each.replace("<th>", '<th class="words">') if name and not _is_empty(each) else each
-        for name, each in zip(named, cells, strict=True)
-    ]
-    between = _HEADER_CELL.split(head)
-    return table.replace(head, "".join(map("".join, zip_longest(between, left, fillvalue=""))), 1)
+    above_words = [True] * n_index + is_worded
+    is_named = [not _is_empty(each) for each in headings]
+    left = map(_marked, headings, map(and_, above_words, is_named))
+    return table.replace(head, _with(_HEADER_CELL, head, left), 1)
+
+
+def _with(pattern: re.Pattern[str], row: str, cells: Iterable[str]) -> str:
+    """Return a row with other cells in place of its own, one after the other."""
+    following = iter(cells)
+    return pattern.sub(lambda _: next(following), row)
+
+
+def _marked(cell: str, is_worded: bool) -> str:
+    return re.sub(r"^<(t[dh])>", r'<\1 class="words">', cell) if is_worded else cell
 
 
 def _is_worded(cell: str) -> bool:

@@ -199,17 +199,16 @@ def _of_importance(report: "Report") -> str:
     tested, found = ~report.measured.is_complete, found_parts(report)
     n_tested, n_found = int(tested.sum()), int(found.sum())
     clusters, p = f"{report.n_clusters} clusters", f"exact p = {p_text(report.importance.p)}"
-    of_all = _size(*report.effect.mean(tested))
+    effect = report.effect.mean(tested)
+    of_all = _size(*effect)
     cost = f"lesions of their {n_tested} parts cost on average {of_all} than random parts of the"
     answer = is_important(report)
     if answer == "no":
         return f"These {clusters} are not important: {cost} same size; {p}."
     if answer == "undecided":
         some = f", and {n_found} of them more by themselves" if n_found else ""
-        if (
-            report.effect.mean(tested)[2] < MARGIN
-            and (lucky := _standing_out(report) & ~found).any()
-        ):
+        lucky = _standing_out(report) & ~found
+        if effect[2] < MARGIN and lucky.any():
             most = report.effect.each[lucky].max()
             some += f", but single ones up to {points(most)} points more, which may be luck"
         return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
