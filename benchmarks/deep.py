@@ -34,7 +34,7 @@ BATCH_SIZES = (32, 64, 128, 256, 1000, 5000)
 APPLICATIONS = keras.applications
 NETWORKS: dict[str, tuple[Callable[[], keras.Model], int, int]] = {
     "mlp 28x28": (lambda: networks.mlp((28, 28, 1), 10), 10000, 20),
-    "cnn 28x28": (lambda: networks.cnn((28, 28, 1), 10), 2000, 4),
+    "cnn 28x28": (lambda: networks.cnn((28, 28, 1), 10), 2000, 20),
     "vgg 32x32": (lambda: networks.vgg((32, 32, 3), 10), 512, 1),
     "resnet18 32x32": (lambda: networks.imagenet("resnet18", None, (32, 32, 3), 10), 512, 1),
     "resnet50v2 64x64": (lambda: _application("ResNet50V2", 64), 128, 1),

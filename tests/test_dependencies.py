@@ -160,7 +160,7 @@ def test_the_seed_decides_the_twins_of_double_lesions():
 @pytest.mark.parametrize("make", [mlp, cnn])
 def test_double_lesions_do_not_depend_on_how_images_are_batched(make, monkeypatch):
     whole = lesions.double_lesions(*make(), n_random=3)
-    monkeypatch.setattr(engine, "_CACHED_IMAGES", 7)
+    monkeypatch.setattr(engine, "_MOST_IMAGES", 7)
     assert_same(lesions.double_lesions(*make(), n_random=3), whole)
 
 

@@ -32,7 +32,7 @@ def asked():
 
 @pytest.fixture
 def in_small_batches(monkeypatch):
-    monkeypatch.setattr(engine, "_CACHED_IMAGES", 4)
+    monkeypatch.setattr(engine, "_MOST_IMAGES", 4)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_cluster_gives_the_same_of_everything_that_lesions(asked, in_small_bat
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_takes_nothing_along(asked, monkeypatch):
-    monkeypatch.setattr(engine, "_CACHED_IMAGES", 1)
+    monkeypatch.setattr(engine, "_MOST_IMAGES", 1)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
         Client(two) as client,

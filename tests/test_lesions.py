@@ -252,7 +252,7 @@ def test_double_lesions_do_not_depend_on_how_images_are_batched(monkeypatch):
     chosen = lesions_to_pair(model)
     groups = [(given, chosen) for given in chosen[::3]]
     whole = lesions.correct_counts_given(model, x, y, groups)
-    monkeypatch.setattr(engine, "_CACHED_IMAGES", 7)
+    monkeypatch.setattr(engine, "_MOST_IMAGES", 7)
     np.testing.assert_array_equal(lesions.correct_counts_given(model, x, y, groups), whole)
 
 

@@ -45,7 +45,7 @@ Group = tuple[Lesion, Sequence[Lesion]]
 """A lesion that is given, and lesions that come on top of it."""
 
 _TRACE_BYTES = 2**28 if ON_PROCESSOR else 2**33
-_CACHED_IMAGES = 1000
+_MOST_IMAGES = 2500
 _GUARDED = slice(8)
 _TIED = 5e-6
 _MARGIN = 16
@@ -544,14 +544,14 @@ def _batches(program: Classifier, images: Inputs, batch_size: int | None) -> lis
 def _batch_size(program: Classifier, images: Inputs) -> int:
     """Return how many images a core works on at once.
 
-    Few enough for what lesions start from to fit into `_TRACE_BYTES`, for one dense layer's
-    activations to stay in a core's cache, and for every core to have some: an accelerator works
-    on each batch with all it has.
+    Few enough for what lesions start from to fit into `_TRACE_BYTES`, for a few dense layers'
+    activations to stay in the cache, and for every core to have some: an accelerator works on each
+    batch with all it has. Enough for Python to take a small share of the time.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         n_values = Trace(program, _rows(images, slice(1))).n_values
     share = -(-len(images[0]) // (settings.n_cores() if ON_PROCESSOR else 1))
-    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _CACHED_IMAGES)))
+    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _MOST_IMAGES)))
 
 
 def checked(program: Classifier, lesion: Lesion) -> BySteps:

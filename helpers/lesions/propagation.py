@@ -185,7 +185,9 @@ class Trace:
     def _are_uneven(self, rule: Linear, tensor: int) -> bool:
         array = rules.in_numpy(self[tensor])
         others = tuple({*range(array.ndim)} - {rules.channel_axis(rule.layer) % array.ndim})
-        added = np.maximum(array.max(others), -array.min(others)) * rule.largest
+        # Over images first, along memory: several times as fast as over all axes at once.
+        largest, least = array.max(0, keepdims=True), array.min(0, keepdims=True)
+        added = np.maximum(largest.max(others), -least.min(others)) * rule.largest
         added = added[added > 0]
         return added.size > 0 and not added.max() <= _UNEVEN * np.quantile(added, 0.25)
 
