@@ -365,12 +365,17 @@ def detectors(
     -------
     ndarray of int, shape (n_classes, size)
         For each class, the units with the largest mean, over the images of the class, of
-        activation times weight; ascending. Sets of different classes may overlap.
+        activation times weight to the class less the mean weight to all classes; ascending. Sets of
+        different classes may overlap.
 
     Raises
     ------
     ValueError
         If there are not so many units, or if a class has no images.
+
+    Notes
+    -----
+    What a unit adds to all scores alike speaks for no class: predictions stay the same.
     """
     active, weights = np.asarray(activations, float), np.asarray(outgoing, float)
     n_units, n_classes = weights.shape
@@ -381,7 +386,8 @@ def detectors(
         missing = np.flatnonzero(~belongs.any(axis=0))
         raise ValueError(f"classes: there is no image of class {missing[0]}")
     means = (belongs.T @ active) / belongs.sum(axis=0)[:, np.newaxis]
-    order = np.argsort(-means * weights.T, axis=1, kind="stable")
+    apart = weights - weights.mean(axis=1, keepdims=True)
+    order = np.argsort(-means * apart.T, axis=1, kind="stable")
     return np.sort(order[:, :size], axis=1)
 
 

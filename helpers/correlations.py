@@ -252,11 +252,16 @@ def responses(
     """
     if not len(x):
         raise ValueError("x: no images were given")
-    batches = [
-        {layer: _l1_norm(activity) for layer, activity in batch.items()}
-        for batch in forward.batches_of_activations(model, x, layers, batch_size)
-    ]
-    return {layer: np.concatenate([batch[layer] for batch in batches]) for layer in layers}
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    start = 0
+    for batch in forward.batches_of_activations(model, x, layers, batch_size):
+        for layer, activity in batch.items():
+            rows = _l1_norm(activity)
+            if layer not in found:  # Small arrays, joined at the end, would take twice the memory.
+                found[layer] = np.empty((len(x), rows.shape[1]), rows.dtype)
+            found[layer][start : start + len(rows)] = rows
+        start += batch_size
+    return found
 
 
 def align_signs(maps: npt.ArrayLike, n_iterations: int = 20) -> Maps:

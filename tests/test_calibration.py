@@ -228,6 +228,14 @@ def test_detectors_are_the_units_that_speak_for_a_class():
         calibration.detectors(active, model.get_weights()[2], np.where(y == 3, 4, y), 10)
 
 
+def test_what_a_unit_adds_to_all_scores_alike_makes_it_no_detector():
+    rng = np.random.default_rng(0)
+    active, outgoing, y = rng.random((60, 12)), rng.normal(size=(12, 3)), np.arange(60) % 3
+    expected = calibration.detectors(active, outgoing, y, 4)
+    to_all = 100 * rng.random((12, 1))
+    assert np.array_equal(calibration.detectors(active, outgoing + to_all, y, 4), expected)
+
+
 def test_planted_detectors_are_found_together_by_tests_of_each_alone():
     model, x, y = ten_detectors()
     partition = Partition.from_labels({"hidden": np.repeat(np.arange(10), 10)})
