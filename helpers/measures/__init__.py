@@ -20,6 +20,7 @@ from helpers.measures.dependencies import (
     dependency_table,
     unimportant_sides,
 )
+from helpers.measures.effects import LEAST_POINTS, LEAST_TIMES
 from helpers.measures.equal_damage import EqualDamage, at_equal_damage, coherence
 from helpers.measures.importance import importance
 from helpers.measures.interactions import (
@@ -38,6 +39,8 @@ __all__ = [
     "FOUND",
     "INTERACTIONS",
     "KINDS",
+    "LEAST_POINTS",
+    "LEAST_TIMES",
     "TESTS",
     "Comparison",
     "EqualDamage",

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 N_BOOTSTRAPS = 2000
 
+LEAST_POINTS = 1.0
+"""Percentage points of accuracy below which a mean effect counts as absent: the paper's own
+threshold."""
+
+LEAST_TIMES = 1.1
+"""Times what is typical of random sets, below which a mean effect counts as absent."""
+
 
 class Damages(NamedTuple):
     """Damages in images: of k sub-clusters and of their twins on average.

@@ -5,16 +5,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from helpers.measures import LEAST_POINTS, LEAST_TIMES
+
 if TYPE_CHECKING:
     from helpers.report.reports import Report
 
 Answer = Literal["yes", "no", "undecided"]
-
-MARGIN = 1.0
-"""Percentage points of accuracy below which a mean effect counts as absent."""
-
-RATIO = 1.1
-"""Times as uneven as random sets of equal damage, below which a mean effect counts as absent."""
 
 ALPHA = 0.05
 """A test finds something if its p value is at most this."""
@@ -35,7 +31,7 @@ def is_important(report: "Report") -> Answer:
         return "yes"
     tested = ~report.measured.is_complete
     _, _, high = report.effect.mean(tested)
-    is_absent = high < MARGIN and not _standing_out(report).any() and not is_at_chance(report)
+    is_absent = high < LEAST_POINTS and not _standing_out(report).any() and not is_at_chance(report)
     return "no" if is_absent and not found_parts(report).any() else "undecided"
 
 
@@ -49,9 +45,10 @@ def is_class_wise(report: "Report") -> Answer:
     """Say whether the parts matter for particular classes: "yes" or "undecided".
 
     Parts that cost more than permuted ones can be compared more often, and that alone makes p
-    smaller. So a small p value speaks of classes only together with an effect of at least `RATIO`.
+    smaller. So a small p value speaks of classes only together with an effect of at least
+    `measures.LEAST_TIMES`.
     """
-    is_uneven = _times_as_uneven(report) >= RATIO
+    is_uneven = _times_as_uneven(report) >= LEAST_TIMES
     return "yes" if report.class_range.p <= ALPHA and is_uneven else "undecided"
 
 
@@ -191,7 +188,7 @@ def found_parts(report: "Report") -> npt.NDArray[np.bool_]:
 
 def _standing_out(report: "Report") -> npt.NDArray[np.bool_]:
     """Return which parts' intervals lie above the margin."""
-    above = report.effect.intervals()[:, 0] > MARGIN
+    above = report.effect.intervals()[:, 0] > LEAST_POINTS
     return np.asarray(above & ~report.measured.is_complete)
 
 
@@ -208,7 +205,7 @@ def _of_importance(report: "Report") -> str:
     if answer == "undecided":
         some = f", and {n_found} of them more by themselves" if n_found else ""
         lucky = _standing_out(report) & ~found
-        if effect[2] < MARGIN and lucky.any():
+        if effect[2] < LEAST_POINTS and lucky.any():
             most = report.effect.each[lucky].max()
             some += f", but single ones up to {points(most)} points more, which may be luck"
         return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
@@ -219,7 +216,7 @@ def _of_importance(report: "Report") -> str:
             f"average {of_all}; {p}."
         )
     mean, low, high = report.effect.mean(found)
-    little = ", though by little" if high < MARGIN else ""
+    little = ", though by little" if high < LEAST_POINTS else ""
     every = f" and over all parts {of_all}" if n_found < n_tested else ""
     return (
         f"These {clusters} are important{little}: lesions of {n_found} of {n_tested} parts cost "
