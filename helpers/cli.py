@@ -16,6 +16,7 @@ import click
 from helpers import settings
 
 if TYPE_CHECKING:
+    from helpers.book.collecting import Collected
     from helpers.book.points import Run
     from helpers.book.store import Store
     from helpers.evaluation import Edges, Scope
@@ -246,6 +247,7 @@ def imagenet(
 @main.command(epilog="\b\nExample:\n  modularity sweep sweeps/table1b.yaml --dry-run")
 @_SWEEP
 @click.option("--dry-run", is_flag=True, help="Only list the runs.")
+@click.option("--add", is_flag=True, help="Only runs that the table in results/ lacks.")
 @click.option("--keep-stale", is_flag=True, help="Leave alone results that are stale.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed.")
 @click.option(
@@ -258,6 +260,7 @@ def imagenet(
 def sweep(
     sweep: Path,
     dry_run: bool,
+    add: bool,
     keep_stale: bool,
     retry_failed: bool,
     workers: int | None,
@@ -274,6 +277,14 @@ def sweep(
             "--workers is for this machine; with --dask the scheduler has its workers"
         )
     asked, kept = _points(sweep), Store(store)
+    if add:
+        target = _table_of(sweep)
+        before = _collected(target)
+        held = [
+            run for run in asked if before.record(run) and (keep_stale or not before.stale(run))
+        ]
+        click.echo(f"{target}: has {len(held)} of {len(asked)} runs")
+        asked = [run for run in asked if run not in held]
     if dry_run:
         _list(asked, kept)
         return
@@ -300,6 +311,7 @@ def sweep(
 @_SWEEP
 @click.option("--table", help="Which table (default: as the file says).")
 @click.option("--partial", is_flag=True, help="Leave out the runs that are not finished.")
+@click.option("--add", is_flag=True, help="Keep the runs that the file has and the store has not.")
 @click.option("--keep-stale", is_flag=True, help="Gather results that are stale, too.")
 @click.option(
     "--into", type=click.Path(path_type=Path), help="A .csv or .parquet file (default: results/)."
@@ -307,36 +319,60 @@ def sweep(
 @_STORE
 @_extra()
 def collect(
-    sweep: Path, table: str | None, partial: bool, keep_stale: bool, into: Path | None, store: Path
+    sweep: Path,
+    table: str | None,
+    partial: bool,
+    add: bool,
+    keep_stale: bool,
+    into: Path | None,
+    store: Path,
 ) -> None:
     """Gather a table that the runs of a SWEEP kept into one file."""
     from helpers.book import collecting, points
     from helpers.book.store import Store
 
     asked, kept = _points(sweep), Store(store)
-    target = into or settings.RESULTS / f"{sweep.stem}.csv"
+    target = into or _table_of(sweep)
     if target.suffix not in (".csv", ".parquet"):
         raise click.UsageError(f"--into: {target} was given; accepted are .csv and .parquet files")
-    n_finished = sum(kept.finished(run) is not None for run in asked)
-    if n_finished < len(asked) and not partial:
+    before = _collected(target) if add else None
+    added = [run for run in asked if before and not kept.finished(run) and before.record(run)]
+    n_found = sum(kept.finished(run) is not None for run in asked) + len(added)
+    if n_found < len(asked) and not partial:
+        where = f"{kept.folder} or {target}" if add else kept.folder
         raise click.UsageError(
-            f"{n_finished} of {len(asked)} runs are finished in {kept.folder}; run the sweep, or "
+            f"{n_found} of {len(asked)} runs are finished in {where}; run the sweep, or "
             "gather what there is with --partial"
         )
-    stale = [f"{run} ({', '.join(what)} changed)" for run, what in kept.all_stale(asked)]
+    changed = [*kept.all_stale(asked)]
+    changed += [(run, what) for run in added if before and (what := before.stale(run))]
+    stale = [f"{run} ({', '.join(what)} changed)" for run, what in changed]
     if stale and not keep_stale:
         raise click.UsageError(
             f"stale: {'; '.join(stale)}; run the sweep again, or gather this as it is with "
             "--keep-stale"
         )
     try:
-        collected = collecting.collect(asked, kept, table or points.table_of(sweep))
-        collecting.write(collected, target, asked, kept)
+        collected = collecting.collect(asked, kept, table or points.table_of(sweep), before)
+        collecting.write(collected, target, asked, kept, before)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     for each in stale:
         click.echo(f"STALE, KEPT: {each}")
-    click.echo(f"{target}: {n_finished} of {len(asked)} runs, {len(stale)} of them stale")
+    click.echo(f"{target}: {n_found} of {len(asked)} runs, {len(stale)} of them stale")
+
+
+def _table_of(sweep: Path) -> Path:
+    return settings.RESULTS / f"{sweep.stem}.csv"
+
+
+def _collected(target: Path) -> "Collected":
+    from helpers.book.collecting import Collected
+
+    try:
+        return Collected(target)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _points(sweep: Path) -> "list[Run]":

@@ -1201,6 +1201,70 @@ def test_a_sweep_is_not_collected_before_all_is_finished_unless_asked(few, main,
     assert main(few, "collect", few.sweep, "--partial")[0] == 0
 
 
+@pytest.fixture
+def elsewhere(few, main, monkeypatch, tmp_path):
+    """Two of four runs, collected from a store that is gone."""
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    for n in (1, 2):
+        run = point(few, n=n)
+        pretend(few.store, run, scores=table(3).assign(p=np.random.default_rng(n).random(3)))
+    assert main(few, "collect", few.sweep, "--partial")[0] == 0
+    shutil.move(few.store.folder, tmp_path / "gone")
+    return few
+
+
+def test_a_sweep_goes_on_from_a_table_that_was_collected_elsewhere(elsewhere, main):
+    path = settings.RESULTS / "points.csv"
+    before = path.read_text().splitlines()
+    _, lines, _ = main(elsewhere, elsewhere.sweep, "--add", "--dry-run")
+    assert lines[0] == f"{path}: has 2 of 4 runs"
+    assert sum(line.endswith(": to do") for line in lines) == 2
+    pretend(elsewhere.store, point(elsewhere, n=1, keeps=True), scores=table(3))
+    status, _, error = main(elsewhere, "collect", elsewhere.sweep, "--add")
+    assert (status, "3 of 4 runs are finished" in error) == (2, True)
+    assert main(elsewhere, "collect", elsewhere.sweep, "--add", "--partial")[0] == 0
+    after = path.read_text().splitlines()
+    assert [line for line in after if line in before] == before
+    assert sum("True" in line for line in after) == 3
+    assert len(provenance.read_json(path.with_suffix(".json"))["runs"]) == 3
+    assert len(results.collected("points")) == 9
+
+
+def test_what_a_collected_table_has_of_other_measures_is_made_again(elsewhere, main, monkeypatch):
+    monkeypatch.setitem(provenance.VERSIONS, "importance", 99)
+    _, lines, _ = main(elsewhere, elsewhere.sweep, "--add", "--dry-run")
+    assert "has 0 of 4 runs" in lines[0]
+    _, lines, _ = main(elsewhere, elsewhere.sweep, "--add", "--dry-run", "--keep-stale")
+    assert "has 2 of 4 runs" in lines[0]
+    status, _, error = main(elsewhere, "collect", elsewhere.sweep, "--add", "--partial")
+    assert (status, "version of importance changed" in error) == (2, True)
+
+
+def test_rows_are_known_by_parameters_and_not_by_code_and_new_ones_were_at_their_default(elsewhere):
+    more = PARAMETERS + '\nside: str = ""'
+    source = write_notebook(
+        elsewhere.tiny, more, KEEPS, keeps=["scores"], uses=["importance", "lesions"]
+    )
+    forget()
+    before = collecting.Collected(settings.RESULTS / "points.csv")
+    with_default, other = (points.point(source, given) for given in ({"n": 1}, {"n": 7}))
+    assert before.stale(with_default) == []
+    collected = collecting.collect([with_default], elsewhere.store, before=before)
+    assert (collected["n"].tolist(), collected["side"].tolist()) == ([1] * 3, [""] * 3)
+    assert before.record(other) is None
+
+
+@pytest.mark.parametrize(("damage", "reason"), [("cut", "is damaged"), ("json", "no points.json")])
+def test_a_table_that_says_not_where_it_comes_from_is_not_added_to(elsewhere, main, damage, reason):
+    path = settings.RESULTS / "points.csv"
+    if damage == "cut":
+        path.write_text(path.read_text()[:-9])
+    else:
+        path.with_suffix(".json").unlink()
+    status, _, error = main(elsewhere, "collect", elsewhere.sweep, "--add", "--partial")
+    assert (status, reason in error) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--workers", "--cores"])
 @pytest.mark.parametrize("given", ["-1", "0", "two"])
 def test_numbers_of_workers_and_cores_are_checked(few, main, option, given):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,87 @@ _SAID = ("commit", "notebook", "given", "parameters", "code", "weights", "proven
 """What is said of each run beside a collected table."""
 
 
-def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.DataFrame":
+class Collected:
+    """A table that was collected earlier, perhaps elsewhere, and the runs that it comes from.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV or Parquet file with ``NAME.json`` beside it, as of `write`. Where there is none,
+        nothing was collected.
+
+    Raises
+    ------
+    ValueError
+        If either is missing or damaged; names it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._table = pd.DataFrame()
+        self._records: list[dict[str, Any]] = []
+        self._path, origin = path, path.with_suffix(".json")
+        if not path.exists():
+            return
+        if not origin.exists():
+            raise ValueError(
+                f"{path}: there is no {origin.name} beside it, which would say of what runs it is; "
+                "collect it anew"
+            )
+        said = provenance.read_json(origin)
+        if said.get("sha256") != sha256_of(path):
+            raise ValueError(f"{path} is damaged: it is not the table that {origin.name} is about")
+        self._records = said.get("runs", [])
+        if path.suffix == ".parquet":
+            self._table = pd.read_parquet(path)
+        else:
+            self._table = pd.read_csv(path)
+
+    def record(self, run: Run) -> dict[str, Any] | None:
+        """Return what is said of a run with these parameters and weights; None if there is none.
+
+        Its notebook's code may have been another one, and have had fewer parameters: those that
+        came later are taken to have done by default what was done before.
+        """
+        for record in self._records:
+            if (
+                record["notebook"] == run.notebook.name
+                and record["parameters"].items() <= run.parameters.items()
+                and record["weights"] == run.weights
+            ):
+                return record
+        return None
+
+    def stale(self, run: Run) -> list[str]:
+        """Name what has changed since a run was executed, such as its data."""
+        record = self.record(run)
+        return provenance.changed(record["provenance"], run.provenance) if record else []
+
+    def rows(self, run: Run) -> "pd.DataFrame":
+        """Return the rows of a run, without its parameters.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        ours = pd.Series(True, index=self._table.index)
+        known = [name for name in run.parameters if name in self._table]
+        for name in known:
+            value = run.parameters[name]
+            column = self._table[name]
+            # Nothing between two commas is read as NaN.
+            ours &= column.isna() | (column == "") if value == "" else column == value
+        if not ours.any():
+            raise ValueError(f"{self._path}: there are no rows of {run}, which it is said to be of")
+        return self._table[ours].drop(columns=known).reset_index(drop=True)
+
+
+def collect(
+    runs: Sequence[Run],
+    store: Store,
+    table: str | None = None,
+    before: Collected | None = None,
+) -> "pd.DataFrame":
     """Gather a table that finished runs kept (`results.keep`) into one.
 
     Parameters
@@ -26,6 +107,8 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
         Where they are kept.
     table : str, optional
         Name of the table; needed if the notebook keeps several.
+    before : Collected, optional
+        Where the rows of runs are that are not in the store.
 
     Returns
     -------
@@ -38,18 +121,17 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
         If there is nothing to gather, if the notebook keeps several tables or none of this name,
         if a column of the table is called like a parameter, or if a table is not as it was kept.
     """
-    import pandas as pd
-
-    once = {run.key: run for run in runs}.values()
+    once = list({run.key: run for run in runs}.values())
+    known = [run for run in once if before and not store.finished(run) and before.record(run)]
     finished = [(run, folder / TABLES) for run in once if (folder := store.finished(run))]
     kept = sorted({path.stem for _, folder in finished for path in folder.glob("*.csv")})
     chosen = table or (kept[0] if len(kept) == 1 else "")
-    if chosen not in kept:
+    if chosen not in kept and (finished or not known):
         raise ValueError(
             f"table: {table!r} was given (by --table, or table in the sweep's file); kept are "
             f"{', '.join(kept) or 'none'}"
         )
-    parts = []
+    parts = {}
     for run, folder in finished:
         path = folder / f"{chosen}.csv"
         if not path.exists():
@@ -59,11 +141,24 @@ def collect(runs: Sequence[Run], store: Store, table: str | None = None) -> "pd.
         part = pd.read_csv(path)
         if both := sorted(run.parameters.keys() & set(part)):
             raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
-        parts.append(pd.concat([pd.DataFrame([run.parameters] * len(part)), part], axis=1))
-    return pd.concat(parts, ignore_index=True)
+        parts[run.key] = part
+    if before:
+        parts |= {run.key: before.rows(run) for run in known}
+    whole = [
+        pd.concat([pd.DataFrame([run.parameters] * len(parts[run.key])), parts[run.key]], axis=1)
+        for run in once
+        if run.key in parts
+    ]
+    return pd.concat(whole, ignore_index=True)
 
 
-def write(table: "pd.DataFrame", target: Path, runs: Sequence[Run], store: Store) -> None:
+def write(
+    table: "pd.DataFrame",
+    target: Path,
+    runs: Sequence[Run],
+    store: Store,
+    before: Collected | None = None,
+) -> None:
     """Write a collected table whole, with a file beside it that says where it comes from.
 
     Parameters
@@ -76,13 +171,18 @@ def write(table: "pd.DataFrame", target: Path, runs: Sequence[Run], store: Store
         What it was collected from; those that are not finished are left out.
     store : Store
         Where they are kept.
+    before : Collected, optional
+        As for `collect`.
     """
     with files.written_whole(target) as temporary:
         if target.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
-    records = [store.record(run) for run in runs if store.finished(run)]
+    found = [
+        store.record(run) if store.finished(run) else before and before.record(run) for run in runs
+    ]
+    records = [record for record in found if record]
     origin = {
         "sha256": sha256_of(target),
         "commit": provenance.commit(),
