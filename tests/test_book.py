@@ -47,6 +47,24 @@ def test_pages_have_the_style_of_the_book(html):
         assert "_static/book.css" in page.read_text()
 
 
+def test_every_table_can_be_downloaded(html):
+    n_tables = 0
+    for page in html.glob("*.html"):
+        text = page.read_text()
+        n_here = len(re.findall(r'<table[^>]*class="', text))
+        assert text.count('<p class="table-download">') == n_here, page.name
+        n_tables += n_here
+    assert n_tables > 20
+
+
+def test_every_executed_page_says_which_code_made_it(html):
+    for path in settings.BOOK.glob("*.ipynb"):
+        said = (html / f"{path.stem}.html").read_text()
+        made = re.search(r'class="[^"]*made-with.*?</div>', said, re.S)
+        assert made, path.name
+        assert re.search(r"commit <code[^>]*><span[^>]*>[0-9a-f]{7}<", made[0]), path.name
+
+
 def test_formulas_are_drawn_before_anybody_reads_them(html):
     page = (html / "method.html").read_text()
     assert page.count("<mjx-container") >= 150

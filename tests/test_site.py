@@ -221,6 +221,20 @@ def test_no_cell_of_a_table_is_lost_whatever_is_in_it():
     assert page.count('<td class="words"') == 3
 
 
+def test_each_table_can_be_downloaded_as_it_reads(tmp_path):
+    index = pd.MultiIndex.from_product([["a, b", "c"], [1, 2]], names=["layer", "k"])
+    whole = pd.DataFrame({"p": ["< .0001", ".02", "<i>", "1 & 2"]}, index=index)
+    plain = pd.DataFrame({"n": [3]})
+    html = finishing.mended(f"<div>{whole.to_html()}</div><p>Text.</p>{plain.to_html()}")
+    page = finishing.with_downloads(html, tmp_path / "05-lesion-tests.html")
+    links = re.findall(r'</table><p class="table-download"><a href="([^"]*)" download>', page)
+    assert links == ["tables/05-lesion-tests-1.csv", "tables/05-lesion-tests-2.csv"]
+    first, second = (pd.read_csv(tmp_path / link, dtype=str) for link in links)
+    assert first["layer"].tolist() == ["a, b", "a, b", "c", "c"]
+    assert (first["k"].tolist(), first["p"].tolist()) == (["1", "2"] * 2, whole["p"].tolist())
+    assert second["n"].tolist() == ["3"]
+
+
 def test_findings_come_first_below_the_title_wherever_they_were_computed():
     new = nbformat.v4
     found = new.new_code_cell("Markdown('**found**')", metadata={"tags": ["finding"]})

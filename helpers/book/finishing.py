@@ -5,6 +5,7 @@ of its text and ground, scripts and styles that no page uses are left out, and w
 pandas write that screen readers stumble over is mended.
 """
 
+import csv
 import functools
 import json
 import re
@@ -63,6 +64,7 @@ def finish(folder: Path) -> None:
     static = folder / "_static"
     pages = {path: mended(path.read_text()) for path in folder.rglob("*.html") if _is_page(path)}
     for path in pages:
+        pages[path] = with_downloads(pages[path], path)
         if path.name != "search.html":
             pages[path] = _without_search_index(pages[path])
     pages = _with_formulas(pages, static)
@@ -79,6 +81,49 @@ def mended(page: str) -> str:
         page = re.sub(pattern, replacement, page)
     return page
 
+
+def with_downloads(page: str, path: Path) -> str:
+    """Return a page with a link below each table to what it holds as CSV.
+
+    Parameters
+    ----------
+    page : str
+        HTML.
+    path : Path
+        Where it lies; files are written to ``tables`` beside it.
+    """
+    count = iter(range(1, 10**6))
+
+    def with_download(table: re.Match[str]) -> str:
+        target = path.parent / "tables" / f"{path.stem}-{next(count)}.csv"
+        target.parent.mkdir(exist_ok=True)
+        with files.written_whole(target) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows(_rows_of(table[0]))
+        link = f'<a href="tables/{target.name}" download>Download as CSV</a>'
+        return f'{table[0]}<p class="table-download">{link}</p>'
+
+    return _ANY_TABLE.sub(with_download, page)
+
+
+def _rows_of(table: str) -> list[list[str]]:
+    """Return the text of a table's cells; what spans several stands in each of them."""
+    filled: dict[tuple[int, int], str] = {}
+    rows = _ROW.findall(table)
+    for i, row in enumerate(rows):
+        j = 0
+        for tag, inner in _ANY_CELL.findall(row):
+            while (i, j) in filled:
+                j += 1
+            text = " ".join(unescape(re.sub(r"<[^>]*>", "", inner)).split())
+            high, wide = (int(_attribute(tag, f"{each}span") or 1) for each in ("row", "col"))
+            filled |= {(i + di, j + dj): text for di in range(high) for dj in range(wide)}
+    width = 1 + max(j for _, j in filled) if filled else 0
+    return [[filled.get((i, j), "") for j in range(width)] for i in range(len(rows))]
+
+
+_ANY_TABLE = re.compile(r'<table[^>]*class="(?:dataframe|table)\b[^"]*".*?</table>', re.S)
+
+_ANY_CELL = re.compile(r"(<t[dh]\b[^>]*>)(.*?)</t[dh]>", re.S)
 
 _MENDED = (
     (r"<th>\s*</th>", "<td></td>"),

@@ -4,6 +4,7 @@
 ``_build/digits``; ``... execute paper`` runs all sweeps, collects their tables, and executes the
 sections with the networks that ``sweeps/book.yaml`` names into ``book/``; ``... render digits``
 and ``... render paper`` render these pages, and ``... pdf paper`` prints what has been rendered.
+``... execute paper 11-calibration`` executes one page only, with the results that there are.
 What is stale is made again; with ``--keep-stale`` it is shown as it is. Papermill executes, Jupyter
 Book only renders: its own cache would not notice that a helper has changed.
 """
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,8 @@ _BOOK = "book.yaml"
 """Which of the files in sweeps/ says what each page shows; the others are sweeps."""
 
 
-def execute(scale: str, keep_stale: bool = False) -> Path:
-    """Execute every section at a scale.
+def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) -> Path:
+    """Execute sections at a scale.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def execute(scale: str, keep_stale: bool = False) -> Path:
         ``digits`` uses the notebooks' defaults, and embedded data.
     keep_stale : bool
         Whether to show what is stale as it is, and say so.
+    sections : sequence of str, optional
+        Names of notebooks. By default all, and sweeps and what is made of their tables with them.
 
     Returns
     -------
@@ -50,15 +54,19 @@ def execute(scale: str, keep_stale: bool = False) -> Path:
 
     Raises
     ------
+    ValueError
+        If there is no such section.
     RuntimeError
         If a run fails, or, unless `keep_stale`, if one is stale in the end.
     """
     folder = _folder(scale)
     parameters = _paper_parameters() if scale == "paper" else {}
-    notebooks = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+    notebooks = [settings.NOTEBOOKS / f"{each}.ipynb" for each in sections]
+    notebooks = notebooks or sorted(settings.NOTEBOOKS.glob("*.ipynb"))
     chosen = [points.point(each, parameters.get(each.stem, {})) for each in notebooks]
     store = Store(settings.runs_folder())
-    swept = _make_results(store, keep_stale) if scale == "paper" else []
+    is_all = scale == "paper" and not sections
+    swept = _make_results(store, keep_stale) if is_all else []
     _run(chosen, store, keep_stale)  # Now: some of them read what has been collected.
     _check_that_all_hold([*swept, *chosen], store, keep_stale)
     for run in chosen:
@@ -66,8 +74,9 @@ def execute(scale: str, keep_stale: bool = False) -> Path:
         page.metadata["made"] = {"commit": store.record(run)["commit"]}
         with files.written_whole(folder / run.notebook.name) as temporary:
             nbformat.write(page, temporary)
-    if scale == "paper":
+    if is_all:
         scorecard.write(found(), settings.RESULTS / "scorecard.csv")
+    if is_all or (scale == "paper" and "05-lesion-tests" in sections):
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
     return folder
 
@@ -212,10 +221,11 @@ def main() -> None:
     executing.add_argument("--keep-stale", action="store_true", help="show what is stale as it is")
     for each in (executing, verbs.add_parser("render"), verbs.add_parser("pdf")):
         each.add_argument("scale", choices=SCALES)
+    executing.add_argument("sections", nargs="*", help="names of notebooks (default: all)")
     arguments = parser.parse_args()
     source = settings.BUILD / arguments.scale
     if arguments.verb == "execute":
-        print(execute(arguments.scale, arguments.keep_stale))
+        print(execute(arguments.scale, arguments.keep_stale, arguments.sections))
     elif arguments.verb == "render":
         print(render(_folder(arguments.scale), source))
     else:
