@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import settings, zoo
-from helpers.book import published, scorecard, table1
+from helpers.book import lesion_counts, points, published, scorecard, table1
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
@@ -133,6 +133,24 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Figure 7", "networks"] == "–"
     assert card.loc["Table 1a", "networks"] == "2 of 23"
     assert "ImageNet" in card.loc["Table 1a", "missing"]
+
+
+@pytest.mark.parametrize(
+    "item", [each for each in scorecard.ITEMS if each.sweep], ids=lambda item: item.name
+)
+def test_the_command_for_what_is_missing_makes_all_networks_of_an_item(item):
+    runs = points.read(settings.SWEEPS / f"{item.sweep}.yaml")
+    swept = {each for run in runs for each in run.networks}
+    wanted = {(name, i) for name, n in item.networks.items() for i in range(n)}
+    counted = item.results in ("lesions", "by_k", "kinds")
+    assert all(counted and lesion_counts.plans(name) for name, _ in wanted - swept)
+
+
+def test_vgg_rows_of_other_numbers_of_clusters_come_from_counts():
+    by_k = lesion_counts.by_clusters(["cifar10-vgg"])
+    assert set(by_k["protocol"]) == {"paper", "released"}
+    assert set(by_k["k"]) <= {8, 18}
+    assert {"fisher", "chi2"} <= set(by_k["test"])
 
 
 def test_the_scorecard_for_programs_is_that_of_the_results_and_says_how_to_go_on(tmp_path):

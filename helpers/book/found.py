@@ -25,7 +25,9 @@ def found() -> dict[str, pd.DataFrame]:
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": results.collected("table1a"),
         "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
-        "by_k": results.collected("table3"),
+        "by_k": lesion_counts.beside(
+            results.collected("table3"), lesion_counts.by_clusters(lesion_counts.VGGS)
+        ),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
         "sizes": results.collected("calibration"),

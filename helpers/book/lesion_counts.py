@@ -75,8 +75,8 @@ FEW_CLUSTERS = 8
 EARLY_PLANS = tuple(replace(plan, n_images=1000, n_permutations=0) for plan in PLANS)
 """What is counted after early epochs: enough to compare p values with those of the last one."""
 
-FEW_PLANS = tuple(replace(plan, n_clusters=FEW_CLUSTERS) for plan in EARLY_PLANS)
-"""What is counted of a VGG besides, for `kinds`."""
+OTHER_PLANS = tuple(replace(plan, n_clusters=k) for k in (FEW_CLUSTERS, 18) for plan in EARLY_PLANS)
+"""What is counted of a VGG besides, for `kinds`, and for other numbers of clusters (Table 3)."""
 
 UNTRAINED_PLANS = tuple(replace(plan, n_images=100) for plan in PLANS)
 """What is counted of a VGG that has learned nothing. Images are few because all its lesions are in
@@ -171,7 +171,7 @@ def plans(name: str, epoch: int | None = None) -> tuple[Plan, ...]:
         return ()
     if epoch is not None:
         return EARLY_PLANS
-    return PLANS + FEW_PLANS if recipe.all_epochs else UNTRAINED_PLANS
+    return PLANS + OTHER_PLANS if recipe.all_epochs else UNTRAINED_PLANS
 
 
 def count(
@@ -396,6 +396,29 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         exact = _exact(each, each.protocol)
         parts += [table.assign(**each.described()) for table in (found, exact)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def by_clusters(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Test the sub-clusters of counted networks with other numbers of clusters (Table 3).
+
+    Parameters
+    ----------
+    names, seed
+        As for `combined`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `combined`, without the exact test, by each of `OTHER_PLANS`; k is the number of
+        clusters.
+    """
+    parts = [
+        evaluation.combined(each.profiles, each.protocol, seed).assign(**each.described())
+        for k in dict.fromkeys(plan.n_clusters for plan in OTHER_PLANS)
+        for each in counted(names, k)
+    ]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return found.rename(columns={"n_clusters": "k"})
 
 
 def kinds(names: Sequence[str]) -> pd.DataFrame:

@@ -199,7 +199,11 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for item in ITEMS:
         done, lacking, _ = _done(item, found)
         commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
-        commands += [f"modularity sweep sweeps/{item.sweep}.yaml"] * bool(lacking)
+        commands += [
+            f"modularity {verb} sweeps/{item.sweep}.yaml"
+            for verb in ("sweep", "collect")
+            if lacking
+        ]
         commands += ["modularity imagenet --help"] * bool(item.n_imagenet)
         scale = "paper" if done or not item.n_wanted else ""
         rows.append((item.name, done, item.n_wanted, scale, "; ".join(commands)))

@@ -30,11 +30,18 @@ from helpers.measures.interactions import (
     interaction_test,
     within_against_across,
 )
-from helpers.measures.permuted import FOUND, against_permuted, leading, over_replicates
+from helpers.measures.permuted import (
+    BY_CHANCE,
+    FOUND,
+    against_permuted,
+    leading,
+    over_replicates,
+)
 from helpers.measures.pictures import agreement, contrast, preference
 from helpers.measures.taxonomy import KINDS, kinds_by_chance, taxonomy
 
 __all__ = [
+    "BY_CHANCE",
     "CASES",
     "FOUND",
     "INTERACTIONS",

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FOUND = 0.05
 """A sub-cluster is found if its own p value is at most this: one in twenty is by chance."""
 
+BY_CHANCE = {"importance": 0.0, "coherence": 50.0}
+"""The effects of parts that are like permuted ones: points beyond these; and of the random sets of
+the same damage, the percentage that is less uneven."""
+
 _NORMAL = 1.96
 """Standard errors on either side of an effect within which it lies with a probability of 95 %."""
 
