@@ -27,9 +27,9 @@ def collected(network, p, replicates=range(5), protocols=("released", "paper"), 
 @pytest.fixture
 def found():
     pictures = [
-        collected("mnist-mlp-dropout", 0.01, [0], measures=["agreement", "contrast, not aligned"]),
-        collected("halves-diff-mnist-mlp", 0.01, [0], measures=["agreement", "preference"]),
-        collected("stack-same-mnist-cnn", 0.5, [0], measures=["agreement"]),
+        collected("mnist-mlp-dropout", 0.01, [0], measures=["contrast", "contrast, not aligned"]),
+        collected("halves-diff-mnist-mlp", 0.01, [0], measures=["contrast", "preference"]),
+        collected("stack-same-mnist-cnn", 0.5, [0], measures=["contrast"]),
     ]
     pairs = {"network": "fashion-mlp-dropout", "replicate": 0}
     edges = [("paper", 1, 1), ("paper", 0, 0), ("paper", 0, 1), ("released", 0, 0)]
@@ -144,6 +144,16 @@ def test_the_command_for_what_is_missing_makes_all_networks_of_an_item(item):
     wanted = {(name, i) for name, n in item.networks.items() for i in range(n)}
     counted = item.results in ("lesions", "by_k", "kinds")
     assert all(counted and lesion_counts.plans(name) for name, _ in wanted - swept)
+
+
+def test_a_figure_counts_networks_only_that_its_page_draws():
+    drawn, other = (
+        collected(f"mnist-rgb-{kind}", 0.1, [0], measures=["score"]) for kind in ("mlp", "cnn")
+    )
+    everything_made = everything() | {"constructed": pd.concat([drawn, other])}
+    card = scorecard.scorecard(everything_made)
+    assert card.loc["Figure 5", "networks"] == "1 of 6"
+    assert card.loc["Table 1a", "networks"] == "2 of 23"
 
 
 def test_vgg_rows_of_other_numbers_of_clusters_come_from_counts():

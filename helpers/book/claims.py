@@ -247,7 +247,7 @@ CLAIMS = (
     Claim(
         "Pictures of MLPs' sub-clusters are clearer.",
         "3.1.1",
-        Tested("pictures", "agreement", TIMES, _EXCHANGEABLE, ".*-mlp"),
+        Tested("pictures", "contrast", TIMES, _EXCHANGEABLE, ".*-mlp"),
     ),
     Claim(
         "Sub-clusters on halves-diff prefer one half.",

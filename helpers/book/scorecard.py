@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import files, settings, zoo
-from helpers.book import published
+from helpers.book import points, published
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
 _ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
@@ -145,8 +145,8 @@ ITEMS = (
 def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Say of each table and figure of the paper how much of it has been run.
 
-    A network counts if it was run under both protocols, with every number of clusters. Whether
-    the numbers agree is another question, see `claims.judged`.
+    A network counts if it was run under both protocols, with every number of clusters, and for a
+    figure if its page draws it. Whether the numbers agree is another question, see `claims.judged`.
 
     Parameters
     ----------
@@ -220,8 +220,17 @@ def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]
     """Say how many networks of an item have been run, which lack some, and which have any."""
     networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
     done = networks & (_under_both(found[item.results]) if item.results else set())
+    if item.name.startswith("Figure"):
+        done = {(name, i) for name, i in done if name in _drawn(SECTIONS[item.section])}
     lacking = sorted({name for name, _ in networks - done})
     return len(done), lacking, {name for name, _ in done}
+
+
+def _drawn(section: str) -> list[str]:
+    """Return the networks of which a page of the book shows something, among other words."""
+    given = points.read_yaml(settings.SWEEPS / "book.yaml").get(section, {})
+    page = points.point(settings.NOTEBOOKS / f"{section}.ipynb", given)
+    return " ".join(map(str, page.parameters.values())).split()
 
 
 def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:
