@@ -549,6 +549,8 @@ def test_partitions_of_every_kind_are_the_same(network, report, tmp_path):
         communities(HALVES),
         (frozenset(each) for each in communities(HALVES)),
         fitted(np.concatenate(list(HALVES.values()))),
+        np.concatenate(list(HALVES.values())),
+        np.concatenate(list(HALVES.values())).tolist(),
         as_csv(HALVES, tmp_path),
         str(tmp_path / "labels.csv"),
     ):

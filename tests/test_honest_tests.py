@@ -215,6 +215,17 @@ def test_where_damage_jumps_sizes_between_are_measured_until_it_does_not():
         assert len(sizes) < 10
 
 
+def test_losses_that_cancel_between_classes_have_no_spread_to_compare():
+    sizes, intact = np.array([100, 50]), np.array([80, 20])
+    even = np.array([[0, 0], [10, 2], [20, 5], [40, 10]])
+    cancelling = np.array([[0, 0], [40, -20], [50, -10], [60, -10]])
+    nested = [(np.arange(4), intact - even)] * 90 + [(np.arange(4), intact - cancelling)] * 9
+    random = lesions.Orderings(sizes, intact, {"a": nested})
+    ours = measures.at_equal_damage(intact - np.array([[40, -20], [18, 2]]), "a", random)
+    assert ours.is_comparable.tolist() == [False, True]
+    assert ours.p.tolist() == [1.0, 0.1]
+
+
 def test_profiles_are_taken_where_the_damage_is_first_reached():
     partition = Partition.from_labels({"a": [0, 0, 1, 1]})
     # Damage rises, falls again, and rises: 50 images are first lost between the first two sizes.

@@ -51,8 +51,11 @@ class EqualDamage(NamedTuple):
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
-        """Whether each set costs 20 images at least, and 15 orderings reach that."""
-        return (self.damage >= LEAST_DAMAGE) & (self.reached >= LEAST_ORDERINGS)
+        """Whether each set costs 20 images at least, 15 orderings reach that, and it has a spread.
+
+        It has none where the losses of classes of different sizes cancel on average.
+        """
+        return _are_comparable(self.damage, self.reached, self.spread)
 
     @property
     def p(self) -> npt.NDArray[np.float64]:
@@ -133,12 +136,23 @@ def _compared(
     ours = _spread(lost, random.class_sizes, spread)
     theirs = _spread(profiles, random.class_sizes, spread)
     reached = np.isfinite(profiles[..., 0]).sum(axis=1)
-    is_comparable = (damage >= LEAST_DAMAGE) & (reached >= LEAST_ORDERINGS)
-    n_as_uneven = (theirs >= ours[:, np.newaxis]).sum(axis=1)
+    is_comparable = _are_comparable(damage, reached, ours)
+    # A random set without a spread speaks against the set, as a tie does.
+    has_none = np.isnan(theirs) & np.isfinite(profiles[..., 0])
+    n_as_uneven = ((theirs >= ours[:, np.newaxis]) | has_none).sum(axis=1)
     typical = np.full(len(ours), np.nan)
     if is_comparable.any():
         typical[is_comparable] = np.nanmedian(theirs[is_comparable], axis=1)
     return EqualDamage(n_as_uneven, ours, typical, damage, reached)
+
+
+def _are_comparable(
+    damage: npt.NDArray[np.int64],
+    reached: npt.NDArray[np.int64],
+    spread: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    is_reached = (damage >= LEAST_DAMAGE) & (reached >= LEAST_ORDERINGS)
+    return np.asarray(is_reached & np.isfinite(spread))
 
 
 def wherever(

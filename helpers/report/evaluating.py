@@ -58,10 +58,10 @@ def evaluate(
     partition : optional
         Which units belong together. By default spectral clustering of the network's graph; or a
         `Partition`; ``{layer: labels}`` with an integer per unit; communities, iterables of
-        (layer, unit), as NetworkX finds them; a fitted clusterer of scikit-learn, whose
-        ``labels_`` are those of all hidden units layer by layer, or of the vertices of the
-        network's `graphs.weight_graph`; or the path of a CSV with the
-        columns layer, unit and label. The label -1 means no cluster.
+        (layer, unit), as NetworkX finds them; a fitted clusterer of scikit-learn, or its
+        ``labels_``, of all hidden units layer by layer, or of the vertices of the network's
+        `graphs.weight_graph`; or the path of a CSV with the columns layer, unit and
+        label. The label -1 means no cluster.
     n_clusters : int
         Clusters to make if no partition is given, at most half as many as hidden units.
     edges : {"weights", "activations"}

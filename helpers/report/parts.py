@@ -18,8 +18,8 @@ Labels = dict[str, npt.NDArray[np.intp]]
 
 _MISSING = -2
 _ACCEPTED = (
-    "accepted are a Partition, {layer: labels}, sets of (layer, unit), a fitted clusterer, and the "
-    "path of a CSV with the columns layer, unit, label"
+    "accepted are a Partition, {layer: labels}, sets of (layer, unit), a fitted clusterer or its "
+    "labels, and the path of a CSV with the columns layer, unit, label"
 )
 
 
@@ -108,10 +108,20 @@ def _labels_of(given: Any, subject: Subject) -> Mapping[str, Any]:
         return _assembled(_rows_of(Path(given)), subject, "not in the file")
     if hasattr(given, "labels_"):
         return _divided(np.asarray(given.labels_), subject)
+    if _are_labels(given):
+        return _divided(np.asarray(given), subject)
     if hasattr(given, "fit") or not isinstance(given, Iterable):
         fitted = ", not fitted yet" if hasattr(given, "fit") else ""
         raise ValueError(f"partition: {type(given).__name__}{fitted} was given; {_ACCEPTED}")
     return _assembled(_members_of(given), subject, "in none of the sets")
+
+
+def _are_labels(given: Any) -> bool:
+    """Whether something is a row of labels, as ``labels_`` of a clusterer is."""
+    if isinstance(given, np.ndarray):
+        return given.ndim == 1 and given.dtype != object
+    is_row = isinstance(given, list | tuple) and len(given) > 0
+    return is_row and all(isinstance(each, int | np.integer) for each in given)
 
 
 def _fitting(given: Mapping[str, Any], subject: Subject) -> tuple[Labels, list[str]]:
