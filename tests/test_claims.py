@@ -118,6 +118,11 @@ def test_that_an_effect_is_the_other_way_round_can_be_seen():
     assert float(row["reverse"].replace("<", "")) < 0.001
 
 
+def test_two_sided_p_values_that_were_cut_at_one_say_nothing_of_the_opposite():
+    tied = made("mnist-mlp", "importance", [0.9] * 5, [0.0] * 5).assign(p_two_sided=1.0)
+    assert row_of(judged(found(tied)), IMPORTANT)["reverse"] == "1"
+
+
 def test_effects_stand_beside_with_the_interval_over_networks():
     table = made("mnist-mlp", "importance", STRONG, [1.0, 2, 3, 4, 5])
     assert row_of(judged(found(table)), IMPORTANT)["effect"] == "3 points (1 to 5)"

@@ -446,6 +446,11 @@ def _holm(p: list[float]) -> list[float]:
 
 
 def _opposite(rows: pd.DataFrame) -> pd.Series:
-    """Return p values of the opposite effect: 1 where the effect's own is the smaller one."""
+    """Return p values of the opposite effect, or what they are at most.
+
+    They are 1 where the effect's own is the smaller one, or a two-sided one is 1, which does not
+    say how far beyond one half both are.
+    """
     both = rows.get("p_two_sided", pd.Series(np.nan, rows.index))
-    return (both / 2).where(both / 2 < rows["p"], 1.0).where(both.notna())
+    is_known = (both / 2 < rows["p"]) & (both < 1)
+    return (both / 2).where(is_known, 1.0).where(both.notna())
