@@ -132,7 +132,8 @@ def _article(path: Path) -> str:
     if found is None:
         raise ValueError(f"path: {path} has no article")
     name = escape(path.stem)
-    article = re.sub(r'\bid="', f'id="{name}--', found[1])
+    article = re.sub(r'<p class="table-download">.*?</p>', "", found[1])
+    article = re.sub(r'\bid="', f'id="{name}--', article)
     article = re.sub(r'(href="|url\()#', rf"\g<1>#{name}--", article)
     article = re.sub(r'href="([\w-]+)\.html#', r'href="#\1--', article)
     article = re.sub(r'href="([\w-]+)\.html"', r'href="#\1"', article)
