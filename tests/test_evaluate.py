@@ -652,7 +652,8 @@ FIRST = HALVES["first"]
         ([{("first", 1)}], "11 of the 12 units of 'first' are in none of the sets, the first is 0"),
         ([{("third", 1)}], "partition: layer 'third' was given"),
         ([{1, 2}], r"partition: 1 was given as a member of a community; accepted are pairs"),
-        ([1, 2], "partition: 1 was given as a community"),
+        ([1, 2], "partition: labels of shape .2,. were given; accepted is one for each of the 20"),
+        ([1.5, 2.5], "partition: 1.5 was given as a community"),
         ("none.csv", "partition: there is no file none.csv"),
     ],
 )

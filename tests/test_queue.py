@@ -68,22 +68,23 @@ def test_a_vgg_is_counted_by_each_plan_and_the_first_also_after_early_epochs(fol
     asked = []
 
     def measure(name, replicate, plan, epoch=None):
-        asked.append((name, replicate, plan.protocol, plan.n_images, epoch))
+        asked.append((name, replicate, plan.protocol, plan.n_clusters, plan.n_images, epoch))
         return Path("counts.npz")
 
     monkeypatch.setattr(lesion_counts, "measure", measure)
     names = [("cifar10-vgg", 0), ("mnist-cnn", 1), ("cifar10-vgg", 3), ("cifar10-vgg-untrained", 2)]
     results = list(queue.work(names))
     kinds = ("released", "paper")
+    at_the_end = [(kind, k, n) for k, n in ((12, 2000), (8, 1000), (18, 1000)) for kind in kinds]
     assert asked == [
-        *(("cifar10-vgg", 0, kind, n, None) for n in (2000, 1000) for kind in kinds),
-        *(("cifar10-vgg", 0, kind, 1000, epoch) for epoch in (4, 8) for kind in kinds),
-        *(("cifar10-vgg", 3, kind, n, None) for n in (2000, 1000) for kind in kinds),
-        *(("cifar10-vgg-untrained", 2, kind, 100, None) for kind in kinds),
+        *(("cifar10-vgg", 0, *plan, None) for plan in at_the_end),
+        *(("cifar10-vgg", 0, kind, 12, 1000, epoch) for epoch in (4, 8) for kind in kinds),
+        *(("cifar10-vgg", 3, *plan, None) for plan in at_the_end),
+        *(("cifar10-vgg-untrained", 2, kind, 12, 100, None) for kind in kinds),
     ]
     assert [path.name for path in results[0]] == ["cifar10-vgg-0.npz", "cifar10-vgg-0.json"]
     assert results[1] == [Path("counts.npz")]
-    assert results[-8] == []
+    assert results[-10] == []
 
 
 def test_a_network_below_its_floor_is_left_out_and_said(folders, monkeypatch, caplog):
