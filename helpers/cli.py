@@ -335,8 +335,8 @@ def collect(
     target = into or _table_of(sweep)
     if target.suffix not in (".csv", ".parquet"):
         raise click.UsageError(f"--into: {target} was given; accepted are .csv and .parquet files")
-    before = _collected(target) if add else None
-    added = [run for run in asked if before and not kept.finished(run) and before.record(run)]
+    before = _collected(target if add else None)
+    added = [run for run in asked if not kept.finished(run) and before.record(run)]
     n_found = sum(kept.finished(run) is not None for run in asked) + len(added)
     if n_found < len(asked) and not partial:
         where = f"{kept.folder} or {target}" if add else kept.folder
@@ -345,7 +345,7 @@ def collect(
             "gather what there is with --partial"
         )
     changed = [*kept.all_stale(asked)]
-    changed += [(run, what) for run in added if before and (what := before.stale(run))]
+    changed += [(run, what) for run in added if (what := before.stale(run))]
     stale = [f"{run} ({', '.join(what)} changed)" for run, what in changed]
     if stale and not keep_stale:
         raise click.UsageError(
@@ -366,7 +366,7 @@ def _table_of(sweep: Path) -> Path:
     return settings.RESULTS / f"{sweep.stem}.csv"
 
 
-def _collected(target: Path) -> "Collected":
+def _collected(target: Path | None) -> "Collected":
     from helpers.book.collecting import Collected
 
     try:

@@ -199,7 +199,7 @@ def test_the_figure_of_the_readme_is_the_one_on_the_page(tmp_path):
 
 
 def test_pages_at_paper_scale_come_from_the_sweep_file():
-    for name, parameters in pages._paper_parameters().items():
+    for name, parameters in points.of_pages().items():
         notebook = nbformat.read(settings.BOOK / f"{name}.ipynb", as_version=4)
         given = notebook.metadata.papermill.parameters
         source = settings.NOTEBOOKS / f"{name}.ipynb"

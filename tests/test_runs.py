@@ -846,7 +846,7 @@ def test_a_page_that_is_named_twice_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "SWEEPS", tmp_path)
     (tmp_path / "book.yaml").write_text("a: {n: 1}\na: {n: 2}\n")
     with pytest.raises(ValueError, match=r"book\.yaml, line 2: a is given twice"):
-        pages._paper_parameters()
+        points.of_pages()
 
 
 def test_a_key_that_is_given_twice_is_refused(few, main):

@@ -21,7 +21,7 @@ class Collected:
 
     Parameters
     ----------
-    path : Path
+    path : Path, optional
         A CSV or Parquet file with ``NAME.json`` beside it, as of `write`. Where there is none,
         nothing was collected.
 
@@ -31,21 +31,17 @@ class Collected:
         If either is missing or damaged; names it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._table = pd.DataFrame()
+    def __init__(self, path: Path | None = None) -> None:
+        self._path, self._table = path, pd.DataFrame()
         self._records: list[dict[str, Any]] = []
-        self._path, origin = path, path.with_suffix(".json")
-        if not path.exists():
+        if path is None or not path.exists():
             return
-        if not origin.exists():
+        if not (origin := path.with_suffix(".json")).exists():
             raise ValueError(
                 f"{path}: there is no {origin.name} beside it, which would say of what runs it is; "
                 "collect it anew"
             )
-        said = provenance.read_json(origin)
-        if said.get("sha256") != sha256_of(path):
-            raise ValueError(f"{path} is damaged: it is not the table that {origin.name} is about")
-        self._records = said.get("runs", [])
+        self._records = provenance.record_of(path).get("runs", [])
         if path.suffix == ".parquet":
             self._table = pd.read_parquet(path)
         else:
@@ -91,11 +87,14 @@ class Collected:
         return self._table[ours].drop(columns=known).reset_index(drop=True)
 
 
+_NOTHING = Collected()
+
+
 def collect(
     runs: Sequence[Run],
     store: Store,
     table: str | None = None,
-    before: Collected | None = None,
+    before: Collected = _NOTHING,
 ) -> "pd.DataFrame":
     """Gather a table that finished runs kept (`results.keep`) into one.
 
@@ -122,7 +121,7 @@ def collect(
         if a column of the table is called like a parameter, or if a table is not as it was kept.
     """
     once = list({run.key: run for run in runs}.values())
-    known = [run for run in once if before and not store.finished(run) and before.record(run)]
+    known = [run for run in once if not store.finished(run) and before.record(run)]
     finished = [(run, folder / TABLES) for run in once if (folder := store.finished(run))]
     kept = sorted({path.stem for _, folder in finished for path in folder.glob("*.csv")})
     chosen = table or (kept[0] if len(kept) == 1 else "")
@@ -142,8 +141,7 @@ def collect(
         if both := sorted(run.parameters.keys() & set(part)):
             raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
         parts[run.key] = part
-    if before:
-        parts |= {run.key: before.rows(run) for run in known}
+    parts |= {run.key: before.rows(run) for run in known}
     whole = [
         pd.concat([pd.DataFrame([run.parameters] * len(parts[run.key])), parts[run.key]], axis=1)
         for run in once
@@ -157,7 +155,7 @@ def write(
     target: Path,
     runs: Sequence[Run],
     store: Store,
-    before: Collected | None = None,
+    before: Collected = _NOTHING,
 ) -> None:
     """Write a collected table whole, with a file beside it that says where it comes from.
 
@@ -179,9 +177,7 @@ def write(
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
-    found = [
-        store.record(run) if store.finished(run) else before and before.record(run) for run in runs
-    ]
+    found = [store.record(run) if store.finished(run) else before.record(run) for run in runs]
     records = [record for record in found if record]
     origin = {
         "sha256": sha256_of(target),

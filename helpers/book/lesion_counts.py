@@ -395,7 +395,7 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         found = evaluation.combined(each.profiles, each.protocol, seed)
         exact = _exact(each, each.protocol)
         parts += [table.assign(**each.described()) for table in (found, exact)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _together(parts)
 
 
 def by_clusters(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
@@ -417,8 +417,7 @@ def by_clusters(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         for k in dict.fromkeys(plan.n_clusters for plan in OTHER_PLANS)
         for each in counted(names, k)
     ]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return found.rename(columns={"n_clusters": "k"})
+    return _together(parts).rename(columns={"n_clusters": "k"})
 
 
 def kinds(names: Sequence[str]) -> pd.DataFrame:
@@ -439,6 +438,10 @@ def kinds(names: Sequence[str]) -> pd.DataFrame:
         measures.taxonomy(each.profiles, each.protocol).assign(**each.described())
         for each in counted(names, FEW_CLUSTERS)
     ]
+    return _together(parts)
+
+
+def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -480,7 +483,7 @@ def audits(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         exact = _exact(each, protocols.PAPER).assign(choice="exact test")
         table = pd.concat([evaluation.audit(each.profiles, seed), exact], ignore_index=True)
         parts.append(table.assign(**each.described(), **sizes))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _together(parts)
 
 
 def p_values(audited: pd.DataFrame, network: str, choice: str) -> dict[str, pd.Series]:

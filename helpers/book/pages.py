@@ -31,9 +31,6 @@ SCALES = ("digits", "paper")
 PROSE = ("*.md", "*.bib", "figures/*", "_static/*", "_templates/*")
 """What a page needs from ``book/`` besides executed notebooks."""
 
-_BOOK = "book.yaml"
-"""Which of the files in sweeps/ says what each page shows; the others are sweeps."""
-
 
 def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) -> Path:
     """Execute sections at a scale.
@@ -60,7 +57,7 @@ def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) 
         If a run fails, or, unless `keep_stale`, if one is stale in the end.
     """
     folder = _folder(scale)
-    parameters = _paper_parameters() if scale == "paper" else {}
+    parameters = points.of_pages() if scale == "paper" else {}
     notebooks = [settings.NOTEBOOKS / f"{each}.ipynb" for each in sections]
     notebooks = notebooks or sorted(settings.NOTEBOOKS.glob("*.ipynb"))
     chosen = [points.point(each, parameters.get(each.stem, {})) for each in notebooks]
@@ -76,7 +73,7 @@ def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) 
             nbformat.write(page, temporary)
     if is_all:
         scorecard.write(found(), settings.RESULTS / "scorecard.csv")
-    if is_all or (scale == "paper" and "05-lesion-tests" in sections):
+    if scale == "paper" and "05-lesion-tests" in [run.notebook.stem for run in chosen]:
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")
     return folder
 
@@ -151,7 +148,7 @@ def _make_results(store: Store, keep_stale: bool = False) -> list[Run]:
     """Run all sweeps, as far as they are not done, collect their tables, and return their runs."""
     swept = []
     for path in sorted(settings.SWEEPS.glob("*.yaml")):
-        if path.name != _BOOK:
+        if path.name != points.PAGES:
             chosen = points.read(path)
             _run(chosen, store, keep_stale)
             table = collecting.collect(chosen, store, points.table_of(path))
@@ -207,10 +204,6 @@ def _is_tagged(cell: Any, tag: str) -> bool:
 def _folder(scale: str) -> Path:
     """Return where the executed notebooks of a scale lie."""
     return settings.BOOK if scale == "paper" else settings.BUILD / scale / "pages"
-
-
-def _paper_parameters() -> dict[str, dict[str, Any]]:
-    return dict(points.read_yaml(settings.SWEEPS / _BOOK))
 
 
 def main() -> None:

@@ -16,6 +16,9 @@ import yaml
 from helpers import settings, stored
 from helpers.book import provenance, sources
 
+PAGES = "book.yaml"
+"""Which of the files in sweeps/ says what each page shows; the others are sweeps."""
+
 NETWORK_PARAMETERS = ("network", "mlps", "cnns")
 """Parameters that name networks, separated by spaces; ``replicate`` says which of each."""
 
@@ -110,6 +113,11 @@ def point(notebook: Path, given: Mapping[str, Any]) -> Run:
                 f"{notebook.name}: parameter {name}={value!r} was given; accepted are {listing}"
             )
     return Run(notebook, dict(given), defaults | dict(given))
+
+
+def of_pages() -> dict[str, dict[str, Any]]:
+    """Return what parameters each page of the book is given at the paper's scale."""
+    return dict(read_yaml(settings.SWEEPS / PAGES))
 
 
 def read(sweep: Path) -> list[Run]:

@@ -123,6 +123,21 @@ def archive_checksum(archive: str) -> str:
     return sha256(repr(arrays).encode())[:16]
 
 
+def record_of(table: Path) -> dict[str, Any]:
+    """Read the file beside a collected table that says where its rows come from.
+
+    Raises
+    ------
+    ValueError
+        If either is damaged; names it.
+    """
+    origin = table.with_suffix(".json")
+    said = read_json(origin)
+    if said.get("sha256") != sha256(table.read_bytes()):
+        raise ValueError(f"{table} is damaged: it is not the table that {origin.name} is about")
+    return said
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file that says where something comes from.
 

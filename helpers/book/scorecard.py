@@ -221,15 +221,15 @@ def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]
     networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
     done = networks & (_under_both(found[item.results]) if item.results else set())
     if item.name.startswith("Figure"):
-        done = {(name, i) for name, i in done if name in _drawn(SECTIONS[item.section])}
+        drawn = _drawn(SECTIONS[item.section])
+        done = {(name, i) for name, i in done if name in drawn}
     lacking = sorted({name for name, _ in networks - done})
     return len(done), lacking, {name for name, _ in done}
 
 
 def _drawn(section: str) -> list[str]:
     """Return the networks of which a page of the book shows something, among other words."""
-    given = points.read_yaml(settings.SWEEPS / "book.yaml").get(section, {})
-    page = points.point(settings.NOTEBOOKS / f"{section}.ipynb", given)
+    page = points.point(settings.NOTEBOOKS / f"{section}.ipynb", points.of_pages().get(section, {}))
     return " ".join(map(str, page.parameters.values())).split()
 
 
