@@ -58,7 +58,7 @@ _WORTH_PICKING = 0.9
 _UNEVEN = 64
 """Of networks that were trained, or are about to be, the largest channel adds up to 50 times what a
 quarter of them add at most."""
-_EACH = 4
+_EACH = 16
 """Of feature maps' rows so large a part says whether they have cancelled."""
 
 
