@@ -210,6 +210,12 @@ def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
     assert found.verdict.startswith("These 2 clusters are not important: ")
 
 
+def test_clusters_of_responses_to_the_judged_images_are_said_to_be_such(network):
+    found = helpers.evaluate(*network, n_clusters=4, edges="activations", **QUIET)
+    assert "the very images that lesions are judged by" in found.summary()
+    assert "the very images" not in helpers.evaluate(*network, n_clusters=4, **QUIET).summary()
+
+
 def test_the_released_protocol_is_a_choice(network):
     found = helpers.evaluate(*network, HALVES, protocol="released", **QUIET)
     exchangeable = found.tests["test"].str.startswith("exchangeable")

@@ -94,6 +94,21 @@ def test_two_sided_it_finds_what_lies_on_either_side():
     assert permutation_test(values[0], values[1:], "right").p > 0.1
 
 
+def test_its_monte_carlo_interval_holds_what_all_permutations_would_give():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        true, permuted = 1.0, rng.normal(size=(99, 1))
+        low, high = statistics.permutation_test([true], permuted).interval
+        hits += low <= scipy.stats.norm.sf(true) <= high
+    assert hits >= 190
+
+
+def test_nothing_to_test_has_no_monte_carlo_interval():
+    test = statistics.permutation_test([1.0], [[0.0]], tested=[False])
+    assert np.isnan(test.interval).all()
+
+
 def test_no_p_value_is_below_one_in_all_rows():
     found = permutation_test(np.full(4, 9.0), np.zeros((19, 4)))
     assert found.p == 1 / 20

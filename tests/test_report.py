@@ -10,23 +10,26 @@ import pytest
 
 import helpers
 from helpers import Partition, Report
-from helpers.lesions.nested import orderings_of
-from helpers.protocols import PAPER
+from helpers.lesions.nested import Orderings, orderings_of
+from helpers.measures.equal_damage import at_equal_damage
+from helpers.protocols import PAPER, RELEASED
 from helpers.report import words
-from helpers.report.measuring import Measured
+from helpers.report.measuring import Measured, orderings_for
+from helpers.statistics import drawn_again
 
 NASTY = "<script>alert('oh')</script>"
 
 
-def nested(partition, n_classes):
+def nested(partition, classes):
     """Nested sets of which each unit costs every class two of 50 images, and the first three."""
-    costs = np.where(np.arange(n_classes) == 0, 3, 2)
+    costs = np.where(classes == 0, 3, 2)
+    position = np.arange(len(classes)) // (classes.max() + 1)
 
-    def counted(lesions):
-        sizes = [sum(map(len, each.values())) for each in lesions]
-        return 50 - np.array(sizes)[:, np.newaxis] * costs
+    def right(lesions):
+        sizes = np.array([sum(map(len, each.values())) for each in lesions])
+        return (position >= sizes[:, np.newaxis] * costs).astype(np.int8)
 
-    return orderings_of(counted, np.full(n_classes, 50), partition, 20, 10)
+    return orderings_of(right, np.ones(len(classes), int), partition, 20, 10)
 
 
 def made_up(layers=("first", NASTY), n_classes=4, n_permutations=99, cost=30, seed=0):
@@ -49,7 +52,7 @@ def made_up(layers=("first", NASTY), n_classes=4, n_permutations=99, cost=30, se
         true=true,
         permuted=permuted,
         permuted_right=right,
-        nested=nested(Partition.from_labels(labels), n_classes),
+        nested=nested(Partition.from_labels(labels), classes),
     )
     return Report(
         name=f"net & {NASTY}",
@@ -75,6 +78,98 @@ def page(tmp_path_factory):
     return report.to_html(tmp_path_factory.mktemp("report") / "page.html")
 
 
+# Numbers.
+
+
+def test_effects_on_classes_are_bootstrapped_as_by_copies_of_the_images_drawn(report):
+    measured, spreads = report.measured, ("range", "variance")
+    weights = next(drawn_again(measured.classes, 200, np.random.default_rng(report.random_state)))
+    drawn = np.repeat(np.arange(len(measured.classes)), weights[7].astype(int))
+    one_hot = np.eye(measured.n_classes)[measured.classes[drawn]]
+    again = {
+        layer: [(sizes, right[:, drawn].astype(int) @ one_hot) for sizes, right in along]
+        for layer, along in measured.nested.sets.items()
+    }
+    sizes = measured.class_sizes
+    nested = Orderings(sizes, measured.intact[drawn] @ one_hot, again)
+    counts = measured.true[:, drawn] @ one_hot
+    for spread in spreads:
+        times = [
+            at_equal_damage(counts[[i]], part.layer, nested, spread).times[0]
+            for i, part in enumerate(measured.parts)
+        ]
+        known = np.isfinite(report._times[spread].each)
+        assert known.any()
+        found = report._times[spread].draws[7]
+        np.testing.assert_allclose(found, np.where(known, times, np.nan))
+
+
+def test_an_effect_on_classes_has_an_interval_of_standard_errors_of_its_mean(report):
+    row = report.effects.query("measure == 'class_range' and layer == 'all'").iloc[0]
+    times = report._times["range"]
+    known = np.isfinite(times.each)
+    means = np.nanmean(times.draws[:, known], axis=1)
+    assert row["effect"] == pytest.approx(times.each[known].mean())
+    assert row["high"] - row["effect"] == pytest.approx(1.96 * means.std())
+
+
+def test_parts_have_log_ratios_and_relative_effects_of_damages_in_images(report):
+    measured, table = report.measured, report.subclusters
+    lost = measured.intact.sum() - measured.true.sum(axis=1)
+    random = measured.intact.sum() - measured.permuted_right.sum(axis=1) / measured.n_permutations
+    ratio = np.log((np.maximum(lost, 0) + 0.5) / (np.maximum(random, 0) + 0.5))
+    np.testing.assert_allclose(table["log_ratio"], ratio)
+    np.testing.assert_allclose(table["relative"], 2 * lost / (lost + random))
+    weights = np.vstack([*drawn_again(measured.classes, 2000, np.random.default_rng(0))])
+    lost = weights @ (measured.intact - measured.true.astype(float)).T
+    random = weights @ (measured.intact - measured.permuted_right / measured.n_permutations).T
+    errors = (2 * lost / (lost + random)).std(axis=0, ddof=1)
+    np.testing.assert_allclose(table["relative_se"], errors)
+
+
+def test_if_classes_count_the_same_so_do_they_in_damages_and_effects(report):
+    measured = report.measured
+    kept = np.flatnonzero((measured.classes != 0) | (np.arange(len(measured.classes)) < 40))
+    nested_sets = {
+        layer: [(sizes, right[:, kept]) for sizes, right in along]
+        for layer, along in measured.nested.sets.items()
+    }
+    uneven = dataclasses.replace(
+        measured,
+        classes=measured.classes[kept],
+        intact=measured.intact[kept],
+        true=measured.true[:, kept],
+        permuted_right=measured.permuted_right[:, kept],
+        nested=Orderings(np.ones(len(kept), int), measured.intact[kept].astype(int), nested_sets),
+    )
+    of_class = np.array([measured.true[:, kept][:, uneven.classes == c].mean(1) for c in range(4)])
+    found = dataclasses.replace(report, measured=uneven, protocol=RELEASED).subclusters
+    np.testing.assert_allclose(found["damage"], 100 * (1 - of_class.mean(axis=0)))
+    random = np.array(
+        [uneven.permuted_right[:, uneven.classes == c].mean(1) / 99 for c in range(4)]
+    )
+    np.testing.assert_allclose(found["effect"], 100 * (random - of_class).mean(axis=0))
+
+
+def test_the_exact_tests_stand_with_monte_carlo_intervals_and_no_p_is_without_its_effect(report):
+    exact = report.tests[report.tests["test"] == "permutation"]
+    assert exact["measure"].tolist() == ["importance", "class_range", "class_variance"]
+    assert (exact["p_low"] < exact["p"]).all()
+    assert (exact["p"] < exact["p_high"]).all()
+    assert report.tests.dropna(subset="p")[["effect", "low", "high"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "n_permutations", "expected"),
+    [(2, 999, (100, 22)), (8, 999, (100, 22)), (9, 999, (40, 12)), (2, 998, (40, 12))],
+)
+def test_many_orderings_are_for_many_permutations_of_networks_that_are_not_deep(
+    n_layers, n_permutations, expected
+):
+    partition = Partition.from_labels({f"layer {i}": [0, 1] for i in range(n_layers)})
+    assert orderings_for(partition, n_permutations) == expected
+
+
 # Words.
 
 
@@ -97,7 +192,9 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
     changed = dataclasses.replace(report)
     vars(changed)["importance"] = test
     vars(changed)["class_range"] = dataclasses.replace(report.class_range, p=p_classes)
-    vars(changed).update(effect=Effects(), effects=report.effects.assign(effect=1.25))
+    vars(changed).update(
+        effect=Effects(), effects=report.effects.assign(effect=1.25, low=1.1, high=1.4)
+    )
     return changed
 
 
@@ -109,7 +206,8 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
             "These 2 clusters are important: lesions of 2 of 4 parts cost more than random parts "
             "of the same size, on average 2.5 points more (1.6 to 2.7) and over all parts 2.1 "
             "points more (1.6 to 2.7); exact p = .001. They matter for particular classes: "
-            "undecided (1.25 times as uneven as random sets that cost as much, exact p = .20).",
+            "undecided (1.25 times (1.10 to 1.40) as uneven as random sets that cost as much, "
+            "exact p = .20).",
         ),
         (
             *(0.001, 0.04, 0.9, [0.01, 0.01, 0.02, 0.03]),
@@ -144,13 +242,15 @@ def test_the_verdict_says_what_a_colleague_understands(
 
 def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
     found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
-    assert "particular classes: yes (1.25 times as uneven" in found.verdict
-    vars(found)["effects"] = report.effects.assign(effect=1.05)
-    assert words.is_class_wise(found) == "undecided"
-    assert (
-        "They matter for particular classes: undecided (1.05 times as uneven as random sets that "
-        "cost as much, exact p = .010, which larger damage alone brings about, too)."
-    ) in found.verdict
+    assert "particular classes: yes (1.25 times (1.10 to 1.40) as uneven" in found.verdict
+    for effect, low in ((1.05, 1.01), (1.3, 0.9)):
+        vars(found)["effects"] = report.effects.assign(effect=effect, low=low, high=1.6)
+        assert words.is_class_wise(found) == "undecided"
+        assert (
+            f"They matter for particular classes: undecided ({effect:.2f} times ({low:.2f} to "
+            "1.60) as uneven as random sets that cost as much, exact p = .010, which larger damage "
+            "alone brings about, too)."
+        ) in found.verdict
 
 
 def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
@@ -249,7 +349,7 @@ def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
         (folder / "measured.npz").unlink()
     if damage == "other format":
         text = (folder / "report.json").read_text()
-        (folder / "report.json").write_text(text.replace('"format": 1', '"format": 99'))
+        (folder / "report.json").write_text(text.replace('"format": 2', '"format": 99'))
     if damage == "cut":
         data = (folder / "measured.npz").read_bytes()
         (folder / "measured.npz").write_bytes(data[:100])

@@ -3,6 +3,7 @@
 MEASURES = {
     "importance": "importance",
     "class_range": "class-wise range",
+    "class_variance": "variance between classes",
     "within_strata": "importance among units of similar strength",
     "coherence": "class-wise coherence at equal damage",
     "score": "score",

@@ -1,15 +1,25 @@
-"""How much more the lesion of a part costs than those of random parts of the same size."""
+"""How much more the lesion of a part costs than those of random parts, and how unevenly."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from helpers import statistics
+from helpers.lesions.nested import Orderings
+from helpers.lesions.profiles import Outcomes
+from helpers.measures.effects import Damages, bootstrapped, damages
+from helpers.measures.equal_damage import EqualDamage, Spread, at_equal_damage
 from helpers.report.measuring import Measured
 
 N_BOOTSTRAPS = 2000
+N_BOOTSTRAPS_OF_CLASSES = 200
+"""Fewer: each compares all parts with all random sets again."""
+
 _INTERVAL = (2.5, 97.5)
+_NORMAL = 1.96
+_VALUES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,20 @@ class Effects:
         return float(self.each[chosen].mean()), float(low), float(high)
 
 
-def excess_damage(measured: Measured, seed: int = 0, n_draws: int = N_BOOTSTRAPS) -> Effects:
+def image_weights(measured: Measured, accuracy: str) -> npt.NDArray[np.float64]:
+    """Return what an image of each class counts, shape (n_classes,).
+
+    1, or so that all classes that there are count the same, if accuracy is "class_mean".
+    """
+    if accuracy == "overall":
+        return np.ones(measured.n_classes)
+    sizes = measured.class_sizes
+    return len(measured.classes) / (np.maximum(sizes, 1) * np.count_nonzero(sizes))
+
+
+def excess_damage(
+    measured: Measured, seed: int = 0, n_draws: int = N_BOOTSTRAPS, accuracy: str = "overall"
+) -> Effects:
     """Return what parts cost beyond their permuted twins, in points, with bootstraps.
 
     Parameters
@@ -51,6 +74,8 @@ def excess_damage(measured: Measured, seed: int = 0, n_draws: int = N_BOOTSTRAPS
         Of the bootstraps.
     n_draws : int
         How many bootstraps.
+    accuracy : {"overall", "class_mean"}
+        Whether images count the same, or classes.
 
     Returns
     -------
@@ -59,11 +84,135 @@ def excess_damage(measured: Measured, seed: int = 0, n_draws: int = N_BOOTSTRAPS
     """
     rng = np.random.default_rng(seed)
     n_permutations, n_images = measured.n_permutations, len(measured.classes)
+    of_class = image_weights(measured, accuracy)
     beyond = measured.permuted_right / n_permutations - measured.true
+    beyond = beyond * of_class[measured.classes]
     images = statistics.drawn_again(measured.classes, n_draws, rng)
     draws = np.concatenate([weights @ beyond.T for weights in images])
-    accuracies = measured.permuted.sum(axis=2)
+    accuracies = measured.permuted @ of_class
     equal = np.full(n_permutations, 1 / n_permutations)
     weights = rng.multinomial(n_permutations, equal, n_draws)
     draws += weights @ (accuracies - accuracies.mean(axis=0)) / n_permutations
     return Effects(100 * beyond.mean(axis=1), 100 * draws / n_images)
+
+
+def damages_in_images(
+    measured: Measured, seed: int = 0, accuracy: str = "overall"
+) -> tuple[Damages, Damages]:
+    """Return what parts and their permuted twins cost, in images, and the same in bootstraps.
+
+    Parameters
+    ----------
+    measured : Measured
+        With predictions image by image.
+    seed : int
+        Of the bootstraps of images within classes.
+    accuracy : {"overall", "class_mean"}
+        As for `excess_damage`.
+
+    Returns
+    -------
+    tuple of Damages
+        Of shapes (S,) and (n_bootstraps, S).
+    """
+    outcomes = Outcomes(measured.classes, measured.intact, measured.true, measured.permuted_right)
+    weights = image_weights(measured, accuracy)[measured.classes]
+    found = damages(outcomes, measured.n_permutations, weights)
+    drawn = bootstrapped(outcomes, measured.n_permutations, weights, N_BOOTSTRAPS, seed)
+    return found, drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """How many times as uneven parts' lesions fall on classes as random sets' of equal damage.
+
+    Attributes
+    ----------
+    each : ndarray of float, shape (S,)
+        Of each part; NaN where it is not comparable.
+    draws : ndarray of float, shape (n_bootstraps, S)
+        The same on images that were drawn again within their classes.
+    """
+
+    each: npt.NDArray[np.float64]
+    draws: npt.NDArray[np.float64]
+
+    def mean(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+        """Return the mean over some parts, and 1.96 standard errors on either side of it.
+
+        NaN if there are none that are comparable.
+        """
+        known = chosen & np.isfinite(self.each)
+        # A part may not be comparable in a draw: all in a draw are rare, and left out.
+        draws = self.draws[np.isfinite(self.draws[:, known]).any(axis=1)]
+        if not known.any() or len(draws) < 2:
+            return (float("nan"),) * 3
+        mean, margin = self.each[known].mean(), _NORMAL * np.nanmean(draws[:, known], axis=1).std()
+        return float(mean), float(max(mean - margin, 0.0)), float(mean + margin)
+
+
+def times_as_uneven(
+    measured: Measured, compared: Mapping[Spread, list[EqualDamage]], seed: int = 0
+) -> dict[Spread, Times]:
+    """Return how unevenly parts' lesions fall on classes, with bootstraps of images.
+
+    Parameters
+    ----------
+    measured : Measured
+        With predictions image by image, of parts and of nested random sets.
+    compared : mapping of str to list of EqualDamage
+        By how spread is measured, of each part; its first set is the true one.
+    seed : int
+        Of the bootstraps.
+
+    Returns
+    -------
+    dict of str to Times
+    """
+    times = {spread: np.array([each.times[0] for each in of]) for spread, of in compared.items()}
+    is_known = np.isfinite(np.array([*times.values()])).any(axis=0)
+    of_layer: dict[str, list[int]] = {}
+    for i in np.flatnonzero(is_known):
+        of_layer.setdefault(measured.parts[i].layer, []).append(int(i))
+    shape = (N_BOOTSTRAPS_OF_CLASSES, len(is_known))
+    draws = {spread: np.full(shape, np.nan) for spread in compared}
+    for k, (weights, nested) in enumerate(_nested_again(measured, [*of_layer], seed)):
+        right = np.rint(measured.true.astype(np.float32) @ weights).astype(np.int64)
+        for layer, parts in of_layer.items():
+            for spread, drawn in draws.items():
+                drawn[k, parts] = at_equal_damage(right[parts], layer, nested, spread).times
+    return {spread: Times(times[spread], drawn) for spread, drawn in draws.items()}
+
+
+def _nested_again(
+    measured: Measured, layers: list[str], seed: int
+) -> Iterator[tuple[npt.NDArray[np.float32], Orderings]]:
+    """Yield draws of images: weights by class, (n_images, n_classes), and nested sets on them."""
+    n_images, n_classes = len(measured.classes), measured.n_classes
+    one_hot = np.eye(n_classes, dtype=np.float32)[measured.classes]
+    nested = measured.nested
+    chosen = Orderings(
+        nested.class_sizes, nested.intact, {layer: nested.sets[layer] for layer in layers}
+    )
+    at_once = max(_VALUES_AT_ONCE // (n_images * n_classes), 1)
+    rng = np.random.default_rng(seed)
+    for block in statistics.drawn_again(measured.classes, N_BOOTSTRAPS_OF_CLASSES, rng):
+        for start in range(0, len(block), at_once):
+            some = block[start : start + at_once].astype(np.float32)
+            weights = some[:, :, np.newaxis] * one_hot
+            # One product for several draws: what is right of which images is read once.
+            together = chosen.summed(np.hstack(list(weights)))
+            for k, each in enumerate(weights):
+                yield each, _classes_of(together, slice(k * n_classes, (k + 1) * n_classes))
+
+
+def _classes_of(nested: Orderings, classes: slice) -> Orderings:
+    """Return some of the classes."""
+    return Orderings(
+        nested.class_sizes[classes],
+        nested.intact[classes],
+        {
+            layer: [(sizes, counts[:, classes]) for sizes, counts in along]
+            for layer, along in nested.sets.items()
+        },
+    )

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 MIN_PERMUTATIONS = 19
 """The smallest p value is then .05."""
 
-N_ORDERINGS, N_SIZES = 40, 12
-"""Nested random sets of each layer, to compare class profiles at equal damage."""
+MANY_PERMUTATIONS = 999
+"""From so many on nothing is spared."""
+
+FEW_ORDERINGS, MANY_ORDERINGS = (40, 12), (100, 22)
+"""Orderings of each layer and sizes along each, to compare class profiles at equal damage."""
+
+_SHALLOW = 8
+"""Hidden layers, of which there are no more in networks that many orderings are for."""
 
 _SHARE_OF_PERMUTATIONS = 0.7
 """Of a budget of time; the rest is for nested sets."""
@@ -57,8 +63,8 @@ class Measured:
     permuted_right : ndarray of int, shape (S, n_images)
         In how many of the B partitions each image is right.
     nested : Orderings
-        What ever larger random sets cost, in the layers where any part, true or permuted, costs
-        enough images to compare class profiles.
+        What ever larger random sets cost, image by image, each a class of its own, in the layers
+        where any part, true or permuted, costs enough images to compare class profiles.
     """
 
     partition: Partition
@@ -134,7 +140,8 @@ def measure(
     _draw(subject, draws, tally, np.flatnonzero(changing), first, teller)
     tally.repeat(true, np.flatnonzero(~changing))
     layers = _costly_layers(subject, intact, true, tally, parts)
-    nested = _nested(subject, partition, layers, seed, deadline, teller)
+    sizes = orderings_for(partition, n_permutations)
+    nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
     return Measured(
         partition=partition,
         classes=subject.classes,
@@ -145,6 +152,16 @@ def measure(
         permuted_right=tally.by_image,
         nested=nested,
     )
+
+
+def orderings_for(partition: Partition, n_permutations: int) -> tuple[int, int]:
+    """Return how many orderings there are of each layer, and sizes along each.
+
+    Many where many permutations were asked for, and the network is not deep: else they would take
+    more time than all permutations together.
+    """
+    is_thorough = n_permutations >= MANY_PERMUTATIONS and len(partition.hidden) <= _SHALLOW
+    return MANY_ORDERINGS if is_thorough else FEW_ORDERINGS
 
 
 def _costly_layers(
@@ -164,34 +181,33 @@ def _nested(
     subject: Subject,
     partition: Partition,
     layers: set[str],
+    n_each: tuple[int, int],
     seed: int,
     deadline: float | None,
     teller: "_Teller",
 ) -> Orderings:
     """Lesion nested random sets, some orderings at a time, as many as there is time for."""
-    sizes = np.bincount(subject.classes, minlength=subject.n_classes)
-    one_hot = np.equal.outer(subject.classes, np.arange(subject.n_classes)).astype(np.float32)
+    (n_orderings, n_sizes), sizes = n_each, np.ones(len(subject.classes), dtype=np.int64)
 
-    def counted(chosen: "Sequence[Lesion]") -> npt.NDArray[np.int64]:
-        right = subject.correct(list(chosen)).astype(np.float32)
-        return np.asarray(np.rint(right @ one_hot), dtype=np.int64)
+    def counted(chosen: "Sequence[Lesion]") -> npt.NDArray[np.int8]:
+        return np.asarray(subject.correct(list(chosen))).astype(np.int8)
 
     drawn = [
         drawn_orderings(partition, _ORDERINGS_AT_ONCE, (seed, 2, start), layers)
-        for start in range(0, N_ORDERINGS, _ORDERINGS_AT_ONCE)
+        for start in range(0, n_orderings, _ORDERINGS_AT_ONCE)
     ]
-    n_values = N_SIZES * _ORDERINGS_AT_ONCE * max(len(layers), 1) * len(subject.classes)
+    n_values = n_sizes * _ORDERINGS_AT_ONCE * max(len(layers), 1) * len(subject.classes)
     largest, done = max(_CALL_VALUES // n_values, 1), 0
     n = largest if deadline is None else 1
     found: list[Orderings] = []
-    teller.note(f"{N_ORDERINGS} orderings of {len(layers)} layers, to compare classes")
+    teller.note(f"{n_orderings} orderings of {len(layers)} layers, to compare classes")
     while done < len(drawn):
         is_late = deadline is not None and time.monotonic() > deadline
         if is_late and done * _ORDERINGS_AT_ONCE >= LEAST_ORDERINGS:
             break
         started, some = time.monotonic(), drawn[done : done + n]
         joined = {layer: np.concatenate([each[layer] for each in some]) for layer in some[0]}
-        found.append(sets_along(counted, sizes, joined, N_SIZES))
+        found.append(sets_along(counted, sizes, joined, n_sizes))
         done += len(some)
         if deadline is not None:
             left, each = deadline - time.monotonic(), (time.monotonic() - started) / len(some)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _MOST_LAYERS = 24
 """Layers that are drawn one by one; those with the largest effects, if there are more."""
 
-_UNITS = {"importance": words.points, "class_range": "{:.2f}".format}
+_UNITS = {
+    "importance": words.points,
+    "class_range": "{:.2f}".format,
+    "class_variance": "{:.2f}".format,
+}
 
 _STYLE = """
 .modularity-report { font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", sans-serif;
@@ -228,18 +232,21 @@ def _tables(report: "Report") -> str:
         (
             [MEASURES[row.measure], TESTS.get(row.test, "exact, by permutation")],
             [
-                _p(row.p),
+                _p_with_interval(row.p, row.p_low, row.p_high),
                 str(row.tested),
                 str(row.excluded),
                 _number(row.effect, _UNITS[row.measure]),
+                _interval(row.low, row.high, _UNITS[row.measure]),
             ],
             row.test == "permutation",
         )
         for row in _rows(report.tests)
     ]
     first = _table(
-        "The exact tests, which the verdict rests on, in bold, and the paper's own beside them.",
-        ["question", "test", "p", "parts tested", "left out", "effect"],
+        "The exact tests, which the verdict rests on, in bold, with what their p may be with all "
+        "permutations there are, and the paper's own beside them. Effects: points, and times as "
+        "uneven as random sets.",
+        ["question", "test", "p", "parts tested", "left out", "effect", "95 % interval"],
         tests,
         2,
     )
@@ -252,21 +259,30 @@ def _tables(report: "Report") -> str:
                 _number(row.random_damage, words.points),
                 _number(row.effect, words.points),
                 _interval(row.low, row.high, words.points),
+                _number(row.log_ratio, "{:.2f}".format),
+                _number(row.relative, "{:.2f}".format),
+                _number(row.relative_se, "{:.2f}".format),
                 _p(row.p),
                 _p(row.familywise),
                 _number(row.class_range, "{:.2f}".format),
                 _number(row.random_class_range, "{:.2f}".format),
                 _p(row.class_p),
                 _p(row.class_familywise),
+                _number(row.class_variance, "{:.2f}".format),
+                _number(row.random_class_variance, "{:.2f}".format),
+                _p(row.class_variance_p),
             ],
             row.familywise <= words.ALPHA,
         )
         for row in _rows(report.subclusters)
     ]
-    head = ["layer", "cluster", "units", "costs", "random cost", "effect", "95 % interval", "p"]
-    head += ["familywise p", "class range", "random range", "p", "familywise p"]
+    head = ["layer", "cluster", "units", "costs", "random cost", "effect", "95 % interval"]
+    head += ["log ratio", "2x/(x+random)", "its standard error", "p", "familywise p"]
+    head += ["class range", "random range", "p", "familywise p"]
+    head += ["class variance", "random variance", "p"]
     second = _table(
-        "Costs and effects in points. A dash: complete, so that it cannot be tested, or undefined.",
+        "Costs and effects in points, the log ratio of costs in images. A dash: complete, so that "
+        "it cannot be tested, or undefined.",
         head,
         parts,
         2,
@@ -332,6 +348,10 @@ def _interval(low: float, high: float, unit: Any) -> str:
 
 def _p(value: float) -> str:
     return "–" if np.isnan(value) else words.p_text(value)
+
+
+def _p_with_interval(p: float, low: float, high: float) -> str:
+    return _p(p) if np.isnan(low) else f"{_p(p)} ({_p(low)} to {_p(high)})"
 
 
 def _section(title: str, intro: str, body: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,15 @@ import pandas as pd
 from helpers import measures, statistics
 from helpers.lesions import LesionProfiles, class_mean_accuracy, overall_accuracy
 from helpers.measures import Comparison, EqualDamage
-from helpers.measures.equal_damage import wherever
+from helpers.measures.equal_damage import Spread, wherever
 from helpers.protocols import Protocol
-from helpers.report.effects import Effects, excess_damage
+from helpers.report.effects import (
+    Effects,
+    Times,
+    damages_in_images,
+    excess_damage,
+    times_as_uneven,
+)
 from helpers.report.measuring import Measured
 from helpers.report.words import ALPHA, summary, verdict
 from helpers.statistics import PermutationTest
@@ -88,18 +95,23 @@ class Report:
         Of each part, true or permuted alike, the rank of its class-wise range among random sets
         that cost as many images, see `measures.at_equal_damage`.
         """
-        p = np.array([each.p for each in self._at_equal_damage])
-        return self._tested(-p[:, 0], -p[:, 1:].T, ~self.measured.is_complete)
+        return self._ranked("range")
+
+    @cached_property
+    def class_variance(self) -> PermutationTest:
+        """The same of the variance between the losses of classes, in place of their range."""
+        return self._ranked("variance")
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each part costs enough images to compare how they fall on classes, shape (S,)."""
-        return np.array([each.is_comparable[0] for each in self._at_equal_damage], dtype=bool)
+        return np.array([each.is_comparable[0] for each in self._by_spread["range"]], dtype=bool)
 
     @cached_property
     def effect(self) -> Effects:
         """What parts cost beyond random ones, in percentage points."""
-        return excess_damage(self.measured, self.random_state)
+        accuracy = self.protocol.accuracy
+        return excess_damage(self.measured, self.random_state, accuracy=accuracy)
 
     @cached_property
     def subclusters(self) -> pd.DataFrame:
@@ -107,26 +119,40 @@ class Report:
 
         Columns: layer, cluster, size, share (of the layer's width), complete; damage,
         random_damage (mean of the permuted), effect, low, high (95 % interval): percentage points
-        of accuracy; p and familywise of importance; class_range, random_class_range (median of
-        random sets that cost as much), class_p, class_familywise; excluded, why a part is not
+        of accuracy; log_ratio, log_ratio_low, log_ratio_high, of damages in images; relative,
+        2x / (x + random), and relative_se, its standard error, NaN where it is undefined, also in
+        any bootstrap (`measures.effects.Damages`); p and familywise of importance; class_range,
+        random_class_range (median of random sets that cost as much), class_p, class_familywise,
+        and the same of class_variance, the variance between classes; excluded, why a part is not
         tested or "".
         """
         measured, effect = self.measured, self.effect
         low, high = effect.intervals().T
-        damage = 100 * (measured.intact.mean() - measured.true.mean(axis=1))
-        complete = measured.is_complete
+        damage, complete = 100 * self._damages[0], measured.is_complete
+        images, drawn = damages_in_images(measured, self.random_state, self.protocol.accuracy)
+        ratio_low, ratio_high = np.quantile(drawn.log_ratio, [0.025, 0.975], axis=0)
+        of_range, of_variance = self._by_spread["range"], self._by_spread["variance"]
         return measured.partition.describe(measured.parts).assign(
             damage=damage,
             random_damage=damage - effect.each,
             effect=np.where(complete, np.nan, effect.each),
             low=np.where(complete, np.nan, low),
             high=np.where(complete, np.nan, high),
+            log_ratio=np.where(complete, np.nan, images.log_ratio),
+            log_ratio_low=np.where(complete, np.nan, ratio_low),
+            log_ratio_high=np.where(complete, np.nan, ratio_high),
+            relative=np.where(complete, np.nan, images.relative),
+            relative_se=np.where(complete, np.nan, np.std(drawn.relative, axis=0, ddof=1)),
             p=self.importance.each,
             familywise=self.importance.familywise,
-            class_range=[each.spread[0] for each in self._at_equal_damage],
-            random_class_range=[each.typical[0] for each in self._at_equal_damage],
+            class_range=[each.spread[0] for each in of_range],
+            random_class_range=[each.typical[0] for each in of_range],
             class_p=self.class_range.each,
             class_familywise=self.class_range.familywise,
+            class_variance=[each.spread[0] for each in of_variance],
+            random_class_variance=[each.typical[0] for each in of_variance],
+            class_variance_p=self.class_variance.each,
+            class_variance_familywise=self.class_variance.familywise,
             excluded=np.where(complete, "complete", ""),
         )
 
@@ -134,29 +160,32 @@ class Report:
     def tests(self) -> pd.DataFrame:
         """One row per question and test, the exact one first, the paper's beside it.
 
-        Columns: measure, test, p, tested and excluded (parts), and effect, low, high as in
-        `effects`.
+        Columns: measure, test, p; p_low and p_high, the 95 % Monte-Carlo interval of the exact
+        one's; tested and excluded (parts), and effect, low, high as in `effects`. Of class_variance
+        there is the exact test alone.
         """
+        columns = ["measure", "test", "p", "p_low", "p_high", "tested", "excluded"]
         rows = []
-        for compared, exact in (
-            (self._compared_importance(), self.importance),
-            (self._compared_ranges(), self.class_range),
+        for measure, exact, compared in (
+            ("importance", self.importance, self._compared_importance()),
+            ("class_range", self.class_range, self._compared_ranges()),
+            ("class_variance", self.class_variance, None),
         ):
             tested = int(np.isfinite(exact.each).sum())
-            first = {
-                "measure": compared.measure,
-                "test": "permutation",
-                "tested": tested,
-                "excluded": len(exact.each) - tested,
-                "p": exact.p,
-            }
-            others = compared.combine(self.random_state)
-            rows += [pd.DataFrame([first]), others[list(first)]]
-        table = pd.concat(rows, ignore_index=True)
-        columns = ["measure", "effect", "low", "high"]
-        of_all = self.effects[self.effects["layer"] == "all"]
-        table = table.merge(of_all[columns], on="measure", how="left")
-        return table[["measure", "test", "p", "tested", "excluded", "effect", "low", "high"]]
+            excluded = len(exact.each) - tested
+            first = (measure, "permutation", exact.p, *exact.interval, tested, excluded)
+            rows.append(pd.DataFrame([first], columns=columns))
+            if compared is not None:
+                rows.append(compared.combine(self.random_state).reindex(columns=columns))
+        # Columns without a value have no type that others could be put below.
+        table = pd.concat([each.dropna(axis=1, how="all") for each in rows], ignore_index=True)
+        effects = [
+            ("importance", *self.effect.mean(~self.measured.is_complete)),
+            ("class_range", *self._mean_times("range", ~self.measured.is_complete)),
+            ("class_variance", *self._mean_times("variance", ~self.measured.is_complete)),
+        ]
+        of_measure = pd.DataFrame(effects, columns=["measure", "effect", "low", "high"])
+        return table.reindex(columns=columns).merge(of_measure, on="measure", how="left")
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -165,15 +194,14 @@ class Report:
         Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
         .05), effect, low, high (95 % interval): for importance the mean over tested parts of
         percentage points beyond random parts, for class_range how many times as uneven parts are
-        as random sets that cost as much, where comparable, without an interval; p of the exact
-        test.
+        as random sets that cost as much, where comparable; p of the exact test.
         """
         return pd.DataFrame(
             [
                 self._effect_row(measure, layer, test, of_chosen)
                 for measure, test, of_chosen in (
                     ("importance", self.importance, self.effect.mean),
-                    ("class_range", self.class_range, self._mean_range_effect),
+                    ("class_range", self.class_range, partial(self._mean_times, "range")),
                 )
                 for layer in ("all", *test.by_layer)
             ]
@@ -271,14 +299,33 @@ class Report:
         return lost(intact - true, sizes), self._row_by_row(lambda row: lost(intact - row, sizes))
 
     @cached_property
-    def _at_equal_damage(self) -> list[EqualDamage]:
+    def _by_spread(self) -> dict[Spread, list[EqualDamage]]:
         """Compare each part, and then its permuted ones, with nested random sets."""
         _, true = self._counts
-        permuted = self.measured.permuted.astype(np.int64)
-        return [
-            wherever(np.vstack([true[i], permuted[:, i]]), each.layer, self.measured.nested)
-            for i, each in enumerate(self.measured.parts)
-        ]
+        measured, spreads = self.measured, get_args(Spread)
+        permuted = measured.permuted.astype(np.int64)
+        one_hot = np.eye(measured.n_classes, dtype=np.float32)[measured.classes]
+        nested = measured.nested.summed(one_hot)
+        return {
+            spread: [
+                wherever(np.vstack([true[i], permuted[:, i]]), each.layer, nested, spread)
+                for i, each in enumerate(measured.parts)
+            ]
+            for spread in spreads
+        }
+
+    @cached_property
+    def _times(self) -> dict[Spread, Times]:
+        return times_as_uneven(self.measured, self._by_spread, self.random_state)
+
+    def _mean_times(
+        self, spread: Spread, chosen: npt.NDArray[np.bool_]
+    ) -> tuple[float, float, float]:
+        return self._times[spread].mean(chosen)
+
+    def _ranked(self, spread: Spread) -> PermutationTest:
+        p = np.array([each.p for each in self._by_spread[spread]])
+        return self._tested(-p[:, 0], -p[:, 1:].T, ~self.measured.is_complete)
 
     @cached_property
     def _ranges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -341,11 +388,6 @@ class Report:
             random=twins.astype(np.int64),
             fingerprint=self.fingerprint,
         )
-
-    def _mean_range_effect(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-        times = np.array([each.times[0] for each in self._at_equal_damage])
-        known = times[chosen & np.isfinite(times)]
-        return float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan")
 
     def _effect_row(
         self,

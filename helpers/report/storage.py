@@ -17,10 +17,10 @@ from helpers.report.measuring import Measured
 from helpers.report.page import page
 from helpers.report.reports import Report
 
-FORMAT = 1
+FORMAT = 2
 _TABLES = ("subclusters", "tests", "effects")
 _LABELS = "labels_"
-_NESTED = ("nested_sizes_", "nested_counts_")
+_NESTED = ("nested_sizes_", "nested_right_")
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -96,8 +96,8 @@ def _arrays(measured: Measured) -> dict[str, Any]:
     nested = {
         f"{name}{i}_{j}": each
         for i, layer in enumerate(measured.partition.hidden)
-        for j, pair in enumerate(measured.nested.sets.get(layer, ()))
-        for name, each in zip(_NESTED, pair, strict=True)
+        for j, (sizes, right) in enumerate(measured.nested.sets.get(layer, ()))
+        for name, each in zip(_NESTED, (sizes, np.packbits(right, axis=1)), strict=True)
     }
     return (
         labels
@@ -126,17 +126,21 @@ def _measured(arrays: dict[str, Any], layers: list[str]) -> Measured:
         permuted=arrays["permuted"],
         permuted_right=arrays["permuted_right"],
         nested=Orderings(
-            class_sizes=np.bincount(classes, minlength=n_classes),
-            intact=np.bincount(classes[arrays["intact"]], minlength=n_classes),
-            sets={layer: sets for i, layer in enumerate(layers) if (sets := _sets(arrays, i))},
+            class_sizes=np.ones(n_images, dtype=np.int64),
+            intact=arrays["intact"].astype(np.int8),
+            sets={
+                layer: sets
+                for i, layer in enumerate(layers)
+                if (sets := _sets(arrays, i, n_images))
+            },
         ),
     )
 
 
-def _sets(arrays: dict[str, Any], layer: int) -> list[tuple[Any, Any]]:
+def _sets(arrays: dict[str, Any], layer: int, n_images: int) -> list[tuple[Any, Any]]:
     """Return the nested sets of a layer by its number, as many as there are."""
     found: list[tuple[Any, Any]] = []
     while f"{_NESTED[0]}{layer}_{len(found)}" in arrays:
-        sizes, counts = (arrays[f"{name}{layer}_{len(found)}"] for name in _NESTED)
-        found.append((sizes, counts))
+        sizes, bits = (arrays[f"{name}{layer}_{len(found)}"] for name in _NESTED)
+        found.append((sizes, np.unpackbits(bits, axis=1, count=n_images).astype(np.int8)))
     return found

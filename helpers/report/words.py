@@ -46,9 +46,10 @@ def is_class_wise(report: "Report") -> Answer:
 
     Parts that cost more than permuted ones can be compared more often, and that alone makes p
     smaller. So a small p value speaks of classes only together with an effect of at least
-    `measures.LEAST_TIMES`.
+    `measures.LEAST_TIMES`, whose interval lies above 1.
     """
-    is_uneven = _times_as_uneven(report) >= LEAST_TIMES
+    effect, low, _ = _times_as_uneven(report)
+    is_uneven = effect >= LEAST_TIMES and not low <= 1
     return "yes" if report.class_range.p <= ALPHA and is_uneven else "undecided"
 
 
@@ -141,7 +142,8 @@ def how(report: "Report") -> list[str]:
         "gives random parts of the same sizes; all parts are tested together, whatever units they "
         "share. Single parts have p values corrected for their number (familywise).",
         "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
-        "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations.",
+        "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations, "
+        "of the effects on classes by 200 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         "cost as many images, whatever their size.",
@@ -235,13 +237,21 @@ def _of_classes(report: "Report") -> str:
     effect = _times_as_uneven(report)
     if not report.is_comparable.any():
         return "They matter for particular classes: undecided (no part costs enough to compare)."
-    size = f"{effect:.2f} times as uneven as random sets that cost as much, "
+    size = f"{_times(effect)} as uneven as random sets that cost as much, "
     p, answer = report.class_range.p, is_class_wise(report)
     but = ", which larger damage alone brings about, too" * (p <= ALPHA and answer != "yes")
     return f"They matter for particular classes: {answer} ({size}exact p = {p_text(p)}{but})."
 
 
-def _times_as_uneven(report: "Report") -> float:
+def _times(effect: tuple[float, float, float]) -> str:
+    """Return an effect on classes with its interval: "1.2 times (1.1 to 1.3)"."""
+    mean, low, high = effect
+    between = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    return f"{mean:.2f} times{between}"
+
+
+def _times_as_uneven(report: "Report") -> tuple[float, float, float]:
     """Return how many times as uneven parts are as random sets that cost as much; maybe NaN."""
     is_range = report.effects["measure"] == "class_range"
-    return float(report.effects.loc[is_range, "effect"].iloc[0])
+    mean, low, high = report.effects.loc[is_range, ["effect", "low", "high"]].iloc[0]
+    return float(mean), float(low), float(high)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from helpers.statistics.ranks import Side, _finite_order, _right_sided
+from helpers.statistics.replicates import Interval, share_interval
 
 AnySide = Side | Literal["two-sided"]
 
@@ -48,6 +49,18 @@ class PermutationTest:
     n_permutations: int
     reason: str = ""
     by_layer: Mapping[Any, "PermutationTest"] = field(default_factory=dict)
+
+    @property
+    def interval(self) -> Interval:
+        """95 % Monte-Carlo interval of `p`: where it would be with all permutations there are.
+
+        That of the share of the permuted partitions that are at least as extreme as the true one
+        (`share_interval`); NaN if nothing was tested.
+        """
+        if self.reason:
+            return Interval(float("nan"), float("nan"))
+        n_reached = round(self.p * (self.n_permutations + 1)) - 1
+        return share_interval(n_reached, self.n_permutations)
 
 
 def permutation_test(
