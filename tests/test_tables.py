@@ -276,3 +276,44 @@ def test_networks_of_a_kind_are_one_row_with_students_interval_and_a_count():
     assert shown.loc["a", "coherence (%)"] == "–"
     assert shown.loc["b", "importance (points)"] == "2.0"
     assert pd.isna(shown.loc["b", "coherence (%)"])
+
+
+def test_effects_are_shown_on_three_scales_with_their_errors():
+    effects = pd.DataFrame(
+        {
+            "layer": ["a", "b"],
+            "cluster": [0, 1],
+            "size": [2, 3],
+            "effect": [1.234, 0.0],
+            "low": [0.5, -0.1],
+            "high": [2.0, 0.1],
+            "log_ratio": [0.91, 0.0],
+            "log_ratio_low": [0.3, -1.0],
+            "log_ratio_high": [1.5, 1.0],
+            "relative": [1.4567, np.nan],
+            "relative_se": [0.123, np.nan],
+        }
+    )
+    shown = tables.effects_table(effects)
+    assert shown.index.tolist() == ["a, 0", "b, 1"]
+    first = ["1.2 (0.5 to 2.0)", "0.9 (0.3 to 1.5)", "1.46 ± 0.12"]
+    assert shown.iloc[0].tolist() == first
+    assert shown.iloc[1].tolist() == ["0.0 (-0.1 to 0.1)", "0.0 (-1.0 to 1.0)", "–"]
+
+
+def test_an_exact_p_value_is_shown_with_its_monte_carlo_interval_and_effect():
+    row = {"measure": "importance", "test": "exact", "tested": 3, "excluded": 1, "p": 0.05}
+    row |= {"p_low": 0.011, "p_high": 0.14, "p_two_sided": 0.1, "effect": 1.5, "low": 1, "high": 2}
+    shown = tables.exact_table(pd.DataFrame([row])).loc["importance"]
+    assert shown["exact p"] == "0.05 (0.011 to 0.14)"
+    assert shown["mean effect"] == "1.5 (1 to 2) points"
+
+
+def test_reports_side_by_side_have_no_p_value_without_its_effect():
+    row = {"clusters": 6, "parts": 20, "tested": 18, "important": "yes", "class_wise": "undecided"}
+    row |= {"importance_found": 2, "importance_effect": 2.25, "importance_low": 1.0}
+    row |= {"importance_high": 3.5, "importance_p": 0.001, "class_range_found": 0}
+    row |= {"class_range_effect": np.nan, "class_range_low": np.nan, "class_range_high": np.nan}
+    shown = tables.compared_table(pd.DataFrame([row | {"class_range_p": 1.0}], index=["ours"]))
+    expected = ["yes", "2.2 (1.0 to 3.5)", "0.001", "undecided", "–", "1", "2 of 18", "6"]
+    assert shown.loc["ours"].tolist() == expected

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers import statistics
@@ -26,14 +27,16 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per measure: numbers of tested and excluded sub-clusters, p values, and the
-        published networks' range of p values.
+        One row per measure: numbers of tested and excluded sub-clusters, the mean effect where it
+        has a unit, p values, and the published networks' range of p values.
     """
     theirs = published.p_values(recipe)
     rows = {}
     for measure, ours in tests.groupby("measure", sort=False):
         p = ours.set_index("test")["p"]
         row = {name: str(ours[name].iloc[0]) for name in ("tested", "excluded")}
+        if measure in EFFECTS:
+            row["mean effect"] = _effect_in_units(ours.iloc[0])
         row |= {heading: format_p(p[test]) for test, heading in TESTS.items()}
         for test in ("fisher", "chi2"):
             if p_values := theirs.get((str(measure), test)):
@@ -49,6 +52,7 @@ EFFECTS = {
     "importance": "{} points",
     "within_strata": "{} points",
     "coherence": "{} times as uneven",
+    "class_variance": "{} times as uneven",
 }
 """How effects of measures are written."""
 
@@ -64,21 +68,95 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per measure: numbers of sub-clusters, the exact p value and the two-sided one, the
-        mean effect, with its interval over test images if there is one.
+        One row per measure: numbers of sub-clusters, the exact p value with its Monte-Carlo
+        interval and the two-sided one, the mean effect, with its interval over test images if
+        there is one.
     """
     rows = {}
     for row in tests[tests["test"] == "exact"].to_dict("records"):
-        effect = f"{row['effect']:.2g}"
-        if row["low"] == row["low"]:
-            effect += f" ({row['low']:.2g} to {row['high']:.2g})"
-        known = row["effect"] == row["effect"]
         rows[MEASURES[row["measure"]]] = {
             "tested": str(row["tested"]),
             "excluded": str(row["excluded"]),
-            "exact p": format_p(row["p"]),
+            "exact p": format_p_with_interval(row["p"], row["p_low"], row["p_high"]),
             "two-sided": format_p(row["p_two_sided"]),
-            "mean effect": EFFECTS[row["measure"]].format(effect) if known else "–",
+            "mean effect": _effect_in_units(row),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _effect_in_units(row: Any) -> str:
+    """Return a mean effect with its interval, if it has one, in the unit of its measure."""
+    if pd.isna(row["effect"]):
+        return "–"
+    effect = f"{row['effect']:.2g}"
+    if not pd.isna(row["low"]):
+        effect += f" ({row['low']:.2g} to {row['high']:.2g})"
+    return EFFECTS[row["measure"]].format(effect)
+
+
+def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """Return how much sub-clusters' lesions cost beyond their twins', on three scales, for reading.
+
+    Parameters
+    ----------
+    effects : pandas.DataFrame
+        Of `Comparison.effects`, of importance with known images.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per sub-cluster, with 95 % intervals: points beyond its twins; the log ratio of
+        damages in images; 2x / (x + random) with its standard error.
+    """
+    rows = {}
+    for row in effects.to_dict("records"):
+        rows[f"{row['layer']}, {row['cluster']}"] = {
+            "points": format_effect(row),
+            "log ratio": format_effect(
+                {
+                    "effect": row["log_ratio"],
+                    "low": row["log_ratio_low"],
+                    "high": row["log_ratio_high"],
+                }
+            ),
+            "2x/(x + random)": _with_error(row["relative"], row["relative_se"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-cluster")
+
+
+def _with_error(value: float, error: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.2f}" if np.isnan(error) else f"{value:.2f} ± {error:.2f}"
+
+
+def compared_table(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return reports side by side for reading, each p value beside its effect.
+
+    Parameters
+    ----------
+    compared : pandas.DataFrame
+        Of `helpers.compare`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per report: verdicts, effects with 95 % intervals and exact p values; numbers of
+        clusters, and of parts that are found of those that are tested.
+    """
+    rows = {}
+    for name, row in compared.iterrows():
+        of_importance = {end: row[f"importance_{end}"] for end in ("effect", "low", "high")}
+        of_classes = {end: row[f"class_range_{end}"] for end in ("effect", "low", "high")}
+        rows[name] = {
+            "important": row["important"],
+            "points beyond random": format_effect(of_importance),
+            "p": format_p(row["importance_p"]),
+            "class-wise": row["class_wise"],
+            "times as uneven": format_effect(of_classes),
+            "p, classes": format_p(row["class_range_p"]),
+            "parts found": f"{row['importance_found']} of {row['tested']}",
+            "clusters": str(row["clusters"]),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

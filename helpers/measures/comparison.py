@@ -254,7 +254,8 @@ class Comparison:
         pandas.DataFrame
             One row per test, the exact one if there are permuted partitions, and those of `TESTS`:
             measure, test; tested and excluded, numbers of sub-clusters; p, NaN where no
-            sub-cluster is tested or the test is not defined; p_two_sided, of the exact test and
+            sub-cluster is tested or the test is not defined; p_low and p_high, the 95 %
+            Monte-Carlo interval of the exact one; p_two_sided, of the exact test and
             the exchangeable Fisher's; effect, the mean over the tested sub-clusters, and low and
             high, its 95 % interval over test images, NaN where images are not known. The
             exchangeable tests need inclusive ties and defined values.
@@ -262,9 +263,11 @@ class Comparison:
         tested = self.is_tested
         names = TESTS if self.fixed is None else ("exact", *TESTS)
         p, both = dict.fromkeys(names, np.nan), dict.fromkeys(names, np.nan)
+        between = dict.fromkeys(names, statistics.Interval(np.nan, np.nan))
         other: Side = "left" if self.side == "right" else "right"
         if self.fixed is not None:
-            p["exact"] = self.exact().p
+            exact = self.exact()
+            p["exact"], between["exact"] = exact.p, exact.interval
             both["exact"] = statistics.two_sided(p["exact"], self.exact(other).p)
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
@@ -289,6 +292,8 @@ class Comparison:
                 "tested": int(tested.sum()),
                 "excluded": int((~tested).sum()),
                 "p": list(p.values()),
+                "p_low": [each.low for each in between.values()],
+                "p_high": [each.high for each in between.values()],
                 "p_two_sided": list(both.values()),
                 "effect": effect,
                 "low": low,
