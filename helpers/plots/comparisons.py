@@ -27,6 +27,9 @@ from helpers.plots.style import (
     styled,
 )
 
+_MOST_DASHES = 41
+"""Random twins of a sub-cluster that are drawn."""
+
 _STATISTICS = {"fisher": "Fisher", "chi2": "chi²"}
 
 _FORMS: dict[str, dict[str, Any]] = {
@@ -247,7 +250,12 @@ def draw_against_twins(
 def _draw_dashes(
     axes: Axes, position: npt.NDArray[np.intp], values: npt.NDArray[np.float64]
 ) -> None:
-    """Draw a dash for each of the values of shape (positions, n): one line, which is light."""
+    """Draw a dash for each of the values of shape (positions, n): one line, which is light.
+
+    Of many, from the smallest to the largest, so many evenly by rank.
+    """
+    if values.shape[1] > _MOST_DASHES:
+        values = np.nanquantile(values, np.linspace(0, 1, _MOST_DASHES), axis=1).T
     ends = position[:, np.newaxis, np.newaxis] + np.array([-0.28, 0.28, np.nan])
     heights = values[..., np.newaxis] * np.array([1, 1, np.nan])
     across = np.broadcast_to(ends, heights.shape)
