@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,43 +177,52 @@ def times_as_uneven(
         of_layer.setdefault(measured.parts[i].layer, []).append(int(i))
     shape = (N_BOOTSTRAPS_OF_CLASSES, len(is_known))
     draws = {spread: np.full(shape, np.nan) for spread in compared}
-    for k, (weights, nested) in enumerate(_nested_again(measured, [*of_layer], seed)):
-        right = np.rint(measured.true.astype(np.float32) @ weights).astype(np.int64)
+    for k, (right, nested) in enumerate(_counted_again(measured, [*of_layer], seed)):
         for layer, parts in of_layer.items():
             for spread, drawn in draws.items():
                 drawn[k, parts] = at_equal_damage(right[parts], layer, nested, spread).times
     return {spread: Times(times[spread], drawn) for spread, drawn in draws.items()}
 
 
-def _nested_again(
+def _counted_again(
     measured: Measured, layers: list[str], seed: int
-) -> Iterator[tuple[npt.NDArray[np.float32], Orderings]]:
-    """Yield draws of images: weights by class, (n_images, n_classes), and nested sets on them."""
-    n_images, n_classes = len(measured.classes), measured.n_classes
-    one_hot = np.eye(n_classes, dtype=np.float32)[measured.classes]
-    nested = measured.nested
-    chosen = Orderings(
-        nested.class_sizes, nested.intact, {layer: nested.sets[layer] for layer in layers}
-    )
-    at_once = max(_VALUES_AT_ONCE // (n_images * n_classes), 1)
+) -> Iterator[tuple[npt.NDArray[np.int64], Orderings]]:
+    """Yield what is right of images drawn again: of each part, (S, n_classes), and nested sets."""
+    sets = {layer: measured.nested.sets[layer] for layer in layers}
+    rows = {layer: np.concatenate([right for _, right in of]) for layer, of in sets.items()}
+    ends = {layer: np.cumsum([len(sizes) for sizes, _ in of])[:-1] for layer, of in sets.items()}
+    n_values = sum(map(len, rows.values())) + len(measured.true)
+    at_once = max(_VALUES_AT_ONCE // (n_values * measured.n_classes), 1)
     rng = np.random.default_rng(seed)
     for block in statistics.drawn_again(measured.classes, N_BOOTSTRAPS_OF_CLASSES, rng):
         for start in range(0, len(block), at_once):
-            some = block[start : start + at_once].astype(np.float32)
-            weights = some[:, :, np.newaxis] * one_hot
-            # One product for several draws: what is right of which images is read once.
-            together = chosen.summed(np.hstack(list(weights)))
-            for k, each in enumerate(weights):
-                yield each, _classes_of(together, slice(k * n_classes, (k + 1) * n_classes))
+            weights = block[start : start + at_once].astype(np.float32)
+            true = _by_class(measured.true, weights, measured)
+            intact = _by_class(measured.intact[np.newaxis], weights, measured)
+            along = {layer: _by_class(each, weights, measured) for layer, each in rows.items()}
+            for k in range(len(weights)):
+                nested = {
+                    layer: [
+                        (sizes, counts)
+                        for (sizes, _), counts in zip(
+                            of, np.split(along[layer][k], ends[layer]), strict=True
+                        )
+                    ]
+                    for layer, of in sets.items()
+                }
+                yield true[k], Orderings(measured.class_sizes, intact[k, 0], nested)
 
 
-def _classes_of(nested: Orderings, classes: slice) -> Orderings:
-    """Return some of the classes."""
-    return Orderings(
-        nested.class_sizes[classes],
-        nested.intact[classes],
-        {
-            layer: [(sizes, counts[:, classes]) for sizes, counts in along]
-            for layer, along in nested.sets.items()
-        },
-    )
+def _by_class(
+    right: npt.NDArray[Any], weights: npt.NDArray[np.float32], measured: Measured
+) -> npt.NDArray[np.int64]:
+    """Count what is right, (n, n_images), of images by their weights, (b, n_images), by class.
+
+    Returns shape (b, n, n_classes).
+    """
+    counts = np.zeros((len(weights), len(right), measured.n_classes), dtype=np.int64)
+    for label in np.unique(measured.classes):
+        images = np.flatnonzero(measured.classes == label)
+        found = weights[:, images] @ right[:, images].astype(np.float32).T
+        counts[..., label] = np.rint(found)
+    return counts
