@@ -219,8 +219,9 @@ def imagenet(
     """Make Table 1b's rows of a network on ImageNet: NAME, under both protocols."""
     from helpers import evaluation, files, networks
     from helpers import imagenet as photographs
+    from helpers.book import results
 
-    target = into or settings.RESULTS / f"imagenet-{name}.csv"
+    target = into or settings.RESULTS / f"{results.ON_IMAGENET}{name}.csv"
     if target.suffix != ".csv":
         raise click.UsageError(f"--into: {target} was given; accepted are .csv files")
     try:
@@ -236,7 +237,7 @@ def imagenet(
         table = evaluation.both_protocols(model, x, y, clusters, random, seed)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    table.insert(0, "network", f"imagenet-{name}")
+    table.insert(0, "network", f"{results.ON_IMAGENET}{name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.written_whole(target) as temporary:
         table.to_csv(temporary, index=False)

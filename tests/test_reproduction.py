@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import settings, zoo
-from helpers.book import lesion_counts, points, published, scorecard, table1
+from helpers.book import lesion_counts, points, published, results, scorecard, table1, tables
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
@@ -133,6 +133,33 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Figure 7", "networks"] == "–"
     assert card.loc["Table 1a", "networks"] == "2 of 23"
     assert "ImageNet" in card.loc["Table 1a", "missing"]
+
+
+def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
+    found, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    assert results.of_imagenet().empty
+    rows = collected("imagenet-vgg16", 0.02, [0])
+    rows.drop(columns="replicate").to_csv(tmp_path / "imagenet-vgg16.csv", index=False)
+    lesions = pd.concat([found["lesions"], results.of_imagenet()], ignore_index=True)
+    card = scorecard.scorecard(found | {"lesions": lesions})
+    assert card.loc["Table 1b", "networks"] == "7 of 32"
+    assert card.loc["Table 1b", "missing"].startswith("1 on ImageNet: ready, weights needed")
+    table = table1.table1(lesions, found["constructed"])
+    ours = table[(table["network"] == "vgg16, imagenet") & (table["source"] == "paper")]
+    assert ours["p"].eq(0.02).all()
+    assert len(ours) == 8
+    assert ("vgg16, imagenet", "importance") in tables.rows_of(table1.ours_and_theirs(table))
+
+
+def test_rows_on_imagenet_are_read_with_all_else_that_was_found(tmp_path, monkeypatch):
+    everything_before = everything()["lesions"]
+    rows = collected("imagenet-resnet18", 0.02, [0])
+    made = rows.drop(columns="replicate")
+    monkeypatch.setattr(results, "of_imagenet", lambda: made.assign(replicate=0))
+    found = everything()["lesions"]
+    assert len(found) == len(everything_before) + len(rows)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from helpers import statistics, zoo
+from helpers import statistics
 from helpers.book import published
 from helpers.book.scorecard import accuracies
 from helpers.book.tables import format_p
@@ -145,7 +145,7 @@ class Tested:
 
     def _of_kind(self, name: str, rows: pd.DataFrame) -> Judged:
         known = rows.dropna(subset="p").drop_duplicates("replicate")
-        label = published.label(zoo.recipe(name)) or name
+        label = published.label_of(name) or name
         if len(known) < N_NETWORKS:
             return Judged(label, len(known), unit=self.unit)
         effects = known.get("effect", pd.Series(np.nan, known.index))

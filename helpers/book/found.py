@@ -20,7 +20,13 @@ def found() -> dict[str, pd.DataFrame]:
     """
     counted = lesion_counts.combined(lesion_counts.VGGS)
     return {
-        "lesions": lesion_counts.beside(results.collected("table1b"), counted),
+        "lesions": pd.concat(
+            [
+                lesion_counts.beside(results.collected("table1b"), counted),
+                results.of_imagenet(),
+            ],
+            ignore_index=True,
+        ),
         "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": results.collected("table1a"),

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from helpers import settings, statistics
+from helpers import settings, statistics, zoo
+from helpers.book import results
 from helpers.zoo import Recipe
 
 _DATASETS = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
@@ -90,6 +91,13 @@ def label(recipe: Recipe) -> str | None:
     name = f"{recipe.architecture}{suffix}{regularized}, {_DATASETS.get(base)}"
     known = set(each_p_value()["network"])
     return name if is_published and name in known else None
+
+
+def label_of(name: str) -> str | None:
+    """Return the same by a network's name, of the zoo or ``imagenet-`` and that on ImageNet."""
+    if name.startswith(results.ON_IMAGENET):
+        return f"{name.removeprefix(results.ON_IMAGENET)}, imagenet"
+    return label(zoo.recipe(name))
 
 
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:

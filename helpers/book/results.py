@@ -64,6 +64,24 @@ def collected(name: str) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+ON_IMAGENET = "imagenet-"
+"""What the names of networks on ImageNet begin with."""
+
+
+def of_imagenet() -> pd.DataFrame:
+    """Read the rows of Table 1b that ``modularity imagenet`` has left in ``results/``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `evaluation.both_protocols`, with columns network and replicate, 0; empty if there
+        are none.
+    """
+    paths = sorted(settings.RESULTS.glob(f"{ON_IMAGENET}*.csv"))
+    parts = [pd.read_csv(path).assign(replicate=0) for path in paths]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
 def _check_declared(verb: str, name: str, variable: str) -> None:
     declared = json.loads(os.environ.get(variable, "[]"))
     if name not in declared:

@@ -1,14 +1,14 @@
 """How much of the paper's tables and figures has been run here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from helpers import files, settings, zoo
-from helpers.book import points, published
+from helpers.book import points, published, results
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
 _ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
@@ -17,6 +17,9 @@ _FIGURE_1 = (
     *("mnist-mlp-dropout", "fashion-mlp-dropout"),
     *("halves-same-mnist-mlp-dropout", "halves-diff-mnist-mlp"),
 )
+
+_CONSTRUCTED_FOR = ("resnet50", "vgg16", "vgg19")
+_LESIONED = ("resnet18", "vgg16")
 
 SECTIONS = {
     2: "02-halves-and-stacks",
@@ -44,8 +47,8 @@ class Item:
         Which of the collected results it needs, "" if none.
     networks : dict of str to int
         Of which trained networks, and how many of each.
-    n_imagenet : int
-        How many networks trained on ImageNet besides.
+    on_imagenet : tuple of str
+        Which networks trained on ImageNet besides.
     sweep : str
         The file in ``sweeps/`` that makes its results, "" if a page makes it alone.
     """
@@ -55,24 +58,32 @@ class Item:
     section: int
     results: str = ""
     networks: Mapping[str, int] = field(default_factory=dict)
-    n_imagenet: int = 0
+    on_imagenet: tuple[str, ...] = ()
     sweep: str = ""
 
     @property
     def n_wanted(self) -> int:
         """How many networks the paper has."""
-        return sum(self.networks.values()) + self.n_imagenet
+        return sum(self.networks.values()) + len(self.on_imagenet)
 
 
 ITEMS = (
-    Item("Table 1a", "score, output entropy", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
+    Item(
+        "Table 1a",
+        "score, output entropy",
+        4,
+        "constructed",
+        _ON_RGB | _VGGS,
+        _CONSTRUCTED_FOR,
+        "table1a",
+    ),
     Item(
         "Table 1b",
         "importance, class-wise range",
         5,
         "lesions",
         _MLPS_AND_CNNS | _VGGS,
-        2,
+        _LESIONED,
         "table1b",
     ),
     Item(
@@ -81,22 +92,38 @@ ITEMS = (
         4,
         "constructed",
         {"cifar10-vgg-untrained": 5},
-        0,
+        (),
         "table1a",
     ),
-    Item("Table 3", "other numbers of clusters", 6, "by_k", _MLPS_AND_CNNS | _VGGS, 2, "table3"),
+    Item(
+        "Table 3",
+        "other numbers of clusters",
+        6,
+        "by_k",
+        _MLPS_AND_CNNS | _VGGS,
+        _LESIONED,
+        "table3",
+    ),
     Item("Tables 4, 5", "many tests at once", 7),
-    Item("Table 6", "activation variance", 4, "constructed", _ON_RGB | _VGGS, 3, "table1a"),
-    Item("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}, 0, "table7"),
-    Item("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"cifar10-vgg": 1}, 0, "table7"),
-    Item("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}, 0, "table9"),
+    Item(
+        "Table 6",
+        "activation variance",
+        4,
+        "constructed",
+        _ON_RGB | _VGGS,
+        _CONSTRUCTED_FOR,
+        "table1a",
+    ),
+    Item("Table 7", "kinds of sub-clusters, MLP", 5, "kinds", {"fashion-mlp": 1}, (), "table7"),
+    Item("Table 8", "kinds of sub-clusters, VGG", 5, "kinds", {"cifar10-vgg": 1}, (), "table7"),
+    Item("Table 9", "dependencies", 8, "pairs", {"fashion-mlp-dropout": 1}, (), "table9"),
     Item(
         "Figure 1",
         "correlation pictures, MLPs",
         3,
         "pictures",
         dict.fromkeys(_FIGURE_1, 1),
-        0,
+        (),
         "figures_1_and_4",
     ),
     Item(
@@ -105,7 +132,7 @@ ITEMS = (
         5,
         "kinds",
         {"fashion-mlp": 1, "cifar10-vgg": 1},
-        0,
+        (),
         "table7",
     ),
     Item("Figure 3", "samples of halves and stacks", 2),
@@ -115,7 +142,7 @@ ITEMS = (
         3,
         "pictures",
         {"stack-same-mnist-cnn": 1, "stack-diff-mnist-cnn": 1},
-        0,
+        (),
         "figures_1_and_4",
     ),
     Item(
@@ -124,7 +151,7 @@ ITEMS = (
         4,
         "constructed",
         dict.fromkeys((*_ON_RGB, "cifar10-vgg"), 1),
-        3,
+        _CONSTRUCTED_FOR,
         "table1a",
     ),
     Item(
@@ -133,11 +160,11 @@ ITEMS = (
         5,
         "kinds",
         {"fashion-mlp": 1, "fashion-cnn": 1},
-        0,
+        (),
         "table7",
     ),
     Item("Figure 7", "cases of dependency", 8),
-    Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, 0, "table9"),
+    Item("Figures 8, 9", "double lesions", 8, "pairs", {"fashion-mlp-dropout": 1}, (), "table9"),
 )
 """Each table and figure of the paper. The runs behind Table 7 draw accuracy profiles, too."""
 
@@ -164,9 +191,10 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    done, lacking, begun = _done(item, found)
-    n_wanted = item.n_wanted
-    missing = [f"{item.n_imagenet} on ImageNet: ready, weights needed"] * bool(item.n_imagenet)
+    done, not_done, begun = _done(item, found)
+    n_wanted, lacking = item.n_wanted, _trained_here(not_done)
+    n_imagenet = len(not_done) - len(lacking)
+    missing = [f"{n_imagenet} on ImageNet: ready, weights needed"] * bool(n_imagenet)
     partly = [name for name in lacking if name in begun]
     missing += [", ".join(name for name in lacking if name not in begun)]
     missing += [f"some of {', '.join(partly)}"] * bool(partly)
@@ -197,14 +225,15 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for item in ITEMS:
-        done, lacking, _ = _done(item, found)
+        done, not_done, _ = _done(item, found)
+        lacking = _trained_here(not_done)
         commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
         commands += [
             f"modularity {verb} sweeps/{item.sweep}.yaml"
             for verb in ("sweep", "collect")
             if lacking
         ]
-        commands += ["modularity imagenet --help"] * bool(item.n_imagenet)
+        commands += ["modularity imagenet --help"] * (len(not_done) > len(lacking))
         scale = "paper" if done or not item.n_wanted else ""
         rows.append((item.name, done, item.n_wanted, scale, "; ".join(commands)))
     return pd.DataFrame(rows, columns=["item", "have", "of", "scale", "command"])
@@ -219,6 +248,7 @@ def write(found: Mapping[str, pd.DataFrame], path: Path) -> None:
 def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str], set[str]]:
     """Say how many networks of an item have been run, which lack some, and which have any."""
     networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
+    networks |= {(f"{results.ON_IMAGENET}{name}", 0) for name in item.on_imagenet}
     done = networks & (_under_both(found[item.results]) if item.results else set())
     if item.name.startswith("Figure"):
         drawn = _drawn(SECTIONS[item.section])
@@ -227,18 +257,23 @@ def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]
     return len(done), lacking, {name for name, _ in done}
 
 
+def _trained_here(networks: Sequence[str]) -> list[str]:
+    """Return the networks that are not on ImageNet."""
+    return [name for name in networks if not name.startswith(results.ON_IMAGENET)]
+
+
 def _drawn(section: str) -> list[str]:
     """Return the networks of which a page of the book shows something, among other words."""
     page = points.point(settings.NOTEBOOKS / f"{section}.ipynb", points.of_pages().get(section, {}))
     return " ".join(map(str, page.parameters.values())).split()
 
 
-def _under_both(results: pd.DataFrame) -> set[tuple[str, int]]:
+def _under_both(table: pd.DataFrame) -> set[tuple[str, int]]:
     """Return the networks and replicates with results under both protocols, for every k if any."""
-    points = ["protocol", *results.columns.intersection(["k"])]
-    runs = results[["network", "replicate", *points]].drop_duplicates()
+    points = ["protocol", *table.columns.intersection(["k"])]
+    runs = table[["network", "replicate", *points]].drop_duplicates()
     n_runs = runs.groupby(["network", "replicate"]).size()
-    n_wanted = 2 * (results["k"].nunique() if "k" in results else 1)
+    n_wanted = 2 * (table["k"].nunique() if "k" in table else 1)
     return {(str(name), int(i)) for name, i in n_runs.index[n_runs == n_wanted]}
 
 

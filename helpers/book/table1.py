@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from helpers import zoo
 from helpers.book import published
 from helpers.book.tables import format_p, format_p_range, rows_of
 from helpers.plots.headings import MEASURES, TESTS
@@ -51,7 +50,7 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
 
 def labelled(tests: pd.DataFrame) -> pd.DataFrame:
     """Name the networks of collected tests as Table 1 does, and their protocol as the source."""
-    labels = {name: published.label(zoo.recipe(name)) for name in tests["network"].unique()}
+    labels = {name: published.label_of(name) for name in tests["network"].unique()}
     return tests.assign(network=tests["network"].map(labels), source=tests["protocol"])
 
 
