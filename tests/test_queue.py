@@ -1,5 +1,6 @@
 """The queue of networks that train in the background, and what it leaves in git."""
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -247,6 +248,35 @@ def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypa
     expected = statistics.permutation_test(*lost, "left").p
     assert exact.loc["importance", "p"] == expected == 1 / 20
     assert ours.fixed.tolist() == [True, False, False]
+
+
+def test_networks_counted_early_stand_beside_themselves_at_the_end(monkeypatch):
+    later = dataclasses.replace(counts_of(), images=np.arange(100, 400))
+    other = dataclasses.replace(later, origin=later.origin | {"replicate": 1})
+
+    def counted(names, n_clusters=12, epoch=None):
+        assert names == ["cifar10-vgg"]
+        return {None: [later, other], 4: [counts_of(epochs=4)], 8: []}[epoch]
+
+    monkeypatch.setattr(lesion_counts, "counted", counted)
+    table = lesion_counts.while_training(["cifar10-vgg"])
+    rows = table[["replicate", "epochs", "images"]].drop_duplicates()
+    assert rows.to_numpy().tolist() == [[0, 4, 100], [0, 20, 300]]
+    p = table.query("measure == 'importance' and test == 'fisher'")["p"]
+    assert (p == p.iloc[0]).all()
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_, **__: [])
+    assert lesion_counts.while_training(["cifar10-vgg"]).empty
+
+
+def test_early_counts_are_read_from_where_they_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    plan = lesion_counts.EARLY_PLANS[0]
+    path = lesion_counts.path_of("cifar10-vgg", 0, plan, 4)
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr(lesion_counts, "read", lambda found: found)
+    assert lesion_counts.counted(["cifar10-vgg"], epoch=4) == [path]
+    assert lesion_counts.counted(["cifar10-vgg"]) == []
 
 
 def test_counted_networks_stand_in_tables_like_swept_ones(monkeypatch):

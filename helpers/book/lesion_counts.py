@@ -349,8 +349,10 @@ def read(path: Path) -> LesionCounts:
     return LesionCounts(ours, arrays["permuted"], arrays["images"], origin)
 
 
-def counted(names: Sequence[str], n_clusters: int = PLANS[0].n_clusters) -> list[LesionCounts]:
-    """Read all counts of fully trained, or untrained, networks that there are.
+def counted(
+    names: Sequence[str], n_clusters: int = PLANS[0].n_clusters, epoch: int | None = None
+) -> list[LesionCounts]:
+    """Read all counts of networks that there are.
 
     Parameters
     ----------
@@ -358,6 +360,8 @@ def counted(names: Sequence[str], n_clusters: int = PLANS[0].n_clusters) -> list
         Of the zoo.
     n_clusters : int
         Clusters of the graph.
+    epoch : int, optional
+        After which the networks were counted; by default fully trained, or untrained.
 
     Returns
     -------
@@ -368,9 +372,9 @@ def counted(names: Sequence[str], n_clusters: int = PLANS[0].n_clusters) -> list
         read(path)
         for name in names
         for replicate in range(N_REPLICATES)
-        for plan in plans(name)
+        for plan in plans(name, epoch)
         if plan.n_clusters == n_clusters
-        if (path := path_of(name, replicate, plan)).exists()
+        if (path := path_of(name, replicate, plan, epoch)).exists()
     ]
 
 
@@ -395,6 +399,35 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         found = evaluation.combined(each.profiles, each.protocol, seed)
         exact = _exact(each, each.protocol)
         parts += [table.assign(**each.described()) for table in (found, exact)]
+    return _together(parts)
+
+
+def while_training(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Test the sub-clusters of networks that were counted early in their training, and at its end.
+
+    Parameters
+    ----------
+    names, seed
+        As for `combined`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `combined`, without the exact test, after each of `zoo.EARLY_EPOCHS` and at the end;
+        of networks that were counted early. Early counts are on fewer images: see images.
+    """
+    epochs = sorted({epoch for early in zoo.EARLY_EPOCHS.values() for epoch in early})
+    early = [each for epoch in epochs for each in counted(names, epoch=epoch)]
+    known = {(each.origin["network"], each.origin["replicate"]) for each in early}
+    last = [
+        each
+        for each in counted(names)
+        if (each.origin["network"], each.origin["replicate"]) in known
+    ]
+    parts = [
+        evaluation.combined(each.profiles, each.protocol, seed).assign(**each.described())
+        for each in [*early, *last]
+    ]
     return _together(parts)
 
 
