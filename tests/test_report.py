@@ -83,7 +83,7 @@ def page(tmp_path_factory):
 
 def test_effects_on_classes_are_bootstrapped_as_by_copies_of_the_images_drawn(report):
     measured, spreads = report.measured, ("range", "variance")
-    weights = next(drawn_again(measured.classes, 200, np.random.default_rng(report.random_state)))
+    weights = next(drawn_again(measured.classes, 100, np.random.default_rng(report.random_state)))
     drawn = np.repeat(np.arange(len(measured.classes)), weights[7].astype(int))
     one_hot = np.eye(measured.n_classes)[measured.classes[drawn]]
     again = {

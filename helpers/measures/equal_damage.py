@@ -5,7 +5,8 @@ detectors of a class come out as the least coherent sets there are. Here a set i
 random sets of its layer that cost as many images as it does, whatever their size.
 """
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ LEAST_ORDERINGS = 15
 """Random sets that must reach a damage before anything is compared at it."""
 
 Spread = Literal["range", "variance"]
+SPREADS: tuple[Spread, ...] = get_args(Spread)
 
 _VALUES_AT_ONCE = 2**24
 
@@ -113,26 +115,42 @@ def at_equal_damage(
     """
     if layer not in random.sets:
         raise ValueError(f"layer: {layer!r} has no orderings; it has {', '.join(random.sets)}")
-    if spread not in ("range", "variance"):
-        raise ValueError(f"spread: {spread!r} was given; accepted are range, variance")
+    if spread not in SPREADS:
+        raise ValueError(f"spread: {spread!r} was given; accepted are {', '.join(SPREADS)}")
+    return by_spread(counts, layer, random, (spread,))[spread]
+
+
+def by_spread(
+    counts: npt.NDArray[np.int64],
+    layer: str,
+    random: "Orderings",
+    spreads: Sequence[Spread] = SPREADS,
+) -> dict[Spread, EqualDamage]:
+    """Do the same for several spreads; where a layer has no orderings nothing is comparable."""
+    if layer not in random.sets:
+        return {spread: _incomparable(counts, random, spread) for spread in spreads}
     nested = [random.intact - each for _, each in random.sets[layer]]
     step = max(_VALUES_AT_ONCE // (len(nested) * len(random.intact)), 1)
-    parts = [
-        _compared(np.asarray(counts)[start : start + step], nested, random, spread)
-        for start in range(0, max(len(counts), 1), step)
-    ]
-    return EqualDamage(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    parts: dict[Spread, list[EqualDamage]] = {spread: [] for spread in spreads}
+    for start in range(0, max(len(counts), 1), step):
+        lost = random.intact - np.asarray(counts)[start : start + step]
+        profiles = np.stack([_at(lost.sum(axis=1), losses) for losses in nested], axis=1)
+        for spread, of in parts.items():
+            of.append(_compared(lost, profiles, random, spread))
+    return {
+        spread: EqualDamage(*(np.concatenate(each) for each in zip(*of, strict=True)))
+        for spread, of in parts.items()
+    }
 
 
 def _compared(
-    counts: npt.NDArray[np.int64],
-    nested: list[npt.NDArray[np.int64]],
+    lost: npt.NDArray[np.int64],
+    profiles: npt.NDArray[np.float64],
     random: "Orderings",
     spread: Spread,
 ) -> EqualDamage:
-    lost = random.intact - counts
+    """Compare losses, (n, n_classes), with those of random sets, (n, n_orderings, n_classes)."""
     damage = lost.sum(axis=1)
-    profiles = np.stack([_at(damage, losses) for losses in nested], axis=1)
     ours = _spread(lost, random.class_sizes, spread)
     theirs = _spread(profiles, random.class_sizes, spread)
     reached = np.isfinite(profiles[..., 0]).sum(axis=1)
@@ -159,8 +177,12 @@ def wherever(
     counts: npt.NDArray[np.int64], layer: str, random: "Orderings", spread: Spread = "range"
 ) -> EqualDamage:
     """Do the same as `at_equal_damage`; where a layer has no orderings nothing is comparable."""
-    if layer in random.sets:
-        return at_equal_damage(counts, layer, random, spread)
+    return by_spread(counts, layer, random, (spread,))[spread]
+
+
+def _incomparable(
+    counts: npt.NDArray[np.int64], random: "Orderings", spread: Spread
+) -> EqualDamage:
     lost, n = random.intact - counts, len(counts)
     return EqualDamage(
         np.zeros(n, dtype=np.int64),

@@ -1,6 +1,6 @@
 """How much more the lesion of a part costs than those of random parts, and how unevenly."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from helpers import statistics
 from helpers.lesions.nested import Orderings
 from helpers.lesions.profiles import Outcomes
 from helpers.measures.effects import Damages, bootstrapped, damages
-from helpers.measures.equal_damage import EqualDamage, Spread, at_equal_damage
+from helpers.measures.equal_damage import EqualDamage, Spread, by_spread
 from helpers.report.measuring import Measured
 
 N_BOOTSTRAPS = 2000
-N_BOOTSTRAPS_OF_CLASSES = 200
+N_BOOTSTRAPS_OF_CLASSES = 100
 """Fewer: each compares all parts with all random sets again."""
 
 _INTERVAL = (2.5, 97.5)
@@ -153,7 +153,7 @@ class Times:
 
 
 def times_as_uneven(
-    measured: Measured, compared: Mapping[Spread, list[EqualDamage]], seed: int = 0
+    measured: Measured, compared: Mapping[Spread, Sequence[EqualDamage]], seed: int = 0
 ) -> dict[Spread, Times]:
     """Return how unevenly parts' lesions fall on classes, with bootstraps of images.
 
@@ -161,7 +161,7 @@ def times_as_uneven(
     ----------
     measured : Measured
         With predictions image by image, of parts and of nested random sets.
-    compared : mapping of str to list of EqualDamage
+    compared : mapping of str to sequence of EqualDamage
         By how spread is measured, of each part; its first set is the true one.
     seed : int
         Of the bootstraps.
@@ -179,8 +179,8 @@ def times_as_uneven(
     draws = {spread: np.full(shape, np.nan) for spread in compared}
     for k, (right, nested) in enumerate(_counted_again(measured, [*of_layer], seed)):
         for layer, parts in of_layer.items():
-            for spread, drawn in draws.items():
-                drawn[k, parts] = at_equal_damage(right[parts], layer, nested, spread).times
+            for spread, again in by_spread(right[parts], layer, nested, [*draws]).items():
+                draws[spread][k, parts] = again.times
     return {spread: Times(times[spread], drawn) for spread, drawn in draws.items()}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pandas as pd
 from helpers import measures, statistics
 from helpers.lesions import LesionProfiles, class_mean_accuracy, overall_accuracy
 from helpers.measures import Comparison, EqualDamage
-from helpers.measures.equal_damage import Spread, wherever
+from helpers.measures.equal_damage import SPREADS, Spread, by_spread
 from helpers.protocols import Protocol
 from helpers.report.effects import (
     Effects,
@@ -302,17 +301,15 @@ class Report:
     def _by_spread(self) -> dict[Spread, list[EqualDamage]]:
         """Compare each part, and then its permuted ones, with nested random sets."""
         _, true = self._counts
-        measured, spreads = self.measured, get_args(Spread)
+        measured = self.measured
         permuted = measured.permuted.astype(np.int64)
         one_hot = np.eye(measured.n_classes, dtype=np.float32)[measured.classes]
         nested = measured.nested.summed(one_hot)
-        return {
-            spread: [
-                wherever(np.vstack([true[i], permuted[:, i]]), each.layer, nested, spread)
-                for i, each in enumerate(measured.parts)
-            ]
-            for spread in spreads
-        }
+        found = [
+            by_spread(np.vstack([true[i], permuted[:, i]]), each.layer, nested)
+            for i, each in enumerate(measured.parts)
+        ]
+        return {spread: [each[spread] for each in found] for spread in SPREADS}
 
     @cached_property
     def _times(self) -> dict[Spread, Times]:

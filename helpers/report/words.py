@@ -143,7 +143,7 @@ def how(report: "Report") -> list[str]:
         "share. Single parts have p values corrected for their number (familywise).",
         "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
         "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations, "
-        "of the effects on classes by 200 of images alone.",
+        "of the effects on classes by 100 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         "cost as many images, whatever their size.",
