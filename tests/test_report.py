@@ -151,6 +151,13 @@ def test_if_classes_count_the_same_so_do_they_in_damages_and_effects(report):
     np.testing.assert_allclose(found["effect"], 100 * (random - of_class).mean(axis=0))
 
 
+def test_the_page_says_which_tests_are_at_equal_damage(report):
+    shown = report._repr_html_()
+    assert shown.count(">class-wise range at equal damage<") == 1
+    assert shown.count(">class-wise range<") > 1
+    assert ">importance at equal damage<" not in shown
+
+
 def test_the_exact_tests_stand_with_monte_carlo_intervals_and_no_p_is_without_its_effect(report):
     exact = report.tests[report.tests["test"] == "permutation"]
     assert exact["measure"].tolist() == ["importance", "class_range", "class_variance"]

@@ -230,7 +230,7 @@ def _partition(report: "Report") -> str:
 def _tables(report: "Report") -> str:
     tests = [
         (
-            [MEASURES[row.measure], TESTS.get(row.test, "exact, by permutation")],
+            [_question(row.measure, row.test), TESTS.get(row.test, "exact, by permutation")],
             [
                 _p_with_interval(row.p, row.p_low, row.p_high),
                 str(row.tested),
@@ -348,6 +348,12 @@ def _interval(low: float, high: float, unit: Any) -> str:
 
 def _p(value: float) -> str:
     return "–" if np.isnan(value) else words.p_text(value)
+
+
+def _question(measure: str, test: str) -> str:
+    """Return what is tested: the paper tests the bare range, the exact test at equal damage."""
+    is_at_equal_damage = test == "permutation" and measure != "importance"
+    return MEASURES[measure] + " at equal damage" * is_at_equal_damage
 
 
 def _p_with_interval(p: float, low: float, high: float) -> str:
