@@ -11,6 +11,7 @@ from helpers.backend import keras
 from helpers.lesions import Outcomes, nested, orderings
 from helpers.lesions.nested import orderings_of
 from helpers.measures.effects import Damages, bootstrapped, damages
+from helpers.measures.equal_damage import wherever
 from helpers.partitions import Partition
 
 
@@ -260,6 +261,8 @@ def test_a_layer_without_orderings_and_an_unknown_spread_are_named():
         measures.at_equal_damage(np.array([[9, 9]]), "b", random)
     with pytest.raises(ValueError, match="spread: 'length'"):
         measures.at_equal_damage(np.array([[9, 9]]), "a", random, "length")
+    with pytest.raises(ValueError, match="spread: 'length'"):
+        wherever(np.array([[9, 9]]), "a", random, "length")
     with pytest.raises(ValueError, match="n_sizes: 0"):
         orderings_of(staircase([0] * 5), np.array([9, 9]), partition, 2, 0)
 

@@ -104,6 +104,14 @@ def test_its_monte_carlo_interval_holds_what_all_permutations_would_give():
     assert hits >= 190
 
 
+def test_its_monte_carlo_interval_is_too_narrow_for_many_sub_clusters_as_it_says():
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=30)
+    limit = statistics.permutation_test(true, rng.normal(size=(9999, 30))).p
+    intervals = [permutation_test(true, rng.normal(size=(99, 30))).interval for _ in range(200)]
+    assert 130 <= sum(low <= limit <= high for low, high in intervals) < 190
+
+
 def test_nothing_to_test_has_no_monte_carlo_interval():
     test = statistics.permutation_test([1.0], [[0.0]], tested=[False])
     assert np.isnan(test.interval).all()

@@ -13,7 +13,8 @@ from helpers import Partition, Report
 from helpers.lesions.nested import Orderings, orderings_of
 from helpers.measures.equal_damage import at_equal_damage
 from helpers.protocols import PAPER, RELEASED
-from helpers.report import words
+from helpers.report import effects, words
+from helpers.report.effects import Times
 from helpers.report.measuring import Measured, orderings_for
 from helpers.statistics import drawn_again
 
@@ -104,13 +105,46 @@ def test_effects_on_classes_are_bootstrapped_as_by_copies_of_the_images_drawn(re
         np.testing.assert_allclose(found, np.where(known, times, np.nan))
 
 
-def test_an_effect_on_classes_has_an_interval_of_standard_errors_of_its_mean(report):
+def test_an_effect_on_classes_has_an_interval_of_the_middle_of_its_draws(report):
     row = report.effects.query("measure == 'class_range' and layer == 'all'").iloc[0]
     times = report._times["range"]
     known = np.isfinite(times.each)
-    means = np.nanmean(times.draws[:, known], axis=1)
+    low, high = np.percentile(np.log(np.nanmean(times.draws[:, known], axis=1)), [15.87, 84.13])
     assert row["effect"] == pytest.approx(times.each[known].mean())
-    assert row["high"] - row["effect"] == pytest.approx(1.96 * means.std())
+    assert row["high"] / row["effect"] == pytest.approx(np.exp(1.96 * (high - low) / 2))
+    assert row["effect"] / row["low"] == pytest.approx(np.exp(1.96 * (high - low) / 2))
+
+
+def test_a_draw_that_explodes_does_not_carry_an_interval_away_with_it():
+    draws = np.random.default_rng(0).lognormal(0.2, 0.1, (100, 1))
+    chosen = np.array([True])
+    calm = Times(np.array([1.2]), draws).mean(chosen)
+    draws[7] = 1e6
+    assert Times(np.array([1.2]), draws).mean(chosen) == pytest.approx(calm, rel=0.02)
+    assert calm[0] / calm[1] == pytest.approx(np.exp(1.96 * 0.1), rel=0.1)
+
+
+def test_effects_on_classes_of_which_draws_hardly_ever_are_comparable_have_no_interval(report):
+    draws = np.full((100, 1), np.nan)
+    draws[:49] = 1.5
+    mean, low, high = Times(np.array([1.5]), draws).mean(np.array([True]))
+    assert mean == 1.5
+    assert np.isnan([low, high]).all()
+    found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
+    vars(found)["effects"] = report.effects.assign(effect=1.3, low=np.nan, high=np.nan)
+    assert words.is_class_wise(found) == "undecided"
+
+
+def test_images_drawn_again_are_counted_the_same_in_blocks_of_any_size(report, monkeypatch):
+    whole = report._times["range"].draws
+    monkeypatch.setattr(effects, "_VALUES_AT_ONCE", 1)
+    again = effects.times_as_uneven(report.measured, report._by_spread, report.random_state)
+    np.testing.assert_array_equal(again["range"].draws, whole)
+
+
+def test_orderings_that_a_budget_cut_are_named(report):
+    assert "along 20 orderings with 12 sizes" in report.summary()
+    assert "The budget of time allowed 20 of 40 random orderings" in report.summary()
 
 
 def test_parts_have_log_ratios_and_relative_effects_of_damages_in_images(report):
@@ -149,6 +183,11 @@ def test_if_classes_count_the_same_so_do_they_in_damages_and_effects(report):
         [uneven.permuted_right[:, uneven.classes == c].mean(1) / 99 for c in range(4)]
     )
     np.testing.assert_allclose(found["effect"], 100 * (random - of_class).mean(axis=0))
+    lost, lost_by_random = 1 - of_class.mean(axis=0), 1 - random.mean(axis=0)
+    np.testing.assert_allclose(found["relative"], 2 * lost / (lost + lost_by_random))
+    images = len(kept) * np.array([lost, lost_by_random])
+    ratio = np.diff(np.log(np.maximum(images, 0) + 0.5)[::-1], axis=0)[0]
+    np.testing.assert_allclose(found["log_ratio"], ratio)
 
 
 def test_the_page_says_which_tests_are_at_equal_damage(report):

@@ -140,7 +140,7 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
 ):
     monkeypatch.setattr(settings, "RESULTS", tmp_path)
     assert results.of_imagenet().empty
-    rows = collected("imagenet-vgg16", 0.02, [0])
+    rows = collected("imagenet-vgg16", 0.02, [0]).assign(n_clusters=12, n_random=20)
     rows.drop(columns="replicate").to_csv(tmp_path / "imagenet-vgg16.csv", index=False)
     lesions = pd.concat([found["lesions"], results.of_imagenet()], ignore_index=True)
     card = scorecard.scorecard(found | {"lesions": lesions})
@@ -151,6 +151,17 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
     assert ours["p"].eq(0.02).all()
     assert len(ours) == 8
     assert ("vgg16, imagenet", "importance") in tables.rows_of(table1.ours_and_theirs(table))
+
+
+@pytest.mark.parametrize("other", [{"network": "imagenet-vgg16"}, {"n_clusters": 3}])
+def test_rows_on_imagenet_that_do_not_belong_in_table_1_are_refused(tmp_path, monkeypatch, other):
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    rows = collected("imagenet-vgg16", 0.02, [0]).assign(n_clusters=12, n_random=20)
+    rows.to_csv(tmp_path / "imagenet-vgg16.csv", index=False)
+    more = rows.assign(**({"network": "imagenet-resnet18"} | other))
+    more.to_csv(tmp_path / "imagenet-resnet18.csv", index=False)
+    with pytest.raises(ValueError, match=r"csv: rows of imagenet-.* twice, or"):
+        results.of_imagenet()
 
 
 def test_rows_on_imagenet_are_read_with_all_else_that_was_found(tmp_path, monkeypatch):

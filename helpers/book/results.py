@@ -67,6 +67,8 @@ def collected(name: str) -> pd.DataFrame:
 ON_IMAGENET = "imagenet-"
 """What the names of networks on ImageNet begin with."""
 
+_PAPERS = [12, 20]
+
 
 def of_imagenet() -> pd.DataFrame:
     """Read the rows of Table 1b that ``modularity imagenet`` has left in ``results/``.
@@ -76,10 +78,27 @@ def of_imagenet() -> pd.DataFrame:
     pandas.DataFrame
         As of `evaluation.both_protocols`, with columns network and replicate, 0; empty if there
         are none.
+
+    Raises
+    ------
+    ValueError
+        If there are rows of a network twice, or not of the paper's 12 clusters and 20 twins.
     """
-    paths = sorted(settings.RESULTS.glob(f"{ON_IMAGENET}*.csv"))
-    parts = [pd.read_csv(path).assign(replicate=0) for path in paths]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    pattern = f"{ON_IMAGENET}*.csv"
+    if os.environ.get(FOLDER):
+        _check_declared("reads", f"results/{pattern}", READS)
+    parts: dict[str, pd.DataFrame] = {}
+    for path in sorted(settings.RESULTS.glob(pattern)):
+        table = pd.read_csv(path).assign(replicate=0)
+        name = str(table["network"].iloc[0])
+        is_papers = (table[["n_clusters", "n_random"]] == _PAPERS).all(axis=None)
+        if name in parts or not is_papers:
+            raise ValueError(
+                f"{path}: rows of {name} were found twice, or with other numbers than the paper's "
+                f"of clusters and twins, {_PAPERS}; keep others elsewhere than in results/"
+            )
+        parts[name] = table
+    return pd.concat(parts.values(), ignore_index=True) if parts else pd.DataFrame()
 
 
 def _check_declared(verb: str, name: str, variable: str) -> None:

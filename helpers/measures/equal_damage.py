@@ -115,8 +115,6 @@ def at_equal_damage(
     """
     if layer not in random.sets:
         raise ValueError(f"layer: {layer!r} has no orderings; it has {', '.join(random.sets)}")
-    if spread not in SPREADS:
-        raise ValueError(f"spread: {spread!r} was given; accepted are {', '.join(SPREADS)}")
     return by_spread(counts, layer, random, (spread,))[spread]
 
 
@@ -127,6 +125,9 @@ def by_spread(
     spreads: Sequence[Spread] = SPREADS,
 ) -> dict[Spread, EqualDamage]:
     """Do the same for several spreads; where a layer has no orderings nothing is comparable."""
+    for spread in spreads:
+        if spread not in SPREADS:
+            raise ValueError(f"spread: {spread!r} was given; accepted are {', '.join(SPREADS)}")
     if layer not in random.sets:
         return {spread: _incomparable(counts, random, spread) for spread in spreads}
     nested = [random.intact - each for _, each in random.sets[layer]]

@@ -19,7 +19,7 @@ N_BOOTSTRAPS_OF_CLASSES = 100
 """Fewer: each compares all parts with all random sets again."""
 
 _INTERVAL = (2.5, 97.5)
-_NORMAL = 1.96
+_NORMAL, _MIDDLE = 1.96, (15.87, 84.13)
 _VALUES_AT_ONCE = 2**24
 
 
@@ -90,7 +90,8 @@ def excess_damage(
     beyond = beyond * of_class[measured.classes]
     images = statistics.drawn_again(measured.classes, n_draws, rng)
     draws = np.concatenate([weights @ beyond.T for weights in images])
-    accuracies = measured.permuted @ of_class
+    # One permutation at a time: all of them as numbers with a point would take memory.
+    accuracies = np.array([each @ of_class for each in measured.permuted])
     equal = np.full(n_permutations, 1 / n_permutations)
     weights = rng.multinomial(n_permutations, equal, n_draws)
     draws += weights @ (accuracies - accuracies.mean(axis=0)) / n_permutations
@@ -139,17 +140,23 @@ class Times:
     draws: npt.NDArray[np.float64]
 
     def mean(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-        """Return the mean over some parts, and 1.96 standard errors on either side of it.
+        """Return the mean over some parts, and its 95 % interval; NaN if none is comparable.
 
-        NaN if there are none that are comparable.
+        It is 1.96 times as far from the mean, on a logarithmic scale, as the middle 68 % of draws
+        reach from theirs: a mean loss near zero makes single draws as large as one likes.
         """
         known = chosen & np.isfinite(self.each)
         # A part may not be comparable in a draw: all in a draw are rare, and left out.
         draws = self.draws[np.isfinite(self.draws[:, known]).any(axis=1)]
-        if not known.any() or len(draws) < 2:
+        if not known.any():
             return (float("nan"),) * 3
-        mean, margin = self.each[known].mean(), _NORMAL * np.nanmean(draws[:, known], axis=1).std()
-        return float(mean), float(max(mean - margin, 0.0)), float(mean + margin)
+        mean, means = float(self.each[known].mean()), np.nanmean(draws[:, known], axis=1)
+        means = np.log(means[means > 0])
+        if len(means) < N_BOOTSTRAPS_OF_CLASSES / 2:
+            return mean, float("nan"), float("nan")
+        low, high = np.percentile(means, _MIDDLE)
+        factor = float(np.exp(_NORMAL * (high - low) / 2))
+        return mean, mean / factor, mean * factor
 
 
 def times_as_uneven(
@@ -177,7 +184,8 @@ def times_as_uneven(
         of_layer.setdefault(measured.parts[i].layer, []).append(int(i))
     shape = (N_BOOTSTRAPS_OF_CLASSES, len(is_known))
     draws = {spread: np.full(shape, np.nan) for spread in compared}
-    for k, (right, nested) in enumerate(_counted_again(measured, [*of_layer], seed)):
+    again_and_again = _counted_again(measured, [*of_layer], seed) if of_layer else ()
+    for k, (right, nested) in enumerate(again_and_again):
         for layer, parts in of_layer.items():
             for spread, again in by_spread(right[parts], layer, nested, [*draws]).items():
                 draws[spread][k, parts] = again.times

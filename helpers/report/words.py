@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.measures import LEAST_POINTS, LEAST_TIMES
+from helpers.report.measuring import orderings_for
 
 if TYPE_CHECKING:
     from helpers.report.reports import Report
@@ -49,7 +50,7 @@ def is_class_wise(report: "Report") -> Answer:
     `measures.LEAST_TIMES`, whose interval lies above 1.
     """
     effect, low, _ = _times_as_uneven(report)
-    is_uneven = effect >= LEAST_TIMES and not low <= 1
+    is_uneven = effect >= LEAST_TIMES and low > 1
     return "yes" if report.class_range.p <= ALPHA and is_uneven else "undecided"
 
 
@@ -100,6 +101,12 @@ def remarks(report: "Report") -> list[str]:
             f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
             "be found; tests of all together are not affected."
         )
+    n_orderings, asked = n_orderings_of(report), orderings_for(measured.partition, report.n_asked)
+    if 0 < n_orderings < asked[0]:
+        found.append(
+            f"The budget of time allowed {n_orderings} of {asked[0]} random orderings, along which "
+            "damage by class is compared."
+        )
     if report.n_random > measured.n_permutations:
         found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
     if is_at_chance(report):
@@ -127,9 +134,16 @@ def _is_untouched(report: "Report") -> bool:
     )
 
 
+def n_orderings_of(report: "Report") -> int:
+    """Return along how many orderings of each layer random sets were lesioned; 0 if none."""
+    return min((len(each) for each in report.measured.nested.sets.values()), default=0)
+
+
 def how(report: "Report") -> list[str]:
     """Return how everything was done."""
-    measured = report.measured
+    measured, n_orderings = report.measured, n_orderings_of(report)
+    _, n_sizes = orderings_for(measured.partition, report.n_asked)
+    along = f", along {n_orderings} orderings with {n_sizes} sizes or more" * bool(n_orderings)
     n_layers = len(measured.partition.hidden)
     return [
         f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
@@ -146,7 +160,7 @@ def how(report: "Report") -> list[str]:
         "of the effects on classes by 100 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
-        "cost as many images, whatever their size.",
+        f"cost as many images, whatever their size{along}.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
