@@ -424,11 +424,7 @@ def while_training(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         for each in counted(names)
         if (each.origin["network"], each.origin["replicate"]) in known
     ]
-    parts = [
-        evaluation.combined(each.profiles, each.protocol, seed).assign(**each.described())
-        for each in [*early, *last]
-    ]
-    return _together(parts)
+    return _tested_by_twins([*early, *last], seed)
 
 
 def by_clusters(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
@@ -445,12 +441,19 @@ def by_clusters(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
         As of `combined`, without the exact test, by each of `OTHER_PLANS`; k is the number of
         clusters.
     """
-    parts = [
-        evaluation.combined(each.profiles, each.protocol, seed).assign(**each.described())
-        for k in dict.fromkeys(plan.n_clusters for plan in OTHER_PLANS)
-        for each in counted(names, k)
-    ]
-    return _together(parts).rename(columns={"n_clusters": "k"})
+    numbers = dict.fromkeys(plan.n_clusters for plan in OTHER_PLANS)
+    counts = [each for k in numbers for each in counted(names, k)]
+    return _tested_by_twins(counts, seed).rename(columns={"n_clusters": "k"})
+
+
+def _tested_by_twins(counts: Sequence[LesionCounts], seed: int) -> pd.DataFrame:
+    """Return the tests that compare with random twins, with what is said of each network."""
+    return _together(
+        [
+            evaluation.combined(each.profiles, each.protocol, seed).assign(**each.described())
+            for each in counts
+        ]
+    )
 
 
 def kinds(names: Sequence[str]) -> pd.DataFrame:
