@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import helpers
 from helpers import Partition, Report
 from helpers.lesions.nested import Orderings, orderings_of
-from helpers.measures.equal_damage import at_equal_damage
+from helpers.measures.equal_damage import EqualDamage, at_equal_damage
 from helpers.protocols import PAPER, RELEASED
 from helpers.report import effects, words
 from helpers.report.effects import Times
@@ -142,6 +143,45 @@ def test_images_drawn_again_are_counted_the_same_in_blocks_of_any_size(report, m
     np.testing.assert_array_equal(again["range"].draws, whole)
 
 
+def of_equal_unevenness(rng, comparable):
+    """Parts like random sets, shape (n,), of which some cost enough to be compared."""
+    u = rng.random(len(comparable))
+    as_uneven, spread = np.floor(41 * u).astype(int), np.exp(0.3 * scipy.stats.norm.isf(u))
+    typical = np.where(comparable, 1.0, np.nan)
+    return EqualDamage(as_uneven, spread, typical, 20 * comparable, np.full(len(u), 40))
+
+
+def test_damage_alone_makes_the_exact_p_small_but_not_that_of_the_effect():
+    rng, report = np.random.default_rng(0), made_up(layers=[f"layer {i}" for i in range(15)])
+    p, of_effect = [], []
+    for _ in range(60):
+        changed = dataclasses.replace(report)
+        is_true = np.arange(100) == 0
+        compared = [
+            of_equal_unevenness(rng, rng.random(100) < np.where(is_true, 0.57, 0.27))
+            for _ in report.measured.parts
+        ]
+        vars(changed)["_by_spread"] = {"range": compared, "variance": compared}
+        p.append(changed.class_range.p)
+        of_effect.append(changed.class_effect_p)
+    assert np.mean(np.array(p) <= 0.05) > 0.5
+    assert np.mean(np.array(of_effect) <= 0.05) < 0.12
+
+
+def test_parts_more_uneven_than_permuted_ones_have_an_effect_that_few_of_them_have(report):
+    changed = dataclasses.replace(report)
+    rng, comparable = np.random.default_rng(0), np.ones(100, bool)
+    compared = [of_equal_unevenness(rng, comparable) for _ in report.measured.parts]
+    for each in compared:
+        each.spread[0] *= 4
+    vars(changed)["_by_spread"] = {"range": compared}
+    assert changed.class_effect_p == 0.01
+    nothing = [of_equal_unevenness(rng, ~comparable) for _ in report.measured.parts]
+    vars(changed)["_by_spread"] = {"range": nothing}
+    del vars(changed)["class_effect_p"]
+    assert np.isnan(changed.class_effect_p)
+
+
 def test_orderings_that_a_budget_cut_are_named(report):
     assert "along 20 orderings with 12 sizes" in report.summary()
     assert "The budget of time allowed 20 of 40 random orderings" in report.summary()
@@ -238,6 +278,7 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
     changed = dataclasses.replace(report)
     vars(changed)["importance"] = test
     vars(changed)["class_range"] = dataclasses.replace(report.class_range, p=p_classes)
+    vars(changed)["class_effect_p"] = p_classes
     vars(changed).update(
         effect=Effects(), effects=report.effects.assign(effect=1.25, low=1.1, high=1.4)
     )
@@ -289,8 +330,9 @@ def test_the_verdict_says_what_a_colleague_understands(
 def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
     found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
     assert "particular classes: yes (1.25 times (1.10 to 1.40) as uneven" in found.verdict
-    for effect, low in ((1.05, 1.01), (1.3, 0.9)):
+    for effect, low, p in ((1.05, 1.01, 0.01), (1.3, 0.9, 0.01), (1.3, 1.2, 0.06)):
         vars(found)["effects"] = report.effects.assign(effect=effect, low=low, high=1.6)
+        vars(found)["class_effect_p"] = p
         assert words.is_class_wise(found) == "undecided"
         assert (
             f"They matter for particular classes: undecided ({effect:.2f} times ({low:.2f} to "

@@ -24,6 +24,7 @@ from helpers.report.effects import (
 from helpers.report.measuring import Measured
 from helpers.report.words import ALPHA, summary, verdict
 from helpers.statistics import PermutationTest
+from helpers.statistics.permutation import TIED
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,24 @@ class Report:
     def class_variance(self) -> PermutationTest:
         """The same of the variance between the losses of classes, in place of their range."""
         return self._ranked("variance")
+
+    @cached_property
+    def class_effect_p(self) -> float:
+        """Share of partitions, true and permuted, with as large an effect on classes as the true.
+
+        The effect is how many times as uneven the parts that are comparable are, on average: how
+        many they are, which grows with what parts cost, makes it no larger, as it does the p value
+        of `class_range` smaller. A permuted partition without a comparable part counts as one with
+        as large an effect. NaN if no true part is comparable.
+        """
+        times = np.array([each.times for each in self._by_spread["range"]])
+        times = times[~self.measured.is_complete]
+        if not np.isfinite(times[:, 0]).any():
+            return float("nan")
+        is_known = np.isfinite(times).any(axis=0)
+        means = np.full(times.shape[1], np.inf)
+        means[is_known] = np.nanmean(times[:, is_known], axis=0)
+        return float((means >= means[0] * (1 - TIED)).mean())
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:

@@ -47,10 +47,10 @@ def is_class_wise(report: "Report") -> Answer:
 
     Parts that cost more than permuted ones can be compared more often, and that alone makes p
     smaller. So a small p value speaks of classes only together with an effect of at least
-    `measures.LEAST_TIMES`, whose interval lies above 1.
+    `measures.LEAST_TIMES`, whose interval lies above 1 and which few permuted partitions have.
     """
     effect, low, _ = _times_as_uneven(report)
-    is_uneven = effect >= LEAST_TIMES and low > 1
+    is_uneven = effect >= LEAST_TIMES and low > 1 and report.class_effect_p <= ALPHA
     return "yes" if report.class_range.p <= ALPHA and is_uneven else "undecided"
 
 
@@ -160,7 +160,10 @@ def how(report: "Report") -> list[str]:
         "of the effects on classes by 100 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
-        f"cost as many images, whatever their size{along}.",
+        f"cost as many images, whatever their size{along}. That parts matter for particular "
+        "classes is said only if fewer than one in twenty partitions, the permuted ones and this, "
+        f"have as large an effect (here p = {p_text(report.class_effect_p)}): a larger damage "
+        "alone can make the exact test's p small, but not this one.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
