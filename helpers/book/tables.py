@@ -153,7 +153,7 @@ def compared_table(compared: pd.DataFrame) -> pd.DataFrame:
             "points beyond random": format_effect(of_importance),
             "p": format_p(row["importance_p"]),
             "class-wise": row["class_wise"],
-            "times as uneven": format_effect(of_classes),
+            "times as uneven": format_effect(of_classes, 2),
             "p, classes": format_p(row["class_range_p"]),
             "parts found": f"{row['importance_found']} of {row['tested']}",
             "clusters": str(row["clusters"]),
@@ -380,11 +380,13 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
-def format_effect(row: Mapping[Any, Any]) -> str:
+def format_effect(row: Mapping[Any, Any], n_digits: int = 1) -> str:
     """Return an effect with its interval, from effect, low and high; a dash if there is none."""
     if pd.isna(row["effect"]):
         return "–"
-    effect, low, high = (f"{round(row[end], 1) + 0:.1f}" for end in ("effect", "low", "high"))
+    effect, low, high = (
+        f"{round(row[end], n_digits) + 0:.{n_digits}f}" for end in ("effect", "low", "high")
+    )
     return f"{effect} ({low} to {high})"
 
 
