@@ -27,7 +27,7 @@ from helpers.plots.style import (
     styled,
 )
 
-_MOST_DASHES = 41
+_MOST_DASHES = 21
 """Random twins of a sub-cluster that are drawn."""
 
 _STATISTICS = {"fisher": "Fisher", "chi2": "chi²"}
