@@ -7,7 +7,7 @@ becomes two steps, because lesions act between them.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -326,6 +326,23 @@ class Classifier(Program):
             if step.n_units:
                 kept.update(step.outputs)
         return kept
+
+    def read_as_maps(self, lesioned: Iterable[int]) -> set[int]:
+        """Return tensors of which convolutions may read a few maps, if some steps are lesioned.
+
+        Only those whose maps are on the last axis.
+        """
+        lesioned, changed, found = set(lesioned), set[int](), set[int]()
+        for index in self.path:
+            step = self.steps[index]
+            few = changed.intersection(step.inputs)
+            if isinstance(step.rule, Linear) and not step.rule.is_depthwise:
+                if step.rule.is_convolution and step.unit_axis == -1:
+                    found |= few
+                few = set()  # What it puts out changes in all maps.
+            if few or index in lesioned:
+                changed.update(step.outputs)
+        return found & self.kept
 
 
 def read(model: keras.Model) -> Program:

@@ -68,7 +68,7 @@ class Graphs:
             return None
         if trace.uneven or not trace.has_rows_of_images:
             return None
-        given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs())
+        given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs(lesion))
         with self._lock:
             if kind not in self._written:
                 try:
@@ -93,8 +93,8 @@ class Graphs:
     def _writer(self, kind: Kind) -> Callable[..., Any]:
         sites, are_most = kind
 
-        def write(units: Any, tensors: dict[str, Any], norms: dict[str, Any]) -> Any:
-            trace = Trace.of_tensors(self._program, tensors, norms)
+        def write(units: Any, *given: dict[str, Any]) -> Any:
+            trace = Trace.of_tensors(self._program, *given)
             return Propagation(trace, {}).written_down(dict.fromkeys(sites, units), are_most)
 
         return write
