@@ -184,9 +184,17 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
 
 @main.command(
     epilog="\b\nExample:\n  IMAGENET_DIR=~/ILSVRC2012_img_val modularity imagenet resnet18\n"
-    "  modularity imagenet vgg16 --images val/ --weights vgg16.h5 --into vgg16.csv"
+    "  modularity imagenet vgg16 --images val/ --weights vgg16.h5 --into vgg16.csv\n"
+    "  modularity imagenet vgg19 --table 1a"
 )
 @click.argument("name", type=click.Choice(["vgg16", "vgg19", "resnet18", "resnet50"]))
+@click.option(
+    "--table",
+    type=click.Choice(["1a", "1b", "3"]),
+    default="1b",
+    help="Constructed inputs (1a, and Table 6), lesions (1b, the default), or lesions with other "
+    "numbers of clusters (3).",
+)
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
@@ -198,51 +206,77 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
     help="A local file of weights (default: downloaded once, up to 575 MB).",
 )
 @click.option("--per-class", type=_FROM_1, default=10, help="Images of each class (default: 10).")
-@click.option("--clusters", type=_FROM_1, default=12, help="Clusters (default: 12).")
-@click.option("--random", type=_FROM_1, default=20, help="Twins per sub-cluster (default: 20).")
+@click.option("--clusters", type=_FROM_1, multiple=True, help="Clusters (default: the paper's).")
+@click.option("--random", type=_FROM_1, help="Twins per sub-cluster (default: the paper's).")
+@click.option("--steps", type=_FROM_1, default=256, help="Of constructing inputs (default: 256).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all draws (default: 0).")
 @click.option(
     "--into",
     type=click.Path(path_type=Path),
-    help="A .csv file (default: results/imagenet-NAME.csv).",
+    help="A .csv file (default: results/imagenet-TABLE-NAME.csv, for the paper's numbers only).",
 )
 def imagenet(
     name: Any,
+    table: str,
     images: Path | None,
     weights: Path | None,
     per_class: int,
-    clusters: int,
-    random: int,
+    clusters: tuple[int, ...],
+    random: int | None,
+    steps: int,
     seed: int,
     into: Path | None,
 ) -> None:
-    """Make Table 1b's rows of a network on ImageNet: NAME, under both protocols."""
-    from helpers import evaluation, files, networks
-    from helpers import imagenet as photographs
-    from helpers.book import results
+    """Make a table's rows of a network on ImageNet: NAME, under both protocols.
 
-    target = into or settings.RESULTS / f"{results.ON_IMAGENET}{name}.csv"
+    Constructing inputs needs no images, only weights.
+    """
+    from dataclasses import replace
+
+    from helpers import files, networks, plots
+    from helpers import imagenet as photographs
+    from helpers.book import on_imagenet, results
+
+    target = into or settings.RESULTS / f"{results.ON_IMAGENET}{table}-{name}.csv"
     if target.suffix != ".csv":
         raise click.UsageError(f"--into: {target} was given; accepted are .csv files")
+    papers = on_imagenet.PLANS[table]
+    plan = replace(
+        papers, n_clusters=clusters or papers.n_clusters, n_random=random or papers.n_random
+    )
+    if table != "3" and len(plan.n_clusters) > 1:
+        raise click.UsageError(f"--clusters: {clusters} was given; Table {table} has one number")
+    if plan != papers and into is None:
+        raise click.UsageError("--into: other numbers than the paper's need a file of their own")
     try:
-        x: Any  # Read slice by slice where an array is asked for.
-        x, y = photographs.validation_images(images, per_class, seed)
-        model = networks.imagenet(name, weights or "imagenet")
-        n_found, n_classes = len(set(y)), model.output_shape[-1]
-        if n_found != n_classes:
-            # Classes are counted in the order of their names, so that none may be missing.
-            raise click.ClickException(
-                f"--images: {n_found} classes were found, but {name} has {n_classes}"
-            )
-        table = evaluation.both_protocols(model, x, y, clusters, random, seed)
+        if plan.needs_images:
+            x: Any  # Read slice by slice where an array is asked for.
+            x, y = photographs.validation_images(images, per_class, seed)
+            model = networks.imagenet(name, weights or "imagenet")
+            n_found, n_classes = len(set(y)), model.output_shape[-1]
+            if n_found != n_classes:
+                # Classes are counted in the order of their names, so that none may be missing.
+                raise click.ClickException(
+                    f"--images: {n_found} classes were found, but {name} has {n_classes}"
+                )
+            rows = on_imagenet.lesioned(model, x, y, plan, seed)
+            made_of = f"{len(y)} images, accuracy {rows['accuracy'].iloc[0]:.4f}"
+        else:
+            model = networks.imagenet(name, weights or "imagenet")
+            rows, made = on_imagenet.constructed(model, plan, seed, n_steps=steps)
+            picture = target.with_suffix(".png")
+            made_of = f"images of {steps} steps, drawn in {picture}"
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    table.insert(0, "network", f"{results.ON_IMAGENET}{name}")
+    rows.insert(0, "network", f"{results.ON_IMAGENET}{name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.written_whole(target) as temporary:
-        table.to_csv(temporary, index=False)
-    click.echo(table.to_string(index=False))
-    click.echo(f"{target}: {len(y)} images, accuracy {table['accuracy'].iloc[0]:.4f}")
+        rows.to_csv(temporary, index=False)
+    if not plan.needs_images:
+        with files.written_whole(picture) as temporary:
+            plots.constructed_images(made, n_shown=8).savefig(temporary)
+    click.echo(rows.to_string(index=False))
+    click.echo(f"{target}: {made_of}")
 
 
 @main.command(epilog="\b\nExample:\n  modularity sweep sweeps/table1b.yaml --dry-run")

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from helpers import forward, graphs, imagenet, lesions, networks, partitions
+from helpers import evaluation, forward, graphs, imagenet, lesions, networks, partitions, zoo
 from helpers.backend import keras
+from helpers.book import on_imagenet
 from helpers.cli import main
 
 SYNSETS = "n01440764", "n01443537", "n02084071"
@@ -185,6 +186,48 @@ def test_one_command_fills_the_rows_of_a_network(by_synset, small_networks, tmp_
     assert {"fisher", "chi2"} <= set(rows["test"])
     assert set(rows["measure"]) == {"importance", "class_range"}
     assert "6 images" in said.output
+
+
+def test_a_table_has_rows_for_each_number_of_clusters_that_its_plan_has():
+    net = zoo.trained("digits-mlp")
+    images = net.dataset.x_test[:100], net.dataset.y_test[:100]
+    rows = on_imagenet.lesioned(net.model, *images, on_imagenet.Plan((2, 3), 2, True))
+    assert set(rows["n_clusters"]) == {2, 3}
+    of_three = rows[rows["n_clusters"] == 3].reset_index(drop=True)
+    expected = evaluation.both_protocols(net.model, *images, 3, 2)
+    pd.testing.assert_frame_equal(of_three, expected)
+
+
+def test_several_numbers_of_clusters_are_for_table_3_only():
+    options = ["--clusters", "8", "--clusters", "18"]
+    said = CliRunner().invoke(main, ["imagenet", "resnet18", *options])
+    assert said.exit_code == 2
+    assert "Table 1b has one number" in said.output
+
+
+def test_rows_with_other_numbers_than_the_papers_stay_out_of_the_results():
+    for options in (["--random", "2"], ["--table", "3", "--clusters", "5"]):
+        said = CliRunner().invoke(main, ["imagenet", "resnet18", *options])
+        assert said.exit_code == 2
+        assert "--into" in said.output
+
+
+def test_inputs_are_constructed_for_a_network_without_any_photograph(
+    small_networks, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("IMAGENET_DIR", raising=False)
+    target = tmp_path / "rows.csv"
+    options = ["--table", "1a", "--random", "1", "--steps", "2"]
+    said = CliRunner().invoke(main, ["imagenet", "vgg16", *options, "--into", str(target)])
+    assert said.exit_code == 0, said.output
+    rows = pd.read_csv(target)
+    assert set(rows["network"]) == {"imagenet-vgg16"}
+    assert set(rows["protocol"]) == {"paper", "released"}
+    assert set(rows["measure"]) == {"score", "entropy", "variance"}
+    assert {"first", "median", "third", "inactive", "effect"} <= set(rows.columns)
+    assert (rows["n_random"] == 1).all()
+    with Image.open(target.with_suffix(".png")) as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
 
 
 def test_a_folder_that_lacks_classes_is_refused(by_synset, small_networks, tmp_path):

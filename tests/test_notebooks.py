@@ -1,6 +1,7 @@
 """Notebooks: thin, executed, and fit to be pages. (That their outputs hold is nbval's to say.)"""
 
 import ast
+import html
 import re
 from itertools import product
 
@@ -128,3 +129,42 @@ def test_inputs_can_be_constructed_for_an_untrained_network(tmp_path, monkeypatc
 def test_no_path_of_the_machine_that_executed_them_is_kept(path):
     assert str(settings.ROOT) not in path.read_text()
     assert not re.search(r'"(input|output)_path": ".*/', path.read_text())
+
+
+def printed(folder, name):
+    """What a page prints: its tables and sentences."""
+    (path,) = folder.glob(f"{name}-*.ipynb")
+    kinds = ("text/html", "text/markdown")
+    outputs = [each for cell in code_cells(nbformat.read(path, 4)) for each in cell.outputs]
+    texts = [each.get("data", {}).get(kind, "") for each in outputs for kind in kinds]
+    return html.unescape("\n".join(texts))
+
+
+def rows_of(text):
+    """The first cells of a table's rows by their heading."""
+    pattern = r"<th>([^<]+)</th>\s*<td>([^<]*)</td>\s*<td>([^<]*)</td>"
+    return {name: cells for name, *cells in re.findall(pattern, text)}
+
+
+@pytest.mark.parametrize("folder", [settings.NOTEBOOKS, settings.BOOK], ids=["digits", "paper"])
+def test_the_first_page_quotes_effects_and_verdicts_of_the_page_behind_it(folder):
+    first, behind = printed(folder, "00"), printed(folder, "09")
+    quoted = re.findall(r"(-?[\d.]+ [a-z -]+ \(-?[\d.]+ to -?[\d.]+\)) \(([a-z-]+, \w+)\)", first)
+    assert len(quoted) > 5
+    for effect, kind in quoted:
+        assert re.search(rf"<td>{kind}</td>\s*<td>{re.escape(effect)}</td>", behind), (kind, effect)
+    claimed = re.findall(r"<th>([a-z ]+)</th>\s*<td>([^<]+)</td>\s*<td>([^<]+)</td>", behind)
+    for about in ("Sub-clusters are important.", "Pictures of MLPs' sub-clusters are clearer."):
+        n = sum(verdict == "holds" and claim == about for verdict, claim, _ in claimed)
+        assert f"holds ({n} kinds of networks)" in first
+
+
+def test_accuracies_on_two_pages_are_the_same():
+    """Page 02 has one network of each kind, page 09 the number of them and the lowest accuracy."""
+    alone, all_of_them = (rows_of(printed(settings.BOOK, each)) for each in ("02", "09"))
+    both = {name for name in alone.keys() & all_of_them.keys() if "-" in name}
+    assert len(both) > 3
+    for name in both:
+        accuracy, (n_networks, lowest) = float(alone[name][0]), all_of_them[name]
+        assert accuracy >= float(lowest)
+        assert accuracy == float(lowest) or n_networks != "1"

@@ -446,6 +446,20 @@ def test_over_replicates_effects_are_means_with_students_interval():
     assert alone[["low", "high"]].isna().all(axis=None)
 
 
+def test_by_how_much_maps_agree_better_has_no_upper_end_and_a_tick_where_most_networks_say_so():
+    seen = MADE[MADE["measure"] == "importance"].assign(measure="agreement", effect=120.0, p=0.01)
+    several = pd.concat([seen.assign(replicate=i) for i in range(2)])
+    several.loc[several["replicate"] == 1, "effect"] += 1
+    several.loc[several["partition"] == "control", "p"] = 0.4
+    table = measures.over_replicates(several)
+    assert (table["effect"] == 120.5).all()
+    assert (table["high"] > 100).all()
+    shown = tables.partitions_by_network(table)
+    assert shown.loc["a, global", "net"] == "120.5 (114.1 to 126.9) ✓"
+    assert shown.loc["control", "net"] == "120.5 (114.1 to 126.9)"
+    assert list(shown.index) == list(seen["partition"])
+
+
 def test_the_table_of_partitions_shows_effects_with_intervals_and_no_negative_zero():
     shown = tables.partition_table(MADE)
     assert shown.loc["net", "a, global"]["importance (points)"] == "2.0 (1.5 to 2.5)"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import settings, zoo
-from helpers.book import lesion_counts, points, published, results, scorecard, table1, tables
+from helpers.book import lesion_counts, on_imagenet, points, published, scorecard, table1, tables
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
@@ -139,10 +139,10 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
     found, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(settings, "RESULTS", tmp_path)
-    assert results.of_imagenet().empty
+    assert on_imagenet.collected("1b").empty
     rows = collected("imagenet-vgg16", 0.02, [0]).assign(n_clusters=12, n_random=20)
-    rows.drop(columns="replicate").to_csv(tmp_path / "imagenet-vgg16.csv", index=False)
-    lesions = pd.concat([found["lesions"], results.of_imagenet()], ignore_index=True)
+    rows.drop(columns="replicate").to_csv(tmp_path / "imagenet-1b-vgg16.csv", index=False)
+    lesions = pd.concat([found["lesions"], on_imagenet.collected("1b")], ignore_index=True)
     card = scorecard.scorecard(found | {"lesions": lesions})
     assert card.loc["Table 1b", "networks"] == "7 of 32"
     assert card.loc["Table 1b", "missing"].startswith("1 on ImageNet: ready, weights needed")
@@ -157,20 +157,51 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
 def test_rows_on_imagenet_that_do_not_belong_in_table_1_are_refused(tmp_path, monkeypatch, other):
     monkeypatch.setattr(settings, "RESULTS", tmp_path)
     rows = collected("imagenet-vgg16", 0.02, [0]).assign(n_clusters=12, n_random=20)
-    rows.to_csv(tmp_path / "imagenet-vgg16.csv", index=False)
+    rows.to_csv(tmp_path / "imagenet-1b-vgg16.csv", index=False)
     more = rows.assign(**({"network": "imagenet-resnet18"} | other))
-    more.to_csv(tmp_path / "imagenet-resnet18.csv", index=False)
+    more.to_csv(tmp_path / "imagenet-1b-resnet18.csv", index=False)
     with pytest.raises(ValueError, match=r"csv: rows of imagenet-.* twice, or"):
-        results.of_imagenet()
+        on_imagenet.collected("1b")
 
 
-def test_rows_on_imagenet_are_read_with_all_else_that_was_found(tmp_path, monkeypatch):
-    everything_before = everything()["lesions"]
+def test_rows_on_imagenet_are_read_with_all_else_that_was_found(monkeypatch):
+    before = everything()
     rows = collected("imagenet-resnet18", 0.02, [0])
-    made = rows.drop(columns="replicate")
-    monkeypatch.setattr(results, "of_imagenet", lambda: made.assign(replicate=0))
-    found = everything()["lesions"]
-    assert len(found) == len(everything_before) + len(rows)
+    monkeypatch.setattr(on_imagenet, "collected", lambda table: rows.assign(table=table))
+    after = everything()
+    for name, table in {"lesions": "1b", "constructed": "1a", "by_k": "3"}.items():
+        assert len(after[name]) == len(before[name]) + len(rows)
+        assert after[name]["table"].iloc[-1] == table
+
+
+def test_other_numbers_of_clusters_on_imagenet_count_when_all_are_there(
+    found, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    one = collected("imagenet-vgg16", 0.02, [0]).drop(columns="replicate").assign(n_random=20)
+    rows = pd.concat([one.assign(n_clusters=k) for k in (8, 18)])
+    rows.to_csv(tmp_path / "imagenet-3-vgg16.csv", index=False)
+    with_it = on_imagenet.collected("3")
+    assert set(with_it["k"]) == {8, 18}
+    alone = pd.concat([found["by_k"][found["by_k"]["network"] == "none"], with_it])
+    card = scorecard.scorecard(found | {"by_k": alone})
+    assert card.loc["Table 3", "networks"] == "1 of 32"
+    rows[rows["n_clusters"] < 18].to_csv(tmp_path / "imagenet-3-vgg16.csv", index=False)
+    with pytest.raises(
+        ValueError, match=r"numbers than the paper's of clusters and twins, \[8, 18\]"
+    ):
+        on_imagenet.collected("3")
+
+
+def test_the_scorecard_names_the_command_for_each_network_on_imagenet(found):
+    card = scorecard.progress(found).set_index("item")["command"]
+    for item, command in {
+        "Table 1a": "modularity imagenet resnet50 --table 1a",
+        "Table 1b": "modularity imagenet resnet18 --table 1b",
+        "Table 3": "modularity imagenet vgg16 --table 3",
+        "Figure 5": "modularity imagenet vgg19 --table 1a",
+    }.items():
+        assert command in card[item]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from helpers.book import claims, lesion_counts, results
+from helpers.book import claims, lesion_counts, on_imagenet, results
 
 
 def found() -> dict[str, pd.DataFrame]:
@@ -11,7 +11,8 @@ def found() -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs, sizes and partitions.
+        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs, sizes, partitions and
+        partition_pictures.
 
     Raises
     ------
@@ -20,22 +21,27 @@ def found() -> dict[str, pd.DataFrame]:
     """
     counted = lesion_counts.combined(lesion_counts.VGGS)
     return {
-        "lesions": pd.concat(
-            [
-                lesion_counts.beside(results.collected("table1b"), counted),
-                results.of_imagenet(),
-            ],
-            ignore_index=True,
+        "lesions": _with_imagenet(
+            lesion_counts.beside(results.collected("table1b"), counted), "1b"
         ),
         "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
-        "constructed": results.collected("table1a"),
+        "constructed": _with_imagenet(results.collected("table1a"), "1a"),
         "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
-        "by_k": lesion_counts.beside(
-            results.collected("table3"), lesion_counts.by_clusters(lesion_counts.VGGS)
+        "by_k": _with_imagenet(
+            lesion_counts.beside(
+                results.collected("table3"), lesion_counts.by_clusters(lesion_counts.VGGS)
+            ),
+            "3",
         ),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
         "sizes": results.collected("calibration"),
         "partitions": results.collected("partitions"),
+        "partition_pictures": results.collected("partition_pictures"),
     }
+
+
+def _with_imagenet(rows: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return rows of a table, and those that a reader has made of networks on ImageNet."""
+    return pd.concat([rows, on_imagenet.collected(table)], ignore_index=True)

@@ -52,8 +52,7 @@ def collected(name: str) -> pd.DataFrame:
         metadata that it reads it.
     """
     path = settings.RESULTS / f"{name}.csv"
-    if os.environ.get(FOLDER):
-        _check_declared("reads", f"results/{name}.csv", READS)
+    check_read(f"results/{name}.csv")
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: not collected yet; modularity sweep sweeps/{name}.yaml, then "
@@ -64,41 +63,25 @@ def collected(name: str) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-ON_IMAGENET = "imagenet-"
-"""What the names of networks on ImageNet begin with."""
+def check_read(name: str) -> None:
+    """Check that what is read in a sweep is what its notebook declares to read.
 
-_PAPERS = [12, 20]
-
-
-def of_imagenet() -> pd.DataFrame:
-    """Read the rows of Table 1b that ``modularity imagenet`` has left in ``results/``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As of `evaluation.both_protocols`, with columns network and replicate, 0; empty if there
-        are none.
+    Parameters
+    ----------
+    name : str
+        A file, or a pattern of files, of the project.
 
     Raises
     ------
     ValueError
-        If there are rows of a network twice, or not of the paper's 12 clusters and 20 twins.
+        If the notebook does not declare it in its metadata.
     """
-    pattern = f"{ON_IMAGENET}*.csv"
     if os.environ.get(FOLDER):
-        _check_declared("reads", f"results/{pattern}", READS)
-    parts: dict[str, pd.DataFrame] = {}
-    for path in sorted(settings.RESULTS.glob(pattern)):
-        table = pd.read_csv(path).assign(replicate=0)
-        name = str(table["network"].iloc[0])
-        is_papers = (table[["n_clusters", "n_random"]] == _PAPERS).all(axis=None)
-        if name in parts or not is_papers:
-            raise ValueError(
-                f"{path}: rows of {name} were found twice, or with other numbers than the paper's "
-                f"of clusters and twins, {_PAPERS}; keep others elsewhere than in results/"
-            )
-        parts[name] = table
-    return pd.concat(parts.values(), ignore_index=True) if parts else pd.DataFrame()
+        _check_declared("reads", name, READS)
+
+
+ON_IMAGENET = "imagenet-"
+"""What the names of networks on ImageNet begin with."""
 
 
 def _check_declared(verb: str, name: str, variable: str) -> None:

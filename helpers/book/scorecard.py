@@ -67,6 +67,9 @@ class Item:
         return sum(self.networks.values()) + len(self.on_imagenet)
 
 
+_TABLES = {"constructed": "1a", "lesions": "1b", "by_k": "3"}
+"""Which tables on ImageNet have the results that an item needs, see `on_imagenet.PLANS`."""
+
 ITEMS = (
     Item(
         "Table 1a",
@@ -233,7 +236,12 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             for verb in ("sweep", "collect")
             if lacking
         ]
-        commands += ["modularity imagenet --help"] * (len(not_done) > len(lacking))
+        commands += [
+            f"modularity imagenet {name.removeprefix(results.ON_IMAGENET)}"
+            f" --table {_TABLES[item.results]}"
+            for name in not_done
+            if name not in lacking
+        ]
         scale = "paper" if done or not item.n_wanted else ""
         rows.append((item.name, done, item.n_wanted, scale, "; ".join(commands)))
     return pd.DataFrame(rows, columns=["item", "have", "of", "scale", "command"])

@@ -380,6 +380,26 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
+def partitions_by_network(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what partitions find by one measure, with a column per network, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `measures.over_replicates`, for one measure.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per partition: the mean effect with its interval, and a tick where p is at most .05.
+    """
+    cells: dict[str, dict[str, str]] = {}
+    for row in table.to_dict("records"):
+        tick = " ✓" * bool(row["p"] <= FOUND)
+        cells.setdefault(row["partition"], {})[row["network"]] = format_effect(row) + tick
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("partition")
+
+
 def format_effect(row: Mapping[Any, Any], n_digits: int = 1) -> str:
     """Return an effect with its interval, from effect, low and high; a dash if there is none."""
     if pd.isna(row["effect"]):
