@@ -30,6 +30,9 @@ _STORE = click.option(
 _SWEEP = click.argument("sweep", type=click.Path(path_type=Path))
 _FROM_1 = click.IntRange(min=1)
 
+_PER_CLASS, _STEPS = 10, 256
+"""Photographs of each class, and steps for each constructed image, in the paper."""
+
 
 def _integers(_: click.Context, option: click.Parameter, said: str) -> list[int]:
     """Read numbers from 0, separated by commas."""
@@ -205,10 +208,12 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
     type=click.Path(path_type=Path),
     help="A local file of weights (default: downloaded once, up to 575 MB).",
 )
-@click.option("--per-class", type=_FROM_1, default=10, help="Images of each class (default: 10).")
+@click.option(
+    "--per-class", type=_FROM_1, default=_PER_CLASS, help=f"Images of a class ({_PER_CLASS})."
+)
 @click.option("--clusters", type=_FROM_1, multiple=True, help="Clusters (default: the paper's).")
 @click.option("--random", type=_FROM_1, help="Twins per sub-cluster (default: the paper's).")
-@click.option("--steps", type=_FROM_1, default=256, help="Of constructing inputs (default: 256).")
+@click.option("--steps", type=_FROM_1, default=_STEPS, help=f"Of constructing inputs ({_STEPS}).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all draws (default: 0).")
 @click.option(
     "--into",
@@ -246,7 +251,8 @@ def imagenet(
     )
     if table != "3" and len(plan.n_clusters) > 1:
         raise click.UsageError(f"--clusters: {clusters} was given; Table {table} has one number")
-    if plan != papers and into is None:
+    is_papers = plan == papers and per_class == _PER_CLASS and steps == _STEPS
+    if not is_papers and into is None:
         raise click.UsageError("--into: other numbers than the paper's need a file of their own")
     try:
         if plan.needs_images:

@@ -206,7 +206,12 @@ def test_several_numbers_of_clusters_are_for_table_3_only():
 
 
 def test_rows_with_other_numbers_than_the_papers_stay_out_of_the_results():
-    for options in (["--random", "2"], ["--table", "3", "--clusters", "5"]):
+    for options in (
+        ["--random", "2"],
+        ["--table", "3", "--clusters", "5"],
+        ["--per-class", "5"],
+        ["--table", "1a", "--steps", "9"],
+    ):
         said = CliRunner().invoke(main, ["imagenet", "resnet18", *options])
         assert said.exit_code == 2
         assert "--into" in said.output

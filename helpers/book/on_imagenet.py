@@ -9,6 +9,7 @@ import pandas as pd
 from helpers import construction, evaluation, measures, settings
 from helpers.backend import keras
 from helpers.book import results
+from helpers.construction.lucid_graph import imagenet_transforms
 from helpers.protocols import PAPER, RELEASED
 
 
@@ -77,7 +78,8 @@ def constructed(
     seed : int
         Of clustering, twins, noise and exchangeable tests.
     **options
-        Passed on to `construction.construct`.
+        Passed on to `construction.construct`. The transforms are Lucid's, as in the paper, under
+        both protocols; the released code has none.
 
     Returns
     -------
@@ -98,7 +100,13 @@ def constructed(
     for choices in (PAPER, RELEASED):
         partition = evaluation.partition_of(model, n_clusters, choices, seed)
         images = made[choices.name] = construction.constructions(
-            model, partition, plan.n_random, choices.construction_pool, seed=seed, **options
+            model,
+            partition,
+            plan.n_random,
+            choices.construction_pool,
+            seed=seed,
+            transforms=imagenet_transforms(),
+            **options,
         )
         compared = [
             measure(images, choices).combine(seed)
