@@ -254,7 +254,7 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
     Examples
     --------
     >>> from helpers import zoo
-    >>> net = zoo.trained("digits-mlp", replicate=1)
+    >>> net = zoo.trained("digits-mlp")
     >>> net.dataset.name, net.accuracy > 0.95
     ('digits', True)
     """
