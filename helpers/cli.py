@@ -271,16 +271,14 @@ def imagenet(
             model = networks.imagenet(name, weights or "imagenet")
             rows, made = on_imagenet.constructed(model, plan, seed, n_steps=steps)
             picture = target.with_suffix(".png")
+            with files.written_whole(picture) as temporary:
+                plots.constructed_images(made, n_shown=8).savefig(temporary)
             made_of = f"images of {steps} steps, drawn in {picture}"
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     rows.insert(0, "network", f"{results.ON_IMAGENET}{name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with files.written_whole(target) as temporary:
         rows.to_csv(temporary, index=False)
-    if not plan.needs_images:
-        with files.written_whole(picture) as temporary:
-            plots.constructed_images(made, n_shown=8).savefig(temporary)
     click.echo(rows.to_string(index=False))
     click.echo(f"{target}: {made_of}")
 

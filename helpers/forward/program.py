@@ -7,7 +7,7 @@ becomes two steps, because lesions act between them.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -327,12 +327,12 @@ class Classifier(Program):
                 kept.update(step.outputs)
         return kept
 
-    def read_as_maps(self, lesioned: Iterable[int]) -> set[int]:
+    def read_as_maps(self, lesioned: Set[int]) -> set[int]:
         """Return tensors of which convolutions may read a few maps, if some steps are lesioned.
 
         Only those whose maps are on the last axis.
         """
-        lesioned, changed, found = set(lesioned), set[int](), set[int]()
+        changed, found = set[int](), set[int]()
         for index in self.path:
             step = self.steps[index]
             few = changed.intersection(step.inputs)

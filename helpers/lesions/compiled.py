@@ -8,6 +8,7 @@ it is done where a layer is lesioned often. On a multilayer perceptron NumPy is 
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -34,6 +35,7 @@ class Graphs:
         self._program = program
         self._wanted: Counter[Kind] = Counter()
         self._written: dict[Kind, Callable[..., Any] | None] = {}
+        self._read_as_maps = cache(program.read_as_maps)
         self._lock = Lock()
 
     def expect(self, lesions: Iterable[Lesion], n_batches: int) -> None:
@@ -68,7 +70,8 @@ class Graphs:
             return None
         if trace.uneven or not trace.has_rows_of_images:
             return None
-        given = (next(iter(lesion.values())).astype(np.int32), *trace.for_graphs(lesion))
+        units, as_maps = next(iter(lesion.values())).astype(np.int32), self._read_as_maps(kind[0])
+        given = (units, *trace.for_graphs(as_maps))
         with self._lock:
             if kind not in self._written:
                 try:

@@ -16,7 +16,7 @@ cancel then, while the norm stays.
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -136,11 +136,11 @@ class Trace:
             self._kept.update(zip(step.outputs, outputs, strict=True))
         return self._kept[tensor]
 
-    def for_graphs(self, lesioned: Iterable[int]) -> tuple[dict[str, Array], ...]:
-        """Return what graphs of lesions of some steps take in, by name.
+    def for_graphs(self, as_maps: Set[int]) -> tuple[dict[str, Array], ...]:
+        """Return what a graph takes in, by name.
 
-        Tensors; those of which convolutions read a few maps, once more with maps apart, where they
-        are several times as fast to read; and the norms of pre-activations.
+        Tensors; those of which it reads a few maps, once more with maps apart, where they are
+        several times as fast to read; and the norms of pre-activations.
         """
         if self._given_to_graphs is None:
             tensors = {
@@ -152,10 +152,9 @@ class Trace:
             norms = {str(each): keras.ops.convert_to_tensor(self.norms(each)) for each in outs}
             self._given_to_graphs = tensors, norms
         tensors, norms = self._given_to_graphs
-        read = self.program.read_as_maps(lesioned)
-        for each in read.difference(self._turned):
+        for each in as_maps - self._turned.keys():
             self._turned[each] = keras.ops.moveaxis(tensors[str(each)], -1, 1)
-        return tensors, {str(each): self._turned[each] for each in sorted(read)}, norms
+        return tensors, {str(each): self._turned[each] for each in sorted(as_maps)}, norms
 
     @classmethod
     def of_tensors(cls, program: Classifier, *given: dict[str, Array]) -> "Trace":
