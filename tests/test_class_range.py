@@ -199,6 +199,7 @@ def test_undefined_twins_are_redrawn_until_all_are_defined(network):
     assert table.random[0].tolist() == [0, 2 / 5, 2]
     assert table.subclusters["undefined_twins"].tolist() == [5, 0]
     assert table.p.tolist() == [2 / 4, 1 / 4]
+    np.testing.assert_allclose(table.effects()["effect"], table.true / table.random.mean(axis=1))
     assert table.excluded.tolist() == ["", ""]
     assert len(network.lesions) == 6
     for lesion in network.lesions:

@@ -87,6 +87,8 @@ def test_counts_of_p_values_add_up_to_the_sub_clusters_that_are_tested(profiles)
     assert len(heights) == compared.n_random + 1
     expected = np.bincount(np.rint(5 * compared.p[compared.is_tested]).astype(int), minlength=6)
     assert heights == expected[1:].tolist()
+    effect = compared.combine()["effect"].iloc[0]
+    assert f"mean effect {effect:.2g} points" in axes.get_title()
 
 
 def test_lesions_are_drawn_in_percent_beside_the_intact_network(profiles):
@@ -133,10 +135,10 @@ def test_both_forms_of_a_test_are_seen_where_they_agree():
             for k, p in ((4, 0.5), (8, 1e-9))
         ],
         columns=["test", "n_clusters", "p"],
-    ).assign(network="net", measure="importance")
+    ).assign(network="net", measure="importance", effect=2.0)
     figure = plots.over_n_clusters(table)
-    assert len(figure.axes) == 2
-    for axes in figure.axes:
+    assert len(figure.axes) == 3
+    for axes in figure.axes[:2]:
         below, above = [
             line
             for line in axes.lines
@@ -146,6 +148,9 @@ def test_both_forms_of_a_test_are_seen_where_they_agree():
         assert below.get_ydata()[1] == 1e-6
         assert below.get_markersize() > above.get_markersize()
         assert below.get_markerfacecolor() == "none"
+    effects = figure.axes[2]
+    assert effects.get_title(loc="left") == "effect, points"
+    np.testing.assert_array_equal(effects.lines[0].get_xydata(), [[4, 2], [8, 2]])
 
 
 @pytest.fixture
@@ -440,7 +445,8 @@ def test_without_pairs_the_figure_of_interactions_says_so():
 def test_new_figures_label_their_axes_and_are_not_left_open():
     kinds = made_kinds(2, 2)
     corrected = statistics.multiple_comparisons(published.table1())
-    curve = published.table1().assign(n_clusters=8)[lambda table: table["measure"] == "importance"]
+    curve = published.table1().assign(n_clusters=8, effect=1.0)
+    curve = curve[curve["measure"] == "importance"]
     drawn = [
         plots.taxonomy(kinds),
         plots.double_lesions(made_pairs(kinds), kinds),
@@ -479,7 +485,7 @@ def drawn(made, pictures, profiles):
         plots.double_lesions(made_pairs(kinds), kinds),
         plots.dependency_cases(),
         plots.dependency_graph(pairs, kinds),
-        figures.table1(table.assign(source="published")),
+        figures.table1(table.assign(source="published", effect=np.nan)),
         figures.audits(audited(), table),
         figures.corrected_p_values(statistics.multiple_comparisons(table, 0.05, 0.05), 0.05),
     ]

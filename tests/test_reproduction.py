@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import settings, zoo
+from helpers import settings, statistics, zoo
 from helpers.book import lesion_counts, on_imagenet, points, published, scorecard, table1, tables
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
+
+NONE = pd.DataFrame(columns=["network", "replicate", "protocol", "measure", "test", "p", "effect"])
+"""No network was tested exactly."""
 
 
 def collected(network, p, replicates=range(5), protocols=("released", "paper"), measures=LESIONS):
@@ -48,7 +51,7 @@ def found():
 
 
 def test_our_networks_stand_in_the_rows_of_the_papers_table(found):
-    table = table1.table1(found["lesions"], found["constructed"])
+    table = table1.table1(found["lesions"], found["constructed"], NONE)
     ours = table[table["source"] != "published"]
     assert set(ours["network"]) == {"mlp, mnist", "cnn, mnist", "mlp-rgb, mnist"}
     published_rows = table[table["source"] == "published"]
@@ -81,7 +84,7 @@ def test_only_the_papers_kinds_of_networks_have_a_row(name, expected):
 def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_scorecard(found):
     ours = collected("cifar10-vgg", 0.3, [0])
     lesions = pd.concat([found["lesions"], ours])
-    table = table1.side_by_side(table1.table1(lesions, found["constructed"]))
+    table = table1.side_by_side(table1.table1(lesions, found["constructed"], NONE))
     assert table.loc["vgg, cifar10", "importance"]["chi²", "RELEASED"] == "0.3"
     before, after = (
         scorecard.scorecard(found | {"lesions": each}).loc["Table 1b", "networks"]
@@ -92,7 +95,7 @@ def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_sco
 
 def test_networks_without_a_row_in_table_1_do_not_get_into_it(found):
     untrained = collected("cifar10-vgg-untrained", 0.3, [0])
-    table = table1.table1(untrained, found["constructed"])
+    table = table1.table1(untrained, found["constructed"], NONE)
     assert set(table.loc[table["source"] == "paper", "network"]) == {"mlp-rgb, mnist"}
 
 
@@ -100,6 +103,7 @@ def test_medians_are_taken_over_the_replicates():
     table = table1.table1(
         pd.concat([collected("mnist-mlp", p, [i]) for i, p in enumerate((0.1, 0.2, 0.9))]),
         collected("mnist-rgb-mlp", 0.3, [0], measures=["score"]),
+        NONE,
     )
     found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
     assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
@@ -109,12 +113,39 @@ def test_medians_are_taken_over_the_replicates():
 
 
 def test_table_1_shows_median_and_range_and_what_was_not_run(found):
-    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"]))
+    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"], NONE))
     row = table.loc["mlp, mnist", "importance"]
     assert row["Fisher", "published"] == "< 0.0001"
     assert row["Fisher", "PAPER, exchangeable"] == "0.001"
     assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "0.2"
     assert "vgg, cifar10" not in table.index
+
+
+def test_table_1_shows_beside_p_values_how_much_it_matters(found):
+    points, times = [1.0, 2.0, 6.0], [1.1, 1.3, 1.2]
+    exact = pd.DataFrame(
+        [
+            ("mnist-mlp", i, "paper", measure, test, 0.01 * (i + 1), effects[i])
+            for i in range(3)
+            for measure, effects in (("importance", points), ("coherence", times))
+            for test in ("exact", "fisher")
+        ],
+        columns=NONE.columns,
+    )
+    constructed = found["constructed"].assign(effect=1.25)
+    # Lesions of the paper's twins have effects of their own, which are not mixed in.
+    lesions = found["lesions"].assign(effect=100.0)
+    table = table1.side_by_side(table1.table1(lesions, constructed, exact))
+    effect, p = table["mean effect", "PAPER"], table["exact", "PAPER"]
+    low, high = statistics.mean_interval(points)
+    assert effect["mlp, mnist", "importance"] == f"3 ({low:.2g} to {high:.2g}) points"
+    assert effect["mlp, mnist", "class-wise range"].startswith("1.2 (0.95 to 1.4) times")
+    assert effect["mlp-rgb, mnist", "score"] == "1.2 (1.2 to 1.2) times as high"
+    assert effect["cnn, mnist", "importance"] == "–"
+    assert p["mlp, mnist", "importance"] == "0.02 (0.01 to 0.03)"
+    assert p["mlp-rgb, mnist", "score"] == "–"
+    one = table1.side_by_side(table1.table1(lesions, constructed, exact.iloc[:4]))
+    assert one["mean effect", "PAPER"]["mlp, mnist", "importance"] == "1 points"
 
 
 def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
@@ -146,7 +177,7 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
     card = scorecard.scorecard(found | {"lesions": lesions})
     assert card.loc["Table 1b", "networks"] == "7 of 32"
     assert card.loc["Table 1b", "missing"].startswith("1 on ImageNet: ready, weights needed")
-    table = table1.table1(lesions, found["constructed"])
+    table = table1.table1(lesions, found["constructed"], NONE)
     ours = table[(table["network"] == "vgg16, imagenet") & (table["source"] == "paper")]
     assert ours["p"].eq(0.02).all()
     assert len(ours) == 8
@@ -269,7 +300,7 @@ def test_agreement_counts_ranges_that_overlap_and_medians_on_the_same_side():
         for measure, values in p.items()
         for i, each in enumerate(values)
     )
-    counts = table1.agreement(table1.table1(ours, ours.iloc[:0]))
+    counts = table1.agreement(table1.table1(ours, ours.iloc[:0], NONE))
     # Published are importances from 2.7e-9 to 3.7e-7, and class-wise ranges around a half.
     assert set(counts.loc["Fisher", "ranges overlap"]) == {"1 of 2"}
     assert set(counts.loc["Fisher", "same side of 0.05"]) == {"1 of 2"}
@@ -279,6 +310,7 @@ def test_of_two_networks_the_larger_p_value_stands_for_both():
     table = table1.table1(
         pd.concat([collected("mnist-mlp", p, [i]) for i, p in enumerate((0.01, 0.2))]),
         collected("mnist-rgb-mlp", 0.3, [0], measures=["score"]),
+        NONE,
     )
     found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
     assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
@@ -286,7 +318,7 @@ def test_of_two_networks_the_larger_p_value_stands_for_both():
 
 def test_what_was_run_without_anything_to_test_has_a_dash(found):
     found["lesions"].loc[found["lesions"]["network"] == "mnist-cnn", "p"] = np.nan
-    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"]))
+    table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"], NONE))
     assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "–"
 
 

@@ -46,10 +46,21 @@ def test_a_networks_row_has_the_published_range_beside_it():
     assert "published Fisher" not in tables.network_row(tests, zoo.recipe("digits-mlp"))
 
 
+def test_a_networks_row_says_how_much_it_matters():
+    rows = [("importance", "left"), ("score", "right"), ("entropy", "left")]
+    tests = pd.concat([compared(*row).combine() for row in rows])
+    shown = tables.network_row(tests, zoo.recipe("digits-mlp"))["mean effect"]
+    differs = np.mean([0.5, 0.2]) - 0.6
+    assert shown["score"] == f"{differs:.2g} times as high"
+    assert shown["output entropy"] == f"{differs:.2g} nats"
+    assert shown["importance"].endswith(" points")
+
+
 def test_what_could_not_be_tested_is_a_dash():
     tests = compared().where([False, False, True]).combine()
     row = tables.network_row(tests, zoo.recipe("digits-mlp")).loc["importance"]
-    assert row[["tested", "excluded", "Fisher", "chi², exch."]].tolist() == ["0", "1", "–", "–"]
+    shown = row[["tested", "excluded", "mean effect", "Fisher", "chi², exch."]]
+    assert shown.tolist() == ["0", "1", "–", "–", "–"]
 
 
 def test_a_table_for_reading_shows_the_twins_by_their_median():
@@ -151,6 +162,20 @@ def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():
     shown = tables.network_rows(table, index=("network", "n_clusters"))
     assert shown.index.tolist() == [("a", 8), ("a", 12)]
     assert shown["importance", "Fisher"].tolist() == ["0.012", "–"]
+
+
+def test_rows_of_networks_have_each_measures_effect_in_front_of_its_p_values():
+    tests = pd.concat([compared().combine(), compared("class_range", "right").combine()])
+    both = pd.concat([tests.assign(network="a"), tests.iloc[:4].assign(network="b", effect=np.nan)])
+    shown = tables.network_rows(both)
+    assert next(iter(shown["importance"])) == "mean effect, points"
+    assert next(iter(shown["class-wise range"])) == "mean effect, times as uneven"
+    of_a = tests[tests["measure"] == "class_range"]["effect"].iloc[0]
+    assert shown["class-wise range", "mean effect, times as uneven"].tolist() == [
+        f"{of_a:.2g}",
+        "–",
+    ]
+    assert shown["importance", "mean effect, points"]["b"] == "–"
 
 
 def test_the_size_of_a_test_is_put_into_words():

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from helpers.book.table1 import mean_effects
 from helpers.book.tables import rows_of
-from helpers.plots.headings import MEASURES, TESTS
+from helpers.plots.headings import EFFECTS, MEASURES, TESTS
 from helpers.plots.style import BLACK, BLUE, GREY, VERMILLION, make_panels, styled
 
 _LEAST = 1e-12
 """Smaller p values are drawn here: nobody should read their exponents."""
 
-_P_TICKS = ([_LEAST, 1e-8, 1e-4, 1], ["≤ $10^{-12}$", "$10^{-8}$", "$10^{-4}$", "1"])
+_P_TICKS = ([_LEAST, 1e-6, 1], ["≤ $10^{-12}$", "$10^{-6}$", "1"])
 
 _SOURCE_STYLES = {
     ("published", "{}"): ("|", BLACK, BLACK, 0.0, "published"),
@@ -71,7 +72,7 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
 
 @styled
 def table1(table: pd.DataFrame) -> Figure:
-    """Draw the p values of Table 1: the published ones and ours under both protocols.
+    """Draw the p values of Table 1, the published ones and ours, and name our mean effects.
 
     Parameters
     ----------
@@ -96,6 +97,14 @@ def table1(table: pd.DataFrame) -> Figure:
     names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
     panels[0, 0].set_yticks(list(position.values()), names)
     panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
+    beside = panels[0, 1].get_yaxis_transform()
+    effects = mean_effects(table)
+    for row in effects.to_dict("records"):
+        y = position[row["network"], row["measure"]]
+        text = f"{row['effect']:.2g} {EFFECTS[row['measure']]}"
+        panels[0, 1].text(1.03, y, text, transform=beside, va="center")
+    if len(effects):
+        panels[0, 1].text(1.03, 0.9, "mean effect", transform=beside, va="bottom")
     handles = [
         mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
         for marker, colour, face, _, label in _SOURCE_STYLES.values()

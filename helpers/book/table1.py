@@ -1,10 +1,11 @@
-"""Table 1, published and ours: all p values, their medians, and how often they agree."""
+"""Table 1, published and ours: all p values, their medians, effects, and how often they agree."""
 
 import numpy as np
 import pandas as pd
 
+from helpers import statistics
 from helpers.book import published
-from helpers.book.tables import format_p, format_p_range, rows_of
+from helpers.book.tables import effect_in_units, format_p, format_p_range, rows_of
 from helpers.plots.headings import MEASURES, TESTS
 
 LEVEL = 0.05
@@ -25,27 +26,43 @@ WAYS = (
 THEIR_WAY = ("published", "published", "")
 
 
-def table1(lesions: pd.DataFrame, constructed: pd.DataFrame) -> pd.DataFrame:
+def table1(lesions: pd.DataFrame, constructed: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     """Return all p values of Table 1: the published ones, and ours under both protocols.
 
     Parameters
     ----------
     lesions, constructed : pandas.DataFrame
-        Collected tests: network, replicate, protocol, measure, test, p.
+        Collected tests: network, replicate, protocol, measure, test, p; effect, of the constructed.
+    exact : pandas.DataFrame
+        Collected exact tests, likewise, with effect.
 
     Returns
     -------
     pandas.DataFrame
         One row per p value: network (as in `published.table1`), measure, test (ours also with
-        exchangeable_fisher and exchangeable_chi2), source ("published", "released" or "paper"),
-        replicate and p, NaN where there was nothing to test. Networks that have no row in the
-        paper's table, such as untrained ones, are left out.
+        exact, exchangeable_fisher and exchangeable_chi2), source ("published", "released" or
+        "paper"), replicate; p, NaN where there was nothing to test; and the mean effect, NaN where
+        it is not known: of lesions, it is the exact test's. The exact test of class-wise ranges is
+        that of class-wise coherence at equal damage. Networks that have no row in the paper's
+        table, such as untrained ones, are left out.
     """
-    ours = labelled(pd.concat([lesions, constructed], ignore_index=True))
-    columns = ["network", "measure", "test", "source", "replicate", "p"]
-    theirs = published.each_p_value().assign(source="published")
+    is_exact = (exact["test"] == "exact") & exact["measure"].isin(_EXACT)
+    parts = [
+        lesions[lesions["test"] != "exact"].assign(effect=np.nan),
+        constructed.reindex(
+            columns=[*constructed.columns.drop("effect", errors="ignore"), "effect"]
+        ),
+        exact[is_exact].replace({"measure": _EXACT}),
+    ]
+    ours = labelled(pd.concat(parts, ignore_index=True))
+    columns = ["network", "measure", "test", "source", "replicate", "p", "effect"]
+    theirs = published.each_p_value().assign(source="published", effect=np.nan)
     known = ours[ours["measure"].isin(theirs["measure"]) & ours["network"].notna()]
     return pd.concat([theirs[columns], known[columns]], ignore_index=True)
+
+
+_EXACT = {"importance": "importance", "coherence": "class_range"}
+"""Measures of exact tests, and in which rows of Table 1 they belong."""
 
 
 def labelled(tests: pd.DataFrame) -> pd.DataFrame:
@@ -81,23 +98,54 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per network and measure of which there are numbers of ours; for each test and source
-        the median (see `medians`) and, of several networks, the range; a dash where nothing could
-        be tested.
+        A row per network and measure of which there are numbers of ours; first the mean effect
+        under PAPER, with Student's 95 % interval if there are several networks; for each test and
+        source the median p value (see `medians`) and, of several networks, the range; a dash where
+        nothing could be tested.
     """
-    columns = {
+    columns = {("exact", "PAPER"): ("exact", "paper")} | {
         (TESTS[test], name): (prefix + test, source)
         for test in ("fisher", "chi2")
         for name, source, prefix in (THEIR_WAY, *WAYS)
+    }
+    effects = {
+        (row["network"], row["measure"]): effect_in_units(row)
+        for row in mean_effects(table).to_dict("records")
     }
     of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
     rows = {}
     for network, measure in rows_of(ours_and_theirs(table)):
         rows[network, MEASURES[measure]] = {
+            ("mean effect", "PAPER"): effects.get((network, measure), "–")
+        } | {
             heading: _spread(of.get((network, measure, test, source)))
             for heading, (test, source) in columns.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean effects of Table 1 under PAPER.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `table1`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per network and measure of which one is known: network, measure; effect, the mean over
+        replicates; low and high, Student's 95 % interval, NaN of a single one.
+    """
+    known = table[table["source"] == "paper"].dropna(subset="effect")
+    # All tests of a network's measure come with the same effect.
+    known = known.drop_duplicates(["network", "measure", "replicate"])
+    rows = [
+        (*key, each.mean(), *statistics.mean_interval(each))
+        for key, each in known.groupby(["network", "measure"])["effect"]
+    ]
+    return pd.DataFrame(rows, columns=["network", "measure", "effect", "low", "high"])
 
 
 def ours_and_theirs(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from helpers import statistics
 from helpers.book import published
 from helpers.measures import CASES, FOUND, Comparison
 from helpers.plots.calibration import NAMES
-from helpers.plots.headings import MEASURES, TESTS
+from helpers.plots.headings import EFFECTS, MEASURES, TESTS
 from helpers.zoo import Recipe, TrainedNetwork
 
 
@@ -27,16 +27,15 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per measure: numbers of tested and excluded sub-clusters, the mean effect where it
-        has a unit, p values, and the published networks' range of p values.
+        One row per measure: numbers of tested and excluded sub-clusters, the mean effect, p values,
+        and the published networks' range of p values.
     """
     theirs = published.p_values(recipe)
     rows = {}
     for measure, ours in tests.groupby("measure", sort=False):
         p = ours.set_index("test")["p"]
         row = {name: str(ours[name].iloc[0]) for name in ("tested", "excluded")}
-        if measure in EFFECTS:
-            row["mean effect"] = _effect_in_units(ours.iloc[0])
+        row["mean effect"] = effect_in_units(ours.iloc[0].to_dict())
         row |= {heading: format_p(p[test]) for test, heading in TESTS.items()}
         for test in ("fisher", "chi2"):
             if p_values := theirs.get((str(measure), test)):
@@ -47,14 +46,6 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
 
 
 _LEAST_P = 0.0001
-
-EFFECTS = {
-    "importance": "{} points",
-    "within_strata": "{} points",
-    "coherence": "{} times as uneven",
-    "class_variance": "{} times as uneven",
-}
-"""How effects of measures are written."""
 
 
 def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
@@ -79,19 +70,34 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
             "excluded": str(row["excluded"]),
             "exact p": format_p_with_interval(row["p"], row["p_low"], row["p_high"]),
             "two-sided": format_p(row["p_two_sided"]),
-            "mean effect": _effect_in_units(row),
+            "mean effect": effect_in_units(row),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _effect_in_units(row: Any) -> str:
-    """Return a mean effect with its interval, if it has one, in the unit of its measure."""
+def effect_in_units(row: Mapping[Hashable, Any]) -> str:
+    """Return a mean effect with its interval, if it has one, in the unit of its measure.
+
+    Parameters
+    ----------
+    row : mapping
+        With measure, effect, low and high, as of `Comparison.combine`.
+
+    Returns
+    -------
+    str
+        To two significant digits; a dash if there is no effect.
+    """
+    effect = _mean_effect(row)
+    return effect if effect == "–" else f"{effect} {EFFECTS[row['measure']]}"
+
+
+def _mean_effect(row: Mapping[Hashable, Any]) -> str:
+    """Return a mean effect with its interval, if it has one; a dash if there is none."""
     if pd.isna(row["effect"]):
         return "–"
-    effect = f"{row['effect']:.2g}"
-    if not pd.isna(row["low"]):
-        effect += f" ({row['low']:.2g} to {row['high']:.2g})"
-    return EFFECTS[row["measure"]].format(effect)
+    interval = "" if pd.isna(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})"
+    return f"{row['effect']:.2g}{interval}"
 
 
 def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -610,7 +616,8 @@ def network_rows(
     Parameters
     ----------
     table : pandas.DataFrame
-        With columns measure, test and p, and those of the index.
+        With columns measure, test and p, those of the index, and, of networks of ours, effect, low
+        and high. The published p values come without effects.
     verdicts : sequence of str
         Names of columns of bool: p values get a tick for each that holds, as in Tables 4 and 5.
     index : sequence of str
@@ -619,20 +626,23 @@ def network_rows(
     Returns
     -------
     pandas.DataFrame of str
-        P values to two significant digits; a dash where there is none.
+        Mean effects and p values to two significant digits; a dash where there is none.
     """
     n_ticks = table[list(verdicts)].sum(axis=1)
     ticks = n_ticks.map(lambda n: " " * bool(n) + "✓" * int(n))
     shown = table.assign(text=table["p"].map(format_p) + ticks)
-    rows = {}
+    rows: dict[Hashable, dict[tuple[str, str], str]] = {}
     for key, group in shown.groupby(list(index), sort=False):
         texts = group.set_index(["measure", "test"])["text"]
-        rows[key if len(index) > 1 else key[0]] = {
-            (MEASURES[measure], TESTS[test]): texts.get((measure, test), "–")
-            for measure in MEASURES
-            for test in TESTS
-            if ((table["measure"] == measure) & (table["test"] == test)).any()
-        }
+        cells = rows.setdefault(key if len(index) > 1 else key[0], {})
+        for measure in (each for each in MEASURES if (table["measure"] == each).any()):
+            tests = table.loc[table["measure"] == measure, "test"].unique()
+            if "effect" in table:
+                of_measure = group[group["measure"] == measure].to_dict("records")
+                effect = _mean_effect(of_measure[0]) if of_measure else "–"
+                cells[MEASURES[measure], f"mean effect, {EFFECTS[measure]}"] = effect
+            for test in (each for each in TESTS if each in tests):
+                cells[MEASURES[measure], TESTS[test]] = texts.get((measure, test), "–")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(list(index))
 
 

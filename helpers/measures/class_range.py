@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.lesions.profiles import LesionProfiles, class_weights
-from helpers.measures.comparison import Comparison, compare
+from helpers.measures.comparison import Comparison, compare, times_typical
 from helpers.protocols import PAPER, Protocol
 
 MAX_TRIES = 50
@@ -68,7 +68,8 @@ def class_range(profiles: LesionProfiles, protocol: Protocol = PAPER, seed: int 
     Returns
     -------
     Comparison
-        Of class-wise ranges; large ones are extreme. Among the columns of its sub-clusters is
+        Of class-wise ranges; large ones are extreme. The effect is how many times the mean of its
+        twins' a sub-cluster's range is. Among the columns of its sub-clusters is
         undefined_twins, how many of all twins drawn were undefined: unless the protocol keeps
         them, others are drawn for the sub-clusters that are tested, until n are defined or 50 n
         drawn. Excluded are, besides the complete, "undefined" sub-clusters and those whose twins
@@ -104,6 +105,7 @@ def class_range(profiles: LesionProfiles, protocol: Protocol = PAPER, seed: int 
         true,
         random,
         profiles.fingerprint,
+        effect=times_typical(true, random),
     )
 
 
@@ -126,16 +128,18 @@ def profile_range(profiles: LesionProfiles, protocol: Protocol = PAPER) -> Compa
     -------
     Comparison
         Of the largest less the smallest loss of a class's accuracy, divided by the Euclidean
-        length of all losses, in [0, sqrt(2)]; 0 without any loss or gain. Large is extreme.
+        length of all losses, in [0, sqrt(2)]; 0 without any loss or gain. Large is extreme. The
+        effect is how many times the mean of its twins' a sub-cluster's range is.
     """
+    spans = _spans(profiles.true, profiles), _spans(profiles.random, profiles)
     return compare(
         "profile_range",
         "right",
         protocol,
         profiles.describe(),
-        _spans(profiles.true, profiles),
-        _spans(profiles.random, profiles),
+        *spans,
         profiles.fingerprint,
+        effect=times_typical(*spans),
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.measures import FOUND, Comparison
-from helpers.plots.headings import MEASURES
+from helpers.plots.headings import EFFECTS, MEASURES
 from helpers.plots.style import (
     BLACK,
     BLUE,
@@ -88,7 +88,7 @@ def p_value_counts(panels: Mapping[str, Comparison]) -> Figure:
     Parameters
     ----------
     panels : mapping of str to Comparison
-        Title of each panel, and what it shows.
+        Title of each panel, which also names the mean effect, and what it shows.
     """
     figure, drawn = make_panels(2.2, 1, len(panels), sharey=True)
     for axes, (title, compared) in zip(drawn[0], panels.items(), strict=True):
@@ -98,7 +98,9 @@ def p_value_counts(panels: Mapping[str, Comparison]) -> Figure:
         grid = np.arange(1, n_values + 1) / n_values
         axes.bar(grid, counts, width=0.8 / n_values, color=BLUE)
         axes.axhline(len(p) / n_values, color=BLACK, ls=":", lw=1)
-        axes.set_title(f"{title} ({len(p)} sub-clusters)")
+        effect = compared.effects()["effect"][compared.is_tested].mean()
+        found = f"mean effect {effect:.2g} {EFFECTS[compared.measure]}" if len(p) else "no effect"
+        axes.set_title(f"{title}, {len(p)} sub-clusters\n{found}")
         axes.set_xlabel("p value")
         axes.set_xlim(0, 1 + 1 / n_values)
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -108,7 +110,7 @@ def p_value_counts(panels: Mapping[str, Comparison]) -> Figure:
 
 @styled
 def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
-    """Draw combined p values over the number of clusters.
+    """Draw combined p values and mean effects over the number of clusters.
 
     Parameters
     ----------
@@ -121,23 +123,29 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
         return notice("no networks to draw")
     pairs = list(dict.fromkeys(table[["network", "measure"]].itertuples(index=False, name=None)))
     figure, panels = make_panels(
-        0.7 + 1.3 * len(pairs), len(pairs), len(_STATISTICS), sharex=True, sharey=True
+        0.7 + 1.4 * len(pairs), len(pairs), len(_STATISTICS) + 1, sharex=True
     )
     for row, (network, measure) in zip(panels, pairs, strict=True):
-        for axes, (statistic, title) in zip(row, _STATISTICS.items(), strict=True):
-            of_both = (table["network"] == network) & (table["measure"] == measure)
+        of_both = table[(table["network"] == network) & (table["measure"] == measure)]
+        of_both = of_both.sort_values("n_clusters")
+        for axes in row:
             for k in marked:
                 axes.axvline(k, color=GREY, lw=0.5, zorder=0)
+        for axes, (statistic, title) in zip(row, _STATISTICS.items(), strict=False):
             axes.axhline(0.05, color=BLACK, ls=":", lw=1)
             for form, style in _FORMS.items():
-                curve = table[of_both & (table["test"] == form.format(statistic))]
-                curve = curve.sort_values("n_clusters")
+                curve = of_both[of_both["test"] == form.format(statistic)]
                 axes.plot(curve["n_clusters"], curve["p"].clip(lower=LOWEST_P), **style)
-            axes.set_title(f"{network}, {MEASURES[measure]}: {title}")
+            axes.set_title(title, loc="left")
             axes.set_yscale("log")
-    panels[0, 0].set_yticks(*P_TICKS)
-    panels[0, 0].minorticks_off()
-    panels[0, 0].set_ylim(LOWEST_P / 2, 2)
+            axes.set_ylim(LOWEST_P / 2, 2)
+            axes.set_yticks(*(P_TICKS if axes is row[0] else (P_TICKS[0], "")))
+            axes.minorticks_off()
+        row[0].set_title(f"{network}, {MEASURES[measure]}\nFisher", loc="left")
+        effects = of_both.drop_duplicates("n_clusters")
+        row[-1].plot(effects["n_clusters"], effects["effect"], "d-", color=BLACK, ms=3.5)
+        row[-1].axhline(EFFECTS[measure] != "points", color=BLACK, ls=":", lw=1)
+        row[-1].set_title(f"effect, {EFFECTS[measure]}", loc="left")
     figure.supxlabel("number of clusters")
     figure.supylabel("combined p value")
     handles = [

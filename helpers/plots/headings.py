@@ -11,6 +11,18 @@ MEASURES = {
     "variance": "activation variance",
 }
 
+EFFECTS = {
+    "importance": "points",
+    "within_strata": "points",
+    "class_range": "times as uneven",
+    "class_variance": "times as uneven",
+    "coherence": "times as uneven",
+    "score": "times as high",
+    "entropy": "nats",
+    "variance": "times as large",
+}
+"""What the mean effect of each measure is counted in, beyond or beside what random twins have."""
+
 TESTS = {
     "fisher": "Fisher",
     "chi2": "chi²",
