@@ -51,7 +51,7 @@ def test_a_networks_row_says_how_much_it_matters():
     tests = pd.concat([compared(*row).combine() for row in rows])
     shown = tables.network_row(tests, zoo.recipe("digits-mlp"))["mean effect"]
     differs = np.mean([0.5, 0.2]) - 0.6
-    assert shown["score"] == f"{differs:.2g} times as high"
+    assert shown["score"] == f"{differs:.3g} times as high"
     assert shown["output entropy"] == f"{differs:.2g} nats"
     assert shown["importance"].endswith(" points")
 
@@ -172,7 +172,7 @@ def test_rows_of_networks_have_each_measures_effect_in_front_of_its_p_values():
     assert next(iter(shown["class-wise range"])) == "mean effect, times as uneven"
     of_a = tests[tests["measure"] == "class_range"]["effect"].iloc[0]
     assert shown["class-wise range", "mean effect, times as uneven"].tolist() == [
-        f"{of_a:.2g}",
+        f"{of_a:.3g}",
         "–",
     ]
     assert shown["importance", "mean effect, points"]["b"] == "–"
@@ -345,3 +345,22 @@ def test_reports_side_by_side_have_no_p_value_without_its_effect():
     assert shown.loc["theirs", "times as uneven"] == "1.23 (1.10 to 1.40)"
     expected = ["yes", "2.2 (1.0 to 3.5)", "0.001", "undecided", "–", "1", "2 of 18", "6"]
     assert shown.loc["ours"].tolist() == expected
+
+
+def test_exact_tests_of_networks_of_a_kind_are_counted_beside_their_mean_effect():
+    columns = ["network", "replicate", "protocol", "measure", "test", "p", "effect"]
+    rows = [
+        ("a", 0, "paper", "importance", "exact", 0.01, 1.0),
+        ("a", 1, "paper", "importance", "exact", 0.2, 3.0),
+        ("a", 1, "paper", "importance", "fisher", 0.001, 99.0),
+        ("a", 0, "released", "importance", "exact", 0.001, 99.0),
+        ("a", 0, "paper", "coherence", "exact", 1.0, np.nan),
+        ("b", 0, "paper", "importance", "exact", 0.05, 0.25),
+    ]
+    shown = tables.exact_over_networks(pd.DataFrame(rows, columns=columns))
+    low, high = statistics.mean_interval([1, 3])
+    effects = shown["importance", "mean effect, points"]
+    assert effects.to_dict() == {"a": f"2 ({low:.2g} to {high:.2g})", "b": "0.25"}
+    assert shown["importance", "p ≤ .05"].to_dict() == {"a": "1 of 2", "b": "1 of 1"}
+    assert shown.loc["a", "class-wise coherence at equal damage"].tolist() == ["–", "0 of 1"]
+    assert shown.loc["b", "class-wise coherence at equal damage"].tolist() == ["–", "–"]

@@ -75,7 +75,7 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def effect_in_units(row: Mapping[Hashable, Any]) -> str:
+def effect_in_units(row: Mapping[Any, Any]) -> str:
     """Return a mean effect with its interval, if it has one, in the unit of its measure.
 
     Parameters
@@ -86,18 +86,20 @@ def effect_in_units(row: Mapping[Hashable, Any]) -> str:
     Returns
     -------
     str
-        To two significant digits; a dash if there is no effect.
+        To two significant digits, of ratios three; a dash if there is no effect.
     """
     effect = _mean_effect(row)
     return effect if effect == "–" else f"{effect} {EFFECTS[row['measure']]}"
 
 
-def _mean_effect(row: Mapping[Hashable, Any]) -> str:
+def _mean_effect(row: Mapping[Any, Any]) -> str:
     """Return a mean effect with its interval, if it has one; a dash if there is none."""
     if pd.isna(row["effect"]):
         return "–"
-    interval = "" if pd.isna(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})"
-    return f"{row['effect']:.2g}{interval}"
+    # Of ratios near one, two digits tell nothing.
+    digits = 3 if EFFECTS[row["measure"]].startswith("times") else 2
+    effect, low, high = (f"{row[end]:.{digits}g}" for end in ("effect", "low", "high"))
+    return effect if pd.isna(row["low"]) else f"{effect} ({low} to {high})"
 
 
 def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -386,6 +388,37 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
+def exact_over_networks(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return what exact tests find in several networks of a kind, for reading.
+
+    Parameters
+    ----------
+    tests : pandas.DataFrame
+        Of `Comparison.combine`, with the columns network, replicate and protocol; rows of other
+        tests, and of the released protocol, are left out.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        One row per kind of network; for each measure, the mean effect over replicates with
+        Student's 95 % interval, if there are several, and in how many of them p is at most .05. A
+        dash where there is none.
+    """
+    exact = tests[(tests["test"] == "exact") & (tests["protocol"] == "paper")]
+    rows: dict[Hashable, dict[tuple[str, str], str]] = {}
+    for network, of_network in exact.groupby("network", sort=False):
+        cells = rows.setdefault(network, {})
+        for measure in (each for each in MEASURES if (exact["measure"] == each).any()):
+            of_both = of_network[of_network["measure"] == measure]
+            low, high = statistics.mean_interval(of_both["effect"])
+            mean = of_both["effect"].mean()
+            whole = {"measure": measure, "effect": mean, "low": low, "high": high}
+            found = f"{(of_both['p'] <= FOUND).sum()} of {len(of_both)}" if len(of_both) else "–"
+            cells[MEASURES[measure], f"mean effect, {EFFECTS[measure]}"] = _mean_effect(whole)
+            cells[MEASURES[measure], "p ≤ .05"] = found
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
+
+
 def partitions_by_network(table: pd.DataFrame) -> pd.DataFrame:
     """Return what partitions find by one measure, with a column per network, for reading.
 
@@ -626,7 +659,8 @@ def network_rows(
     Returns
     -------
     pandas.DataFrame of str
-        Mean effects and p values to two significant digits; a dash where there is none.
+        Mean effects and p values to two significant digits, effects that are ratios to three; a
+        dash where there is none.
     """
     n_ticks = table[list(verdicts)].sum(axis=1)
     ticks = n_ticks.map(lambda n: " " * bool(n) + "✓" * int(n))
