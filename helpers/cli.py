@@ -272,7 +272,7 @@ def imagenet(
             rows, made = on_imagenet.constructed(model, plan, seed, n_steps=steps)
             picture = target.with_suffix(".png")
             with files.written_whole(picture) as temporary:
-                plots.constructed_images(made, n_shown=8).savefig(temporary)
+                plots.constructed_images({name: made}).savefig(temporary)
             made_of = f"images of {steps} steps, drawn in {picture}"
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -296,13 +296,22 @@ def made():
 
 
 def test_constructed_images_stand_in_rows_the_true_one_first(made):
-    figure = plots.constructed_images(made)
+    figure = plots.constructed_images({"net": made})
     (shown,) = pixels(figure)
     np.testing.assert_allclose(shown[:2, :3], made.true.images[0], rtol=1e-6)
     np.testing.assert_allclose(shown[-2:, -3:], made.random.images[2, 1], rtol=1e-6)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "a, cluster 0\n2 units"
-    assert len(pixels(plots.constructed_images(made, n_shown=2))[0]) < len(shown)
+    assert len(pixels(plots.constructed_images({"net": made}, n_shown=2))[0]) < len(shown)
+
+
+def test_constructed_images_of_several_networks_stand_side_by_side(made):
+    figure = plots.constructed_images({"first": made, "second": made})
+    first, second = pixels(figure)
+    np.testing.assert_array_equal(first, second)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["(a) first", "(b) second"]
+    assert "no networks" in plots.constructed_images({}).axes[0].texts[0].get_text()
 
 
 def texts_of(axes):
@@ -479,7 +488,7 @@ def drawn(made, pictures, profiles):
         plots.against_twins({"net": compared}, "contrast"),
         plots.over_n_clusters(by_k),
         plots.subcluster_pictures({"net": (pictures, (2, 2, 2))}),
-        plots.constructed_images(made),
+        plots.constructed_images({"net": made}),
         plots.addition_table(np.eye(3, dtype=int)),
         plots.taxonomy(kinds),
         plots.double_lesions(made_pairs(kinds), kinds),

@@ -1,6 +1,6 @@
 """Images: samples, what sub-clusters respond to, and what was made to drive them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -96,16 +96,29 @@ def subcluster_pictures(
 
 
 @styled
-def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
+def constructed_images(panels: Mapping[str, Constructions], n_shown: int = 8) -> Figure:
     """Draw images made for sub-clusters beside those made for their random twins (Figure 5).
 
     Parameters
     ----------
-    made : Constructions
-        Of `construction.constructions`.
+    panels : mapping of str to Constructions
+        Title of each panel, if there are several, and what `construction.constructions` made.
     n_shown : int
-        Sub-clusters to draw, at most, spread evenly over the layers; one row each.
+        Sub-clusters of each to draw, at most, spread evenly over the layers; one row each.
     """
+    if not panels:
+        return notice("no networks to draw")
+    n_rows = max(min(n_shown, len(made.subclusters)) for made in panels.values())
+    figure, drawn = make_panels(0.4 + 0.58 * n_rows, 1, len(panels))
+    for axes, made in zip(drawn[0], panels.values(), strict=True):
+        axes.set_anchor("NW")
+        _draw_constructed(axes, made, n_shown)
+    if len(panels) > 1:
+        letter_panels(drawn[0], panels)
+    return figure
+
+
+def _draw_constructed(axes: Axes, made: Constructions, n_shown: int) -> None:
     chosen = np.unique(np.linspace(0, len(made.subclusters) - 1, n_shown).round().astype(int))
     together = (made.true.images[chosen, np.newaxis], made.random.images[chosen])
     images = np.concatenate(together, axis=1).astype(float)
@@ -113,7 +126,6 @@ def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
     columns = np.arange(images.shape[1])
     left = columns * (width + 1) + max(1, width // 3) * (columns > 0)
     top = np.arange(len(chosen)) * (height + 1)
-    figure, ((axes,),) = make_panels(0.4 + 0.58 * len(chosen))
     axes.imshow(mosaic(coloured(images), top, left, ground=0.7))
     labels = [
         f"{each.layer}, cluster {each.cluster}\n{len(each.units)} units"
@@ -123,7 +135,6 @@ def constructed_images(made: Constructions, n_shown: int = 8) -> Figure:
     axes.set_xticks([(width - 1) / 2, left[1:].mean() + (width - 1) / 2], ["true", "random twins"])
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
-    return figure
 
 
 @styled
