@@ -94,6 +94,24 @@ def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_n
     assert row_of(judged(found(None, below)), CLEAR, kind)["verdict"] == "undecided"
 
 
+def test_what_untrained_vggs_do_says_nothing_about_trained_ones():
+    scores = made("cifar10-vgg-untrained", "score", NOTHING, [1.01] * 5, "exchangeable_fisher")
+    table = judged(found(None, scores))
+    untrained = row_of(table, "Untrained VGGs have no input coherence.", "cifar10-vgg-untrained")
+    assert untrained["verdict"] == "holds"
+    trained = table[table["claim"].str.startswith("Constructed inputs drive VGGs'")]
+    assert trained["verdict"].tolist() == ["not run here"]
+
+
+def test_activations_vary_less_where_ratios_to_random_sets_are_small():
+    less = "Activations vary less in sub-clusters of VGGs."
+    variances = made("cifar10-vgg", "variance", STRONG, [0.5] * 5, "exchangeable_fisher")
+    alike = variances.assign(p=NOTHING, effect=[1.0, 0.98, 1.01, 1.0, 0.99])
+    kind = "vgg, cifar10"
+    assert row_of(judged(found(None, variances)), less, kind)["verdict"] == "holds"
+    assert row_of(judged(found(None, alike)), less, kind)["verdict"] == "does not hold"
+
+
 def test_four_networks_are_too_few_whatever_they_say():
     four = made("mnist-mlp", "importance", STRONG[:4], [5.0] * 4)
     row = row_of(judged(found(four)), IMPORTANT)

@@ -57,6 +57,9 @@ TIMES = Unit("{:.3g} times", 1.0, LEAST_TIMES)
 NATS = Unit("{:.2g} nats", 0.0, -0.1)
 """Nats of entropy, beyond random sets', where small is extreme."""
 
+LESS = Unit("{:.3g} times", 1.0, 1 / LEAST_TIMES)
+"""Times what is typical of random sets, where small is extreme."""
+
 COUNT = Unit("{:.2g} more sub-clusters", 0.0, float("-inf"))
 """Sub-clusters beyond those expected by chance; no number of them is too small to matter."""
 
@@ -214,7 +217,7 @@ class Claim:
     denies: bool = False
 
 
-_OUTSIDE, _VGGS = "(?!cifar10)", "cifar10-vgg"
+_OUTSIDE, _VGGS, _UNTRAINED = "(?!cifar10)", "cifar10-vgg(?!-untrained)", "cifar10-vgg-untrained"
 _EXCHANGEABLE = "exchangeable_fisher"
 
 CLAIMS = (
@@ -280,8 +283,17 @@ CLAIMS = (
         Tested("exact", "coherence", TIMES, networks=_VGGS),
     ),
     Claim("Sub-clusters of VGG-16 on ImageNet have lower class-wise ranges.", "3.2"),
-    Claim("Untrained VGGs have no input coherence.", "A.5"),
-    Claim("Activations vary less in sub-clusters of VGGs.", "A.8"),
+    Claim(
+        "Untrained VGGs have no input coherence.",
+        "A.5",
+        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _UNTRAINED),
+        denies=True,
+    ),
+    Claim(
+        "Activations vary less in sub-clusters of VGGs.",
+        "A.8",
+        Tested("constructed", "variance", LESS, _EXCHANGEABLE, _VGGS),
+    ),
 )
 """What the paper says, as far as it can be judged."""
 
