@@ -129,7 +129,10 @@ def evaluate(
     import helpers
     from helpers.report import subject
 
+    is_new = not out.exists()
     try:
+        # Before anything is computed: what takes an hour must have where to go.
+        out.mkdir(parents=True, exist_ok=True)
         x, y = subject.load_data(data)
         report = helpers.evaluate(
             model,
@@ -148,6 +151,8 @@ def evaluate(
         )
         report.save(out)
     except (ValueError, OSError) as error:
+        if is_new and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
         raise _BadInput(str(error)) from error
     click.echo(report.summary())
     click.echo(f"\n{out / 'index.html'}")

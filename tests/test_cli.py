@@ -82,6 +82,14 @@ def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(files, options, sen
     assert not (files / "report").exists()
 
 
+def test_where_nothing_can_be_written_nothing_is_computed(files, monkeypatch):
+    monkeypatch.setattr(helpers, "evaluate", lambda *_, **__: pytest.fail("was computed"))
+    paths = [str(files / each) for each in ("model.keras", "data.npz", "labels.csv/report")]
+    done = CliRunner().invoke(main, ["evaluate", *paths[:2], "--out", paths[2]])
+    assert done.exit_code == 2
+    assert "Not a directory" in done.stderr
+
+
 def test_arrays_of_objects_are_not_unpickled(files):
     np.savez(files / "objects.npz", x=np.array([{}], dtype=object), y=np.array([0]))
     done = evaluated(files, "model.keras", "objects.npz")

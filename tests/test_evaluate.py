@@ -3,6 +3,7 @@
 import doctest
 import re
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -198,15 +199,15 @@ def test_twins_of_the_papers_tests_are_other_permutations_for_each_part(report):
 
 
 def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
-    y = np.arange(100) % 10
+    y = np.arange(300) % 10
 
     def correct(lesions):
-        return np.ones((len(lesions), 100), bool)
+        return np.ones((len(lesions), 300), bool)
 
     labels = {"a": np.arange(20) // 10}
     found = helpers.evaluate(correct, y=y, partition=labels, layers={"a": 20}, **QUIET)
     assert found.class_range.p == 1
-    assert "They matter for particular classes: undecided (no part costs enough" in found.verdict
+    assert "They matter for particular classes: undecided (no part can be compared" in found.verdict
     assert "falls on classes cannot be compared for 2 parts" in found.summary()
     assert found.verdict.startswith("These 2 clusters are not important: ")
 
@@ -286,6 +287,18 @@ def test_calls_that_take_long_by_themselves_do_not_grow():
     pace.took(1, 1.5)
     pace.took(2, 3.0)
     assert pace.n == 2
+
+
+def test_permutations_leave_time_for_the_orderings_that_there_must_be(monkeypatch):
+    monkeypatch.setattr(measuring.time, "monotonic", lambda: 10.0)
+    limits = measuring._Limits(share=17.0, end=20.0, n_after=180)
+    assert limits.left(0.001) == pytest.approx(7.0)
+    assert limits.left(0.05) == pytest.approx(1.0)
+
+
+def test_a_budget_that_is_too_short_for_the_least_is_said_to_have_been():
+    found = helpers.evaluate(**slow_function(0.03), budget=0.1, progress=False)
+    assert re.search(r"It took \d+ s where 1 s were given: there are 19 perm", found.summary())
 
 
 def test_calls_keep_within_the_memory_that_they_are_given():
@@ -429,8 +442,31 @@ def test_nothing_is_executed_from_a_file(network, tmp_path):
     with pytest.raises(ValueError, match="has a Lambda layer, which is code, and nothing is exec"):
         helpers.evaluate(tmp_path / "lambda.keras", x, y, **QUIET)
     (tmp_path / "broken.keras").write_text("no model")
-    with pytest.raises(ValueError, match=r"model: Keras cannot load .*broken.keras"):
+    with pytest.raises(ValueError, match=r"model: .*broken.keras is no .keras archive"):
         helpers.evaluate(tmp_path / "broken.keras", x, y, **QUIET)
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("text", "no model")
+    with pytest.raises(ValueError, match=r"model: Keras cannot load .*other.keras"):
+        helpers.evaluate(tmp_path / "other.keras", x, y, **QUIET)
+
+
+@pytest.mark.parametrize("partition", [None, {"lstm": [0, 1] * 3}, [0, 1]])
+def test_a_network_without_a_layer_that_can_be_lesioned_is_refused(partition):
+    layers = [keras.layers.LSTM(6, name="lstm"), keras.layers.Dense(4)]
+    model = keras.Sequential([keras.Input((4, 3)), *layers])
+    x, y = np.zeros((9, 4, 3)), np.arange(9) % 4
+    with pytest.raises(ValueError, match="has no hidden layer whose units can be lesioned"):
+        helpers.evaluate(model, x, y, partition, **QUIET)
+
+
+def test_weights_that_are_not_finite_are_refused_whatever_the_partition(network):
+    given, x, y = network
+    model = keras.models.clone_model(given)
+    weights = given.get_weights()
+    weights[0].flat[0] = np.nan  # Some kernels of TensorFlow make 0 of it.
+    model.set_weights(weights)
+    with pytest.raises(ValueError, match=r"weights '.*' are not all finite"):
+        helpers.evaluate(model, x, y, HALVES, **QUIET)
 
 
 def test_a_dataset_must_end_have_batches_and_classes(network):
@@ -457,6 +493,10 @@ def test_a_dataset_must_end_have_batches_and_classes(network):
         ({"y": None}, "y: None was given; a function of lesions needs the classes"),
         ({"y": []}, r"y: an array of shape \(0,\) was given"),
         ({"y": [0.5] * 200}, "y: classes that are no whole numbers"),
+        ({"y": [np.inf] * 200}, "y: classes that are not finite"),
+        ({"y": [np.nan] * 200}, "y: classes that are not finite"),
+        ({"y": [1j] * 200}, "y: values of type complex128 were given"),
+        ({"y": [[0], [0, 1]]}, "y: what was given makes no array of classes"),
         ({"y": [10**7] * 200}, "y: classes up to 10000000 were given; accepted are 0 to 99999"),
         ({"y": ["cat"] * 200}, "y: values of type <U3 were given"),
         ({"y": [0, 1]}, r"model: the function returned bool of shape \(1, 200\) for 1 lesions and"),

@@ -75,6 +75,12 @@ def report():
 
 
 @pytest.fixture(scope="module")
+def enough():
+    """A report on images enough to say that lesions cost nothing."""
+    return made_up(n_classes=6)
+
+
+@pytest.fixture(scope="module")
 def page(tmp_path_factory):
     report = made_up(layers=["first", NASTY, "a/very" * 20])
     return report.to_html(tmp_path_factory.mktemp("report") / "page.html")
@@ -321,23 +327,66 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
     ],
 )
 def test_the_verdict_says_what_a_colleague_understands(
-    report, p, p_classes, high, familywise, said
+    enough, p, p_classes, high, familywise, said
 ):
     each = [3.0, 1.0, 2.0, 2.4]
-    assert with_effects(report, p, p_classes, each, 1.6, high, familywise).verdict.startswith(said)
+    assert with_effects(enough, p, p_classes, each, 1.6, high, familywise).verdict.startswith(said)
+
+
+def test_few_images_cannot_show_that_lesions_cost_nothing(report, enough):
+    given = (0.06, 0.2, [0.1, 0.0, 0.1, 0.2], -0.1, 0.3, [1] * 4)
+    assert words.is_important(with_effects(enough, *given)) == "no"
+    few = with_effects(report, *given)
+    assert words.is_important(few) == "undecided"
+    assert (
+        "200 images are few: a lesion that costs none of them may cost up to 1.5 points, so that "
+        "none is said not to matter."
+    ) in words.remarks(few)
+
+
+def test_what_costs_less_than_random_parts_on_average_is_not_said_to_cost_more(report):
+    less = with_effects(report, 0.03, 0.2, [-9.0, -8, -7, -9], -9, -7, [1] * 4)
+    assert words.is_important(less) == "undecided"
+    assert less.verdict.startswith(
+        "Whether these 2 clusters are important is undecided: lesions of their 4 parts cost on "
+        "average 8.2 points less (7.0 to 9.0) than random parts of the same size, though some cost "
+        "more than most of these oftener than by chance; exact p = .030."
+    )
+    unsure = with_effects(report, 0.03, 0.2, [-0.5, 0.1, -0.4, -0.6], -1, 0.3, [1] * 4)
+    assert "together cost more than those of most random parts of the same size, on average " in (
+        unsure.verdict
+    )
+    one = with_effects(report, 0.03, 0.2, [-0.5, 0.1, -0.4, -0.6], -1, 0.3, [0.01, 1, 1, 1])
+    assert "1 of 4 parts cost more than most random parts of the same size, on average 0.50 p" in (
+        one.verdict
+    )
+
+
+def test_why_nothing_is_said_about_classes_is_true(report, monkeypatch):
+    found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
+    vars(found)["effects"] = report.effects.assign(effect=np.nan, low=np.nan, high=np.nan)
+    assert "undecided (random sets that cost as much cost all classes the same, exact" in (
+        found.verdict
+    )
+    monkeypatch.setattr(Report, "is_comparable", np.zeros(4, bool))
+    assert (
+        "undecided (no part can be compared: each costs fewer than 20 images, or more than random "
+        "sets do)."
+    ) in found.verdict
 
 
 def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
     found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
     assert "particular classes: yes (1.25 times (1.10 to 1.40) as uneven" in found.verdict
-    for effect, low, p in ((1.05, 1.01, 0.01), (1.3, 0.9, 0.01), (1.3, 1.2, 0.06)):
+    damage, small = "which larger damage alone brings about, too", "an effect too small or unsure"
+    cases = ((1.05, 1.01, 0.01, small), (1.3, 0.9, 0.01, small), (1.3, 1.2, 0.06, damage))
+    for effect, low, p, why in cases:
         vars(found)["effects"] = report.effects.assign(effect=effect, low=low, high=1.6)
         vars(found)["class_effect_p"] = p
         assert words.is_class_wise(found) == "undecided"
         assert (
             f"They matter for particular classes: undecided ({effect:.2f} times ({low:.2f} to "
-            "1.60) as uneven as random sets that cost as much, exact p = .010, which larger damage "
-            "alone brings about, too)."
+            f"1.60) as uneven as random sets that cost as much, exact p = .010, {why})."
         ) in found.verdict
 
 

@@ -479,3 +479,30 @@ def test_the_bound_of_a_median_is_near_twice_the_median(p, median, bound):
 def test_a_median_needs_an_odd_number_of_p_values(summary, p, message):
     with pytest.raises(ValueError, match=message):
         summary(p)
+
+
+@pytest.mark.parametrize("k", [2, 5, 20])
+def test_images_drawn_again_vary_as_other_images_of_their_class_would(k):
+    values = np.random.default_rng(k).normal(size=k)
+    classes = np.zeros(k, int)
+    drawn = statistics.drawn_again(classes, 40_000, np.random.default_rng(0))
+    means = np.concatenate([weights @ values for weights in drawn]) / k
+    assert means.mean() == pytest.approx(values.mean(), abs=4 * means.std() / 200)
+    assert means.var() == pytest.approx(values.var(ddof=1) / k, rel=0.05)
+
+
+def test_images_alone_in_their_classes_are_drawn_together():
+    weights = np.vstack([*statistics.drawn_again(np.arange(6), 500, np.random.default_rng(0))])
+    assert weights.var(axis=0).min() > 0.5
+    np.testing.assert_allclose(weights.sum(axis=1), 6)
+    one = np.vstack([*statistics.drawn_again([0, 1, 1, 1, 2, 2], 500, np.random.default_rng(0))])
+    assert one[:, 0].var() > 0.1
+    np.testing.assert_allclose(one[:, 1:4].sum(axis=1), 3)
+    (only,) = statistics.drawn_again(np.array([4]), 3, np.random.default_rng(0))
+    assert only.tolist() == [[1.0]] * 3
+
+
+def test_of_many_images_as_many_are_drawn_as_there_are():
+    (weights,) = statistics.drawn_again(np.zeros(30, int), 50, np.random.default_rng(0))
+    np.testing.assert_array_equal(weights, weights.astype(int))
+    np.testing.assert_array_equal(weights.sum(axis=1), 30)

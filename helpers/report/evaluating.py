@@ -1,15 +1,17 @@
 """One call from a network and a partition to a report."""
 
 import math
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from helpers import protocols, validation
+from helpers.measures.equal_damage import LEAST_ORDERINGS
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, Protocol
-from helpers.report.measuring import MIN_PERMUTATIONS, measure
+from helpers.report.measuring import MIN_PERMUTATIONS, duration, measure
 from helpers.report.parts import check_n_clusters, partition_given
 from helpers.report.reports import Report
 from helpers.report.subject import Subject, subject_of
@@ -132,10 +134,19 @@ def evaluate(
     else:
         divided, notes = partition_given(partition, subject)
         source = "The partition that was given"
+    started = time.monotonic()
+    measured = measure(subject, divided, n_permutations, seed, budget, progress)
+    took = time.monotonic() - started
+    if budget is not None and took > 1.1 * budget:
+        notes = [
+            *notes,
+            f"It took {duration(took)} where {duration(budget)} were given: there are "
+            f"{MIN_PERMUTATIONS} permutations and {LEAST_ORDERINGS} random orderings at the least.",
+        ]
     return Report(
         name=subject.name,
         source=source,
-        measured=measure(subject, divided, n_permutations, seed, budget, progress),
+        measured=measured,
         protocol=choices,
         n_random=n_random,
         n_asked=n_permutations,

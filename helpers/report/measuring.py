@@ -128,7 +128,6 @@ def measure(
     """
     started = time.monotonic()
     deadline = None if budget is None else started + budget
-    first = None if budget is None else started + _SHARE_OF_PERMUTATIONS * budget
     parts = partition.subclusters()
     changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
     teller = _Teller(progress, int(changing.sum()))
@@ -137,10 +136,15 @@ def measure(
     true = np.array(rest)
     tally = _Tally(subject, len(parts), n_permutations)
     draws = _permutations(partition, changing, np.random.default_rng(seed))
-    _draw(subject, draws, tally, np.flatnonzero(changing), first, teller)
+    sizes = orderings_for(partition, n_permutations)
+    n_layers = len({each.layer for each in compress(parts, changing)})
+    limits = None
+    if budget is not None:
+        share = started + _SHARE_OF_PERMUTATIONS * budget
+        limits = _Limits(share, started + budget, LEAST_ORDERINGS * sizes[1] * n_layers)
+    _draw(subject, draws, tally, np.flatnonzero(changing), limits, teller)
     tally.repeat(true, np.flatnonzero(~changing))
     layers = _costly_layers(subject, intact, true, tally, parts)
-    sizes = orderings_for(partition, n_permutations)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
     return Measured(
         partition=partition,
@@ -221,7 +225,7 @@ def _draw(
     draws: "Iterator[list[Lesion]]",
     tally: "_Tally",
     changing: npt.NDArray[np.intp],
-    deadline: float | None,
+    limits: "_Limits | None",
     teller: "_Teller",
 ) -> None:
     """Lesion the parts that change of one permuted partition after the other."""
@@ -232,8 +236,9 @@ def _draw(
         right = subject.correct([lesion for _ in range(n) for lesion in next(draws)])
         tally.add(right.reshape(n, len(changing), -1), changing)
         pace.took(n, time.monotonic() - started)
-        left = np.inf if deadline is None else deadline - time.monotonic()
-        if deadline is not None:
+        left = np.inf
+        if limits is not None:
+            left = limits.left(pace.each / len(changing))
             planned = min(asked, max(tally.done + pace.fitting(left), MIN_PERMUTATIONS))
         if pace.is_known or tally.done == planned:
             teller.announce(pace.seconds(planned - tally.done), left, planned, asked)
@@ -276,6 +281,29 @@ class _Tally:
 
     def _classes(self, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
         return np.add.reduceat(right[..., self._order], self._starts, axis=-1, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Until when permutations may take, in seconds of the clock, and what must follow.
+
+    Attributes
+    ----------
+    share : float
+        Their share of the budget ends.
+    end : float
+        The whole budget ends.
+    n_after : int
+        Lesions of nested sets that follow, at the least.
+    """
+
+    share: float
+    end: float
+    n_after: int
+
+    def left(self, each: float) -> float:
+        """Return how many seconds are left for permutations, if a lesion takes so many."""
+        return min(self.share, self.end - self.n_after * each) - time.monotonic()
 
 
 @dataclass

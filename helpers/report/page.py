@@ -94,12 +94,13 @@ def fragment(report: "Report") -> str:
 
 def _head(report: "Report") -> str:
     measured = report.measured
+    weighed = ", each class counting the same" * (report.protocol.accuracy == "class_mean")
     facts = (
         f"{len(measured.classes):,} images, of which the intact network gets "
         f"{words.percent(measured.intact.mean())} right; "
         f"{words.count(len(measured.partition.hidden), 'hidden layer')}; "
         f"{words.count(measured.n_permutations, 'permutation')}. A part is what a cluster has in a "
-        "layer; a point is one percent of the images."
+        f"layer; a point is one percent of the images{weighed}."
     )
     return (
         f"<h1>Report on {escape(report.name)}</h1>\n"
@@ -117,9 +118,10 @@ def _effects_tables(report: "Report") -> str:
         for table in [tested[tested["measure"] == measure]]
     )
     return f'<div class="pair">{tables}</div>' + (
-        '<p class="caption">Effects are means over parts, beyond random parts of the same size. '
-        "Parts found have a p of at most .05 after correction for their number; rows in bold an "
-        "exact p of at most .05. Layers without a testable part are not listed.</p>"
+        '<p class="caption">Effects are means over parts: points beyond random parts of the same '
+        "size, and times as uneven as random sets of any size that cost as much. Parts found have "
+        "a p of at most .05 after correction for their number; rows in bold an exact p of at most "
+        ".05. Layers without a testable part are not listed.</p>"
     )
 
 
@@ -181,7 +183,8 @@ def _classes(report: "Report") -> str:
             names = _names(table.iloc[rows])
             worst = np.nanargmax(beyond[rows], axis=1)
             said = "; ".join(
-                f"cluster {cluster} costs class {label} most, {words.points(value)} points"
+                f"beyond random parts, cluster {cluster} costs class {label} most, "
+                f"{words.points(value)} points"
                 for cluster, label, value in zip(
                     table["cluster"].iloc[rows], worst, beyond[rows, worst], strict=True
                 )

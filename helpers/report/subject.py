@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,8 @@ def load(path: Path) -> "keras.Model":
         raise ValueError(f"model: {path} was given; accepted are .keras files (`model.save`)")
     if not path.is_file():
         raise ValueError(f"model: there is no file {path}")
+    if not is_zipfile(path):
+        raise ValueError(f"model: {path} is no .keras archive (`model.save`)")
     from helpers.backend import keras
 
     try:
@@ -172,6 +174,14 @@ def _of_model(model: "keras.Model", x: Any, y: Any, executor: "Executor | None")
         for name, sites in program.layers.items()
         if name not in outputs
     }
+    if not layers:
+        raise ValueError(
+            f"model: {model.name!r} has no hidden layer whose units can be lesioned "
+            "(`helpers.check` says layer by layer why)"
+        )
+    for weight in model.weights:
+        if not np.isfinite(np.asarray(weight)).all():
+            raise ValueError(f"model: the weights {weight.path!r} are not all finite")
     return Subject(
         name=str(model.name),
         layers=layers,
@@ -244,13 +254,18 @@ def _classes_of(y: Any) -> tuple[npt.NDArray[np.int64], int]:
     """Return the classes of images that only a function knows, and how many classes there are."""
     if y is None:
         raise ValueError("y: None was given; a function of lesions needs the classes of its images")
-    given = np.asarray(y)
+    try:
+        given = np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"y: what was given makes no array of classes ({error})") from None
     if given.ndim == 0 or not given.size:
         raise ValueError(f"y: an array of shape {given.shape} was given; accepted is (n_images,)")
-    if given.ndim == 2 and given.shape[1] > 1:
-        n_classes = given.shape[1]
-    else:
-        n_classes = int(given.max()) + 1 if np.issubdtype(given.dtype, np.number) else 0
+    is_one_hot = given.ndim == 2 and given.shape[1] > 1
+    is_real = given.dtype.kind in "iuf"
+    if is_real and not np.isfinite(given).all():
+        raise ValueError("y: classes that are not finite were given")
+    largest = int(given.max()) if is_real else -1
+    n_classes = given.shape[1] if is_one_hot else largest + 1
     if n_classes > _MOST_CLASSES:
         raise ValueError(
             f"y: classes up to {n_classes - 1} were given; accepted are 0 to {_MOST_CLASSES - 1}"

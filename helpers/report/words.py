@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from helpers.lesions.nested import LEAST_DAMAGE
 from helpers.measures import LEAST_POINTS, LEAST_TIMES
+from helpers.report.effects import image_weights
 from helpers.report.measuring import orderings_for
 
 if TYPE_CHECKING:
@@ -23,17 +25,30 @@ def is_important(report: "Report") -> Answer:
     Returns
     -------
     str
-        "yes" if the exact test finds it; "no" if it does not, for no part either, the mean
-        effect's 95 % interval lies below one percentage point, and no single part's lies above
-        it; else "undecided", also where the intact network is at chance, so that there is nothing
-        to lose.
+        "yes" if the exact test finds it, and either a part by itself or a mean effect whose 95 %
+        interval does not lie below 0; "no" if it does not, for no part either, that interval lies
+        below one percentage point, no single part's lies above it, and there are images enough to
+        see so small an effect; else "undecided", also where the intact network is at chance, so
+        that there is nothing to lose.
     """
-    if report.importance.p <= ALPHA:
-        return "yes"
     tested = ~report.measured.is_complete
     _, _, high = report.effect.mean(tested)
+    if report.importance.p <= ALPHA:
+        return "yes" if found_parts(report).any() or high >= 0 else "undecided"
     is_absent = high < LEAST_POINTS and not _standing_out(report).any() and not is_at_chance(report)
+    is_absent = is_absent and _unseen(report) <= LEAST_POINTS
     return "no" if is_absent and not found_parts(report).any() else "undecided"
+
+
+def _unseen(report: "Report") -> float:
+    """Return how many points a lesion may cost that cost none of the images.
+
+    At most three of n, with a probability of 95 %: the rule of three (Hanley and Lippman-Hand,
+    "If Nothing Goes Wrong, Is Everything All Right?", 1983).
+    """
+    measured = report.measured
+    heaviest = image_weights(measured, report.protocol.accuracy)[measured.class_sizes > 0].max()
+    return float(100 * 3 * heaviest / len(measured.classes))
 
 
 def is_at_chance(report: "Report") -> bool:
@@ -87,8 +102,8 @@ def remarks(report: "Report") -> list[str]:
     if n_incomparable:
         found.append(
             "How unevenly damage falls on classes cannot be compared for "
-            f"{count(n_incomparable, 'part')}, which cost fewer than 20 images or more than random "
-            "sets do."
+            f"{count(n_incomparable, 'part')}, which {'costs' if n_incomparable == 1 else 'cost'} "
+            f"fewer than {LEAST_DAMAGE} images or more than random sets do."
         )
     if report.n_asked > measured.n_permutations:
         found.append(
@@ -109,6 +124,11 @@ def remarks(report: "Report") -> list[str]:
         )
     if report.n_random > measured.n_permutations:
         found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
+    if _unseen(report) > LEAST_POINTS:
+        found.append(
+            f"{len(measured.classes):,} images are few: a lesion that costs none of them may cost "
+            f"up to {points(_unseen(report))} points, so that none is said not to matter."
+        )
     if is_at_chance(report):
         found.append(
             f"The intact network gets {percent(measured.intact.mean())} right, no more than who "
@@ -144,6 +164,9 @@ def how(report: "Report") -> list[str]:
     measured, n_orderings = report.measured, n_orderings_of(report)
     _, n_sizes = orderings_for(measured.partition, report.n_asked)
     along = f", along {n_orderings} orderings with {n_sizes} sizes or more" * bool(n_orderings)
+    along += ", or as many as a small layer has" * bool(n_orderings)
+    here = f" (here p = {p_text(report.class_effect_p)})" * (not np.isnan(report.class_effect_p))
+    weighed = ", each class counting the same" * (report.protocol.accuracy == "class_mean")
     n_layers = len(measured.partition.hidden)
     return [
         f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
@@ -155,15 +178,15 @@ def how(report: "Report") -> list[str]:
         f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
         "gives random parts of the same sizes; all parts are tested together, whatever units they "
         "share. Single parts have p values corrected for their number (familywise).",
-        "Effects: percentage points of accuracy that a lesion costs beyond the mean of its random "
-        "parts; 95 % intervals by 2,000 bootstraps of images within classes and of permutations, "
-        "of the effects on classes by 100 of images alone.",
+        f"Effects: percentage points of accuracy{weighed} that a lesion costs beyond the mean of "
+        "its random parts; 95 % intervals by 2,000 bootstraps of images within classes and of "
+        "permutations, of the effects on classes by 100 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         f"cost as many images, whatever their size{along}. That parts matter for particular "
         "classes is said only if fewer than one in twenty partitions, the permuted ones and this, "
-        f"have as large an effect (here p = {p_text(report.class_effect_p)}): a larger damage "
-        "alone can make the exact test's p small, but not this one.",
+        f"have as large an effect{here}: a larger damage alone can make the exact test's p small, "
+        "but not this one.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
@@ -227,20 +250,28 @@ def _of_importance(report: "Report") -> str:
         if effect[2] < LEAST_POINTS and lucky.any():
             most = report.effect.each[lucky].max()
             some += f", but single ones up to {points(most)} points more, which may be luck"
+        if report.importance.p <= ALPHA:
+            some += ", though some cost more than most of these oftener than by chance"
         return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
     if not n_found:
         return (
             f"These {clusters} are important, though no part is by itself: lesions of their "
-            f"{n_tested} parts together cost more than those of random parts of the same size, on "
-            f"average {of_all}; {p}."
+            f"{n_tested} parts together cost more than those of {_most(effect[0])}random parts of "
+            f"the same size, on average {of_all}; {p}."
         )
     mean, low, high = report.effect.mean(found)
     little = ", though by little" if high < LEAST_POINTS else ""
     every = f" and over all parts {of_all}" if n_found < n_tested else ""
     return (
         f"These {clusters} are important{little}: lesions of {n_found} of {n_tested} parts cost "
-        f"more than random parts of the same size, on average {_size(mean, low, high)}{every}; {p}."
+        f"more than {_most(mean)}random parts of the same size, on average "
+        f"{_size(mean, low, high)}{every}; {p}."
     )
+
+
+def _most(mean: float) -> str:
+    """Whom something costs more than if its mean effect is below 0: few cost so much."""
+    return "most " if mean < 0 else ""
 
 
 def _size(mean: float, low: float, high: float) -> str:
@@ -253,11 +284,22 @@ def _size(mean: float, low: float, high: float) -> str:
 def _of_classes(report: "Report") -> str:
     effect = _times_as_uneven(report)
     if not report.is_comparable.any():
-        return "They matter for particular classes: undecided (no part costs enough to compare)."
-    size = f"{_times(effect)} as uneven as random sets that cost as much, "
-    p, answer = report.class_range.p, is_class_wise(report)
-    but = ", which larger damage alone brings about, too" * (p <= ALPHA and answer != "yes")
-    return f"They matter for particular classes: {answer} ({size}exact p = {p_text(p)}{but})."
+        return (
+            "They matter for particular classes: undecided (no part can be compared: each costs "
+            f"fewer than {LEAST_DAMAGE} images, or more than random sets do)."
+        )
+    size = f"{_times(effect)} as uneven as random sets that cost as much"
+    if np.isnan(effect[0]):
+        size = "random sets that cost as much cost all classes the same"
+    p, answer, but = report.class_range.p, is_class_wise(report), ""
+    if p <= ALPHA and answer != "yes":
+        is_damage = report.class_effect_p > ALPHA
+        but = (
+            ", which larger damage alone brings about, too"
+            if is_damage
+            else ", an effect too small or unsure"
+        )
+    return f"They matter for particular classes: {answer} ({size}, exact p = {p_text(p)}{but})."
 
 
 def _times(effect: tuple[float, float, float]) -> str:
