@@ -361,7 +361,8 @@ def alone(kind, table):
     if table is VECTORS:
         return recipe | {"vectors": ["dense", kind, "dense"]}
     if table is SEQUENCES:
-        return recipe | {"sequences": [kind, "dense"]}
+        # Nine steps are enough: each takes a recurrence a while.
+        return recipe | {"images": ["convolution", "maxima"], "sequences": [kind, "dense"]}
     return recipe | {"images": ["convolution", kind, "convolution"]}
 
 
