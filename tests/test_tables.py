@@ -357,7 +357,7 @@ def test_exact_tests_of_networks_of_a_kind_are_counted_beside_their_mean_effect(
         ("a", 0, "paper", "coherence", "exact", 1.0, np.nan),
         ("b", 0, "paper", "importance", "exact", 0.05, 0.25),
     ]
-    shown = tables.exact_over_networks(pd.DataFrame(rows, columns=columns))
+    shown = tables.over_networks(pd.DataFrame(rows, columns=columns))
     low, high = statistics.mean_interval([1, 3])
     effects = shown["importance", "mean effect, points"]
     assert effects.to_dict() == {"a": f"2 ({low:.2g} to {high:.2g})", "b": "0.25"}

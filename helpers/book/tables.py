@@ -388,14 +388,16 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
-def exact_over_networks(tests: pd.DataFrame) -> pd.DataFrame:
-    """Return what exact tests find in several networks of a kind, for reading.
+def over_networks(tests: pd.DataFrame, test: str = "exact") -> pd.DataFrame:
+    """Return what a test finds in several networks of a kind, for reading.
 
     Parameters
     ----------
     tests : pandas.DataFrame
-        Of `Comparison.combine`, with the columns network, replicate and protocol; rows of other
-        tests, and of the released protocol, are left out.
+        Of `Comparison.combine`, with the columns network, replicate and protocol; rows of the
+        released protocol are left out.
+    test : str
+        Which test: "exact", or one of `measures.TESTS`.
 
     Returns
     -------
@@ -404,11 +406,11 @@ def exact_over_networks(tests: pd.DataFrame) -> pd.DataFrame:
         Student's 95 % interval, if there are several, and in how many of them p is at most .05. A
         dash where there is none.
     """
-    exact = tests[(tests["test"] == "exact") & (tests["protocol"] == "paper")]
+    chosen = tests[(tests["test"] == test) & (tests["protocol"] == "paper")]
     rows: dict[Hashable, dict[tuple[str, str], str]] = {}
-    for network, of_network in exact.groupby("network", sort=False):
+    for network, of_network in chosen.groupby("network", sort=False):
         cells = rows.setdefault(network, {})
-        for measure in (each for each in MEASURES if (exact["measure"] == each).any()):
+        for measure in (each for each in MEASURES if (chosen["measure"] == each).any()):
             of_both = of_network[of_network["measure"] == measure]
             low, high = statistics.mean_interval(of_both["effect"])
             mean = of_both["effect"].mean()
