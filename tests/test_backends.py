@@ -35,7 +35,6 @@ print("the same on JAX")
 
 
 @pytest.mark.slow
-@pytest.mark.process
 def test_lesions_on_jax_equal_zeroing_weights_there():
     tests = Path(__file__).parent
     path = os.pathsep.join([str(tests), str(tests.parent)])

@@ -27,16 +27,16 @@ def is_important(report: "Report") -> Answer:
     str
         "yes" if the exact test finds it, and either a part by itself or a mean effect whose 95 %
         interval does not lie below 0; "no" if it does not, for no part either, that interval lies
-        below one percentage point, no single part's lies above it, and there are images enough to
-        see so small an effect; else "undecided", also where the intact network is at chance, so
-        that there is nothing to lose.
+        below one percentage point, also if lesions cost what so few images need not show, and no
+        single part's lies above it; else "undecided", also where the intact network is at chance,
+        so that there is nothing to lose.
     """
     tested = ~report.measured.is_complete
-    _, _, high = report.effect.mean(tested)
+    mean, _, high = report.effect.mean(tested)
     if report.importance.p <= ALPHA:
         return "yes" if found_parts(report).any() or high >= 0 else "undecided"
     is_absent = high < LEAST_POINTS and not _standing_out(report).any() and not is_at_chance(report)
-    is_absent = is_absent and _unseen(report) <= LEAST_POINTS
+    is_absent = is_absent and mean + _unseen(report) <= LEAST_POINTS
     return "no" if is_absent and not found_parts(report).any() else "undecided"
 
 
@@ -127,7 +127,7 @@ def remarks(report: "Report") -> list[str]:
     if _unseen(report) > LEAST_POINTS:
         found.append(
             f"{len(measured.classes):,} images are few: a lesion that costs none of them may cost "
-            f"up to {points(_unseen(report))} points, so that none is said not to matter."
+            f"up to {points(_unseen(report))} points of all."
         )
     if is_at_chance(report):
         found.append(
