@@ -99,18 +99,18 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         A row per network and measure of which there are numbers of ours; first the mean effect
-        under PAPER, with Student's 95 % interval if there are several networks; for each test and
-        source the median p value (see `medians`) and, of several networks, the range; a dash where
-        nothing could be tested.
+        under PAPER, in points, times or nats; for each test and source the median p value (see
+        `medians`) and, of several networks, the range; a dash where nothing could be tested.
     """
     columns = {("exact", "PAPER"): ("exact", "paper")} | {
         (TESTS[test], name): (prefix + test, source)
         for test in ("fisher", "chi2")
         for name, source, prefix in (THEIR_WAY, *WAYS)
     }
+    known = mean_effects(table).assign(low=np.nan, high=np.nan)
     effects = {
-        (row["network"], row["measure"]): effect_in_units(row)
-        for row in mean_effects(table).to_dict("records")
+        (row["network"], row["measure"]): effect_in_units(row).partition(" as ")[0]
+        for row in known.to_dict("records")
     }
     of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
     rows = {}
