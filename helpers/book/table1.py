@@ -102,7 +102,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         under PAPER, in points, times or nats; for each test and source the median p value (see
         `medians`) and, of several networks, the range; a dash where nothing could be tested.
     """
-    columns = {("exact", "PAPER"): ("exact", "paper")} | {
+    columns = {
         (TESTS[test], name): (prefix + test, source)
         for test in ("fisher", "chi2")
         for name, source, prefix in (THEIR_WAY, *WAYS)

@@ -403,8 +403,8 @@ def over_networks(tests: pd.DataFrame, test: str = "exact") -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row per kind of network; for each measure, the mean effect over replicates with
-        Student's 95 % interval, if there are several, and in how many of them p is at most .05. A
-        dash where there is none.
+        Student's 95 % interval, if there are several, in how many of them p is at most .05, and in
+        brackets the median p. A dash where there is none.
     """
     chosen = tests[(tests["test"] == test) & (tests["protocol"] == "paper")]
     rows: dict[Hashable, dict[tuple[str, str], str]] = {}
@@ -415,9 +415,10 @@ def over_networks(tests: pd.DataFrame, test: str = "exact") -> pd.DataFrame:
             low, high = statistics.mean_interval(of_both["effect"])
             mean = of_both["effect"].mean()
             whole = {"measure": measure, "effect": mean, "low": low, "high": high}
-            found = f"{(of_both['p'] <= FOUND).sum()} of {len(of_both)}" if len(of_both) else "–"
+            n_found, middle = (of_both["p"] <= FOUND).sum(), format_p(of_both["p"].median())
+            found = f"{n_found} of {len(of_both)} ({middle})" if len(of_both) else "–"
             cells[MEASURES[measure], f"mean effect, {EFFECTS[measure]}"] = _mean_effect(whole)
-            cells[MEASURES[measure], "p ≤ .05"] = found
+            cells[MEASURES[measure], "p ≤ .05 (median p)"] = found
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
