@@ -362,7 +362,7 @@ def test_exact_tests_of_networks_of_a_kind_are_counted_beside_their_mean_effect(
     effects = shown["importance", "mean effect, points"]
     assert effects.to_dict() == {"a": f"2 ({low:.2g} to {high:.2g})", "b": "0.25"}
     assert shown["importance", "p ≤ .05 (median p)"].to_dict() == {
-        "a": "1 of 2 (0.1)",
+        "a": "1 of 2 (0.2)",
         "b": "1 of 1 (0.05)",
     }
     assert shown.loc["a", "class-wise coherence at equal damage"].tolist() == ["–", "0 of 1 (1)"]

@@ -5,7 +5,7 @@ import pandas as pd
 
 from helpers import statistics
 from helpers.book import published
-from helpers.book.tables import effect_in_units, format_p, format_p_range, rows_of
+from helpers.book.tables import effect_in_units, format_p, format_p_range, middle_p, rows_of
 from helpers.plots.headings import MEASURES, TESTS
 
 LEVEL = 0.05
@@ -74,17 +74,11 @@ def labelled(tests: pd.DataFrame) -> pd.DataFrame:
 def medians(table: pd.DataFrame) -> pd.DataFrame:
     """Return the median p value of each network, measure, test, source and k (if there is one).
 
-    Of an even number the larger of the two in the middle is taken: their mean would be smaller
-    than half of the values call for. What has no p value at all is left out.
+    See `tables.middle_p`. What has no p value at all is left out.
     """
     keys = [*ROW, "k"] if "k" in table else ROW
     groups = table.dropna(subset="p").groupby(keys, sort=False)["p"]
-    return groups.agg(_middle).reset_index()
-
-
-def _middle(p: pd.Series) -> float:
-    """Return the median, of an even number of values the larger of the two in the middle."""
-    return float(np.sort(p)[len(p) // 2])
+    return groups.agg(middle_p).reset_index()
 
 
 def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +158,7 @@ def _spread(p: pd.Series | None) -> str:
     known = pd.Series(dtype=float) if p is None else p.dropna()
     if len(known) < 2:
         return format_p(known.iloc[0] if len(known) else np.nan)
-    middle, ends = format_p(_middle(known)), format_p_range(known.min(), known.max())
+    middle, ends = format_p(middle_p(known)), format_p_range(known.min(), known.max())
     return middle if middle == ends else f"{middle} ({ends})"
 
 
@@ -203,4 +197,4 @@ def _ranges(table: pd.DataFrame, test: str, source: str) -> pd.DataFrame:
     """Return lowest, highest and median p value of each network and measure that has any."""
     chosen = table[(table["test"] == test) & (table["source"] == source)].dropna(subset="p")
     p = chosen.groupby(["network", "measure"])["p"]
-    return pd.DataFrame({"low": p.min(), "high": p.max(), "median": p.agg(_middle)})
+    return pd.DataFrame({"low": p.min(), "high": p.max(), "median": p.agg(middle_p)})

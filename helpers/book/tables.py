@@ -415,7 +415,7 @@ def over_networks(tests: pd.DataFrame, test: str = "exact") -> pd.DataFrame:
             low, high = statistics.mean_interval(of_both["effect"])
             mean = of_both["effect"].mean()
             whole = {"measure": measure, "effect": mean, "low": low, "high": high}
-            n_found, middle = (of_both["p"] <= FOUND).sum(), format_p(of_both["p"].median())
+            n_found, middle = (of_both["p"] <= FOUND).sum(), format_p(middle_p(of_both["p"]))
             found = f"{n_found} of {len(of_both)} ({middle})" if len(of_both) else "–"
             cells[MEASURES[measure], f"mean effect, {EFFECTS[measure]}"] = _mean_effect(whole)
             cells[MEASURES[measure], "p ≤ .05 (median p)"] = found
@@ -681,6 +681,15 @@ def network_rows(
             for test in (each for each in TESTS if each in tests):
                 cells[MEASURES[measure], TESTS[test]] = texts.get((measure, test), "–")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(list(index))
+
+
+def middle_p(p: pd.Series) -> float:
+    """Return the median of p values, of an even number the larger of the two in the middle.
+
+    Their mean would be smaller than half of the values call for. NaN if there is none.
+    """
+    known = np.sort(p.dropna())
+    return float(known[len(known) // 2]) if len(known) else float("nan")
 
 
 def rows_of(table: pd.DataFrame) -> list[tuple[str, str]]:
