@@ -116,7 +116,7 @@ def test_table_1_shows_median_and_range_and_what_was_not_run(found):
     table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"], NONE))
     row = table.loc["mlp, mnist", "importance"]
     assert row["Fisher", "published"] == "< 0.0001"
-    assert row["Fisher", "PAPER, exchangeable"] == "0.001"
+    assert row["Fisher", "PAPER, exch."] == "0.001"
     assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "0.2"
     assert "vgg, cifar10" not in table.index
 

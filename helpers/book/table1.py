@@ -18,7 +18,7 @@ ROW = ["network", "measure", "test", "source"]
 WAYS = (
     ("RELEASED", "released", ""),
     ("PAPER", "paper", ""),
-    ("PAPER, exchangeable", "paper", "exchangeable_"),
+    ("PAPER, exch.", "paper", "exchangeable_"),
 )
 """Our ways of testing: what each is called, its protocol, and the prefix of its tests."""
 
