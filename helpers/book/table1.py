@@ -3,9 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from helpers import statistics
 from helpers.book import published
-from helpers.book.tables import effect_in_units, format_p, format_p_range, middle_p, rows_of
+from helpers.book.tables import (
+    effect_in_units,
+    format_p,
+    format_p_range,
+    mean_over_networks,
+    middle_p,
+    rows_of,
+)
 from helpers.plots.headings import MEASURES, TESTS
 
 LEVEL = 0.05
@@ -49,9 +55,7 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame, exact: pd.DataFrame
     is_exact = (exact["test"] == "exact") & exact["measure"].isin(_EXACT)
     parts = [
         lesions[lesions["test"] != "exact"].assign(effect=np.nan),
-        constructed.reindex(
-            columns=[*constructed.columns.drop("effect", errors="ignore"), "effect"]
-        ),
+        constructed,
         exact[is_exact].replace({"measure": _EXACT}),
     ]
     ours = labelled(pd.concat(parts, ignore_index=True))
@@ -136,8 +140,8 @@ def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
     # All tests of a network's measure come with the same effect.
     known = known.drop_duplicates(["network", "measure", "replicate"])
     rows = [
-        (*key, each.mean(), *statistics.mean_interval(each))
-        for key, each in known.groupby(["network", "measure"])["effect"]
+        {"network": network, "measure": measure, **mean_over_networks(effects)}
+        for (network, measure), effects in known.groupby(["network", "measure"])["effect"]
     ]
     return pd.DataFrame(rows, columns=["network", "measure", "effect", "low", "high"])
 

@@ -378,8 +378,7 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     for (name, measure), of_kind in table.groupby(["network", "measure"], sort=False):
         effects = of_kind["effect"].dropna()
-        low, high = statistics.mean_interval(effects)
-        whole = {"effect": effects.mean(), "low": low, "high": high}
+        whole = mean_over_networks(effects)
         mean = format_effect(whole) if len(effects) > 1 else f"{effects.mean():.1f}"
         cells = rows.setdefault(str(name), {})
         cells[f"{measure} ({_UNITS[str(measure)]})"] = mean if len(effects) else "–"
@@ -412,14 +411,29 @@ def over_networks(tests: pd.DataFrame, test: str = "exact") -> pd.DataFrame:
         cells = rows.setdefault(network, {})
         for measure in (each for each in MEASURES if (chosen["measure"] == each).any()):
             of_both = of_network[of_network["measure"] == measure]
-            low, high = statistics.mean_interval(of_both["effect"])
-            mean = of_both["effect"].mean()
-            whole = {"measure": measure, "effect": mean, "low": low, "high": high}
+            whole = {"measure": measure, **mean_over_networks(of_both["effect"])}
             n_found, middle = (of_both["p"] <= FOUND).sum(), format_p(middle_p(of_both["p"]))
             found = f"{n_found} of {len(of_both)} ({middle})" if len(of_both) else "–"
             cells[MEASURES[measure], f"mean effect, {EFFECTS[measure]}"] = _mean_effect(whole)
             cells[MEASURES[measure], "p ≤ .05 (median p)"] = found
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
+
+
+def mean_over_networks(effects: pd.Series) -> dict[str, float]:
+    """Return the mean effect over networks trained alike, with Student's 95 % interval.
+
+    Parameters
+    ----------
+    effects : pandas.Series of float
+        One of each network; those that are NaN are left out.
+
+    Returns
+    -------
+    dict of str to float
+        effect, low and high; the ends are NaN if there are fewer than two.
+    """
+    low, high = statistics.mean_interval(effects)
+    return {"effect": float(effects.mean()), "low": low, "high": high}
 
 
 def partitions_by_network(table: pd.DataFrame) -> pd.DataFrame:

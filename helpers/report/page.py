@@ -94,13 +94,12 @@ def fragment(report: "Report") -> str:
 
 def _head(report: "Report") -> str:
     measured = report.measured
-    weighed = ", each class counting the same" * (report.protocol.accuracy == "class_mean")
     facts = (
         f"{len(measured.classes):,} images, of which the intact network gets "
         f"{words.percent(measured.intact.mean())} right; "
         f"{words.count(len(measured.partition.hidden), 'hidden layer')}; "
         f"{words.count(measured.n_permutations, 'permutation')}. A part is what a cluster has in a "
-        f"layer; a point is one percent of the images{weighed}."
+        f"layer; a point is one percent of the images{words.weighed(report)}."
     )
     return (
         f"<h1>Report on {escape(report.name)}</h1>\n"

@@ -163,10 +163,11 @@ def how(report: "Report") -> list[str]:
     """Return how everything was done."""
     measured, n_orderings = report.measured, n_orderings_of(report)
     _, n_sizes = orderings_for(measured.partition, report.n_asked)
-    along = f", along {n_orderings} orderings with {n_sizes} sizes or more" * bool(n_orderings)
-    along += ", or as many as a small layer has" * bool(n_orderings)
+    along = (
+        f", along {n_orderings} orderings with {n_sizes} sizes or more, or as many as a small "
+        "layer has"
+    ) * bool(n_orderings)
     here = f" (here p = {p_text(report.class_effect_p)})" * (not np.isnan(report.class_effect_p))
-    weighed = ", each class counting the same" * (report.protocol.accuracy == "class_mean")
     n_layers = len(measured.partition.hidden)
     return [
         f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
@@ -178,9 +179,9 @@ def how(report: "Report") -> list[str]:
         f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
         "gives random parts of the same sizes; all parts are tested together, whatever units they "
         "share. Single parts have p values corrected for their number (familywise).",
-        f"Effects: percentage points of accuracy{weighed} that a lesion costs beyond the mean of "
-        "its random parts; 95 % intervals by 2,000 bootstraps of images within classes and of "
-        "permutations, of the effects on classes by 100 of images alone.",
+        f"Effects: percentage points of accuracy{weighed(report)} that a lesion costs beyond the "
+        "mean of its random parts; 95 % intervals by 2,000 bootstraps of images within classes and "
+        "of permutations, of the effects on classes by 100 of images alone.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         f"cost as many images, whatever their size{along}. That parts matter for particular "
@@ -191,6 +192,11 @@ def how(report: "Report") -> list[str]:
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
     ]
+
+
+def weighed(report: "Report") -> str:
+    """Return what is to be added where points of accuracy are explained: "" if images count."""
+    return ", each class counting the same" * (report.protocol.accuracy == "class_mean")
 
 
 def count(n: int, noun: str) -> str:
