@@ -71,18 +71,15 @@ def test_a_cluster_gives_the_same_of_everything_that_lesions(asked, in_small_bat
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_takes_nothing_along(asked, monkeypatch):
+def test_a_worker_that_is_killed_takes_nothing_along(asked, cluster, monkeypatch):
     monkeypatch.setattr(engine, "_MOST_IMAGES", 1)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
-        Client(two) as client,
-    ):
+    with Client(cluster) as client:
         executor = client.get_executor()
         with ThreadPoolExecutor(1) as thread:
             future = thread.submit(lesions.correct, *asked, executor=executor)
             while not any(client.call_stack().values()) and not future.done():
                 time.sleep(0.05)
-            victim = next(iter(two.workers.values())).pid
+            victim = next(iter(cluster.workers.values())).pid
             os.kill(victim, signal.SIGKILL)
             found = future.result()
     np.testing.assert_array_equal(found, lesions.correct(*asked))
