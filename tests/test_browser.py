@@ -297,7 +297,7 @@ def test_a_point_in_a_figure_is_a_point_on_a_desktop(book, name):
     with book.visitor() as page:
         page.goto(f"{book.address}{name}.html")
         for pixels in page.evaluate(PIXELS_OF_A_POINT):
-            assert pixels > 0.97 * 96 / 72
+            assert pixels > 0.999 * 96 / 72
 
 
 CONTRAST = """each => {

@@ -48,6 +48,6 @@ def test_no_two_boxes_overlap_and_none_leaves_the_picture():
     assert len(boxes) == len(house.imports())
     for i, (x, y, width, height) in enumerate(boxes):
         assert x >= 0
-        assert x + width <= 960
+        assert x + width <= 720
         for left, top, across, _ in boxes[:i]:
             assert abs(top - y) >= height or left + across < x or x + width < left

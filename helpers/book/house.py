@@ -16,7 +16,7 @@ Imports = dict[str, set[str]]
 """For each room, the rooms that it imports."""
 
 _DOORS = ("__init__", "__main__")
-_WIDTH, _FLOOR, _BOX, _GAP = 960, 84, 34, 14
+_WIDTH, _FLOOR, _BOX, _GAP = 720, 84, 34, 14
 _LETTER, _PADDING = 8.6, 20
 
 

@@ -59,7 +59,7 @@ def sizes_of_tests(table: pd.DataFrame) -> Figure:
         axes.set_ylim(len(group) - 0.5, -0.5)
         axes.set_xlim(left=-0.005)
     letter_panels(panels[0], [MEASURES.get(str(measure), str(measure)) for measure, _ in groups])
-    figure.supxlabel(f"share of random partitions with p ≤ {level:g}", fontsize=8.5)
+    figure.supxlabel(f"share of random partitions with p ≤ {level:g}")
     return figure
 
 
@@ -129,7 +129,7 @@ def redrawn_twins(table: pd.DataFrame) -> Figure:
     panels[0, 0].set_yticks(range(len(tests)), [NAMES[test] for test in tests])
     panels[0, 0].set_ylim(len(tests) - 0.5, -0.5)
     letter_panels(panels[0], [f"{number} twins" for number in numbers])
-    figure.supxlabel("p value of the same partition of the same network", fontsize=8.5)
+    figure.supxlabel("p value of the same partition of the same network")
     return figure
 
 
