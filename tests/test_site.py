@@ -80,13 +80,13 @@ def test_readers_see_results_and_only_code_that_teaches(page):
     hidden = [each.source for each in shown if "remove-input" in each.metadata.get("tags", [])]
     assert hidden == ['Markdown(f"**{n}** of 2")', "plots.figure()"]
     assert "import numpy as np" not in [each.source for each in shown]
-    assert shown[-1].source == "cut = partitions.cut(graph)"
-    assert shown[-2].metadata["mystnb"] == {"figure": {"name": "fig-a"}}
+    assert shown[-2].source == "cut = partitions.cut(graph)"
+    assert shown[-3].metadata["mystnb"] == {"figure": {"name": "fig-a"}}
 
 
-def test_parameters_become_a_line_with_what_was_given_and_the_commit(page):
+def test_parameters_become_a_last_line_with_what_was_given_and_the_commit(page):
     assert reading.parameters(page) == {"network": "b", "seed": 0}
-    line = reading.readable(page).cells[1]
+    line = reading.readable(page).cells[-1]
     assert line.cell_type == "markdown"
     assert "Made with: network `b`, seed `0`, commit `0123456`." in line.source
     assert len(reading.readable(page).cells) == 5
@@ -239,8 +239,14 @@ def test_findings_come_first_below_the_title_wherever_they_were_computed():
     new = nbformat.v4
     found = new.new_code_cell("Markdown('**found**')", metadata={"tags": ["finding"]})
     found.outputs = [new.new_output("display_data", {"text/markdown": "**found**"})]
+    seen = new.new_code_cell("plots.taxonomy(kinds)", metadata={"tags": ["finding"]})
+    seen.metadata["mystnb"] = {"figure": {"caption": "Look."}}
+    seen.outputs = [new.new_output("display_data", {"image/svg+xml": "<svg/>"})]
+    given = new.new_code_cell("n_clusters: int = 12", metadata={"tags": ["parameters"]})
     cells = [
         new.new_markdown_cell("# Title\n\nHow.\n\nMore."),
+        given,
+        seen,
         new.new_markdown_cell("Then."),
         found,
     ]
@@ -249,9 +255,11 @@ def test_findings_come_first_below_the_title_wherever_they_were_computed():
     assert [each.source.split("(")[0] for each in shown] == [
         "# Title",
         "Markdown",
+        "plots.taxonomy",
         "How.\n\nMore.",
         "Then.",
+        ":::{container} made-with\nMade with: n_clusters `12`.\n:::",
     ]
     assert shown[1].outputs == found.outputs
     assert "remove-input" in shown[1].metadata["tags"]
-    assert len({each.id for each in shown}) == 4
+    assert len({each.id for each in shown}) == 6

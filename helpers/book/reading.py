@@ -13,7 +13,10 @@ INSTRUCTIVE = "instructive"
 """Tag of a cell whose code stays on the page."""
 
 FINDING = "finding"
-"""Tag of a cell whose output is shown first, below the title, wherever it was computed."""
+"""Tag of a cell whose output is shown first, below the title, wherever it was computed.
+
+Sentences first, and then figures.
+"""
 
 _PARAMETERS = ("parameters", "injected-parameters")
 
@@ -29,24 +32,22 @@ def readable(page: Any) -> Any:
     Returns
     -------
     nbformat.NotebookNode
-        What is tagged `FINDING` comes first, below the title. Its parameters are a line that says
-        what the page was made with. Of all other cells the code is left out unless they are tagged
-        `INSTRUCTIVE`; so are cells with nothing else.
+        What is tagged `FINDING` comes first, below the title. Of cells with code the code is left
+        out unless they are tagged `INSTRUCTIVE`; so are cells with nothing else. The parameters are
+        a last line, which says what the page was made with.
     """
-    made_with = _made_with(page)
     shown = nbformat.from_dict(page)  # type: ignore[no-untyped-call]
     shown.cells = []
     for cell in _findings_first(page.cells):
         tags = set(cell.metadata.get("tags", []))
         if tags & set(_PARAMETERS):
-            if made_with:
-                line = nbformat.v4.new_markdown_cell(made_with)  # type: ignore[no-untyped-call]
-                shown.cells.append(line)
-                made_with = ""
-        elif cell.cell_type != "code" or INSTRUCTIVE in tags:
+            continue
+        if cell.cell_type != "code" or INSTRUCTIVE in tags:
             shown.cells.append(cell)
         elif cell.outputs:
             shown.cells.append(_without_code(cell))
+    if made_with := _made_with(page):
+        shown.cells.append(nbformat.v4.new_markdown_cell(made_with))  # type: ignore[no-untyped-call]
     return shown
 
 
@@ -68,11 +69,16 @@ def _findings_first(cells: list[Any]) -> list[Any]:
         (findings if FINDING in cell.metadata.get("tags", []) else others).append(cell)
     if not findings:
         return cells
+    findings.sort(key=_is_figure)
     title, _, rest = cells[0].source.partition("\n\n")
     above, below = nbformat.from_dict(cells[0]), nbformat.from_dict(cells[0])  # type: ignore[no-untyped-call]
     above.source, below.source = title, rest
     below.id = f"{cells[0].id}-rest"
     return [above, *findings, *([below] if rest else []), *others]
+
+
+def _is_figure(cell: Any) -> bool:
+    return "figure" in cell.metadata.get("mystnb", {})
 
 
 def _without_code(cell: Any) -> Any:
