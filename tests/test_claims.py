@@ -46,7 +46,7 @@ def found(exact=None, constructed=None):
     }
 
 
-def row_of(table, claim, network="mlp, mnist"):
+def row_of(table, claim, network="MLP on MNIST"):
     (row,) = table[(table["claim"] == claim) & (table["network"] == network)].to_dict("records")
     return row
 
@@ -89,7 +89,7 @@ def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_n
         "cifar10-vgg", "entropy", NOTHING, [0.0, -0.01, 0.01, 0.0, 0.0], "exchangeable_fisher"
     )
     below = at_none.assign(effect=[-0.4, -0.6, 0.1, 0.0, -0.5])
-    kind = "vgg, cifar10"
+    kind = "VGG on CIFAR-10"
     assert row_of(judged(found(None, at_none)), CLEAR, kind)["verdict"] == "does not hold"
     assert row_of(judged(found(None, below)), CLEAR, kind)["verdict"] == "undecided"
 
@@ -107,7 +107,7 @@ def test_activations_vary_less_where_ratios_to_random_sets_are_small():
     less = "Activations vary less in sub-clusters of VGGs."
     variances = made("cifar10-vgg", "variance", STRONG, [0.5] * 5, "exchangeable_fisher")
     alike = variances.assign(p=NOTHING, effect=[1.0, 0.98, 1.01, 1.0, 0.99])
-    kind = "vgg, cifar10"
+    kind = "VGG on CIFAR-10"
     assert row_of(judged(found(None, variances)), less, kind)["verdict"] == "holds"
     assert row_of(judged(found(None, alike)), less, kind)["verdict"] == "does not hold"
 

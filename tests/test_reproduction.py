@@ -81,6 +81,20 @@ def test_only_the_papers_kinds_of_networks_have_a_row(name, expected):
     assert published.label(zoo.recipe(name)) == expected
 
 
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("mlp, fashion_mnist", "MLP on Fashion-MNIST"),
+        ("cnn-rgb, mnist", "CNN on MNIST in three channels"),
+        ("vgg-regularized, cifar10", "VGG on CIFAR-10, with dropout"),
+        ("halves-diff-mnist-mlp", "halves-diff-mnist-mlp"),
+        ("–", "–"),
+    ],
+)
+def test_kinds_of_networks_are_named_as_people_say_them(label, expected):
+    assert published.in_words(label) == expected
+
+
 def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_scorecard(found):
     ours = collected("cifar10-vgg", 0.3, [0])
     lesions = pd.concat([found["lesions"], ours])

@@ -413,7 +413,7 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
 def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
     verdict = _verdict(claim, each, p)
     return {
-        "network": each.network,
+        "network": published.in_words(each.network),
         "verdict": verdict,
         "networks": f"{each.n_networks}" + f" of {N_NETWORKS}" * (verdict == TOO_FEW),
         "p": format_p(p),

@@ -100,6 +100,20 @@ def label_of(name: str) -> str | None:
     return label(zoo.recipe(name))
 
 
+def in_words(label: str) -> str:
+    """Return a name in Table 1, such as "mlp, mnist", as people say it; any other as it is."""
+    kind, _, data = label.partition(", ")
+    if data not in _SAID:
+        return label
+    base, _, variant = kind.partition("-")
+    return f"{base.upper()} on {_SAID[data]}{_VARIANTS[variant]}"
+
+
+_SAID = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+
+_VARIANTS = {"": "", "rgb": " in three channels", "regularized": ", with dropout"}
+
+
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:
     """Return what Table 1 was made of for networks of a recipe.
 
