@@ -404,6 +404,15 @@ def test_partitions_are_drawn_with_their_intervals_and_controls_in_grey():
     figure.draw_without_rendering()
 
 
+def test_partitions_are_marked_as_found_only_if_their_effects_are_beyond_chance_too():
+    panels = plots.partitions_compared(MADE.assign(p=0.01)).axes
+    filled = [
+        [point.get_mfc() != "white" for point in axes.lines if point.get_marker() == "o"]
+        for axes in panels
+    ]
+    assert filled == [[True, True, True, False], [False] * 4]
+
+
 def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_something():
     table = pd.DataFrame(
         {

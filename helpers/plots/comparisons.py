@@ -183,7 +183,8 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
             chosen = table[(table["network"] == network) & (table["measure"] == measure)]
             axes.axvline(chance, color=BLACK, ls=":", lw=1, zorder=0)
             for each in chosen.itertuples():
-                _draw_effect(axes, names.index(each.partition), each, each.partition in controls)
+                colour = GREY if each.partition in controls else BLUE
+                _draw_effect(axes, names.index(each.partition), each, colour, chance)
             axes.set_title(f"{network}: {measure}")
             axes.set_xlabel(label)
             axes.label_outer()
@@ -205,9 +206,8 @@ def reports_compared(table: pd.DataFrame) -> Figure:
     figure, ((axes,),) = make_panels(0.9 + 0.28 * len(table))
     axes.axvline(0, color=BLACK, ls=":", lw=1, zorder=0)
     for y, row in enumerate(table.to_dict("records")):
-        axes.plot([row["importance_low"], row["importance_high"]], [y, y], color=BLUE, lw=1.6)
-        face = BLUE if row["importance_p"] <= FOUND else "white"
-        axes.plot(row["importance_effect"], y, "o", color=BLUE, mfc=face, ms=5)
+        ends = (row["importance_low"], row["importance_effect"], row["importance_high"])
+        _draw_marker(axes, y, ends, row["importance_p"], BLUE, 0)
     axes.set_yticks(range(len(table)), list(table.index))
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlabel("lost beyond permuted parts (points of accuracy)")
@@ -215,25 +215,32 @@ def reports_compared(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_effect(axes: Axes, y: int, row: Any, is_control: bool) -> None:
+def _draw_effect(axes: Axes, y: int, row: Any, colour: str, chance: float) -> None:
     """Draw one partition's effect with its interval, and how many parts are found."""
-    colour = GREY if is_control else BLUE
-    axes.plot([row.low, row.high], [y, y], color=colour, lw=1.6)
-    face = colour if row.p <= FOUND else "white"
-    axes.plot(row.effect, y, "o", color=colour, mfc=face, ms=5)
+    _draw_marker(axes, y, (row.low, row.effect, row.high), row.p, colour, chance)
     axes.annotate(
         f"{row.found} of {row.tested}",
         (1.01, y),
         xycoords=axes.get_yaxis_transform(),
         va="center",
-        fontsize=8.5,
     )
 
 
+def _draw_marker(
+    axes: Axes, y: int, ends: tuple[float, float, float], p: float, colour: str, chance: float
+) -> None:
+    """Draw an effect between the ends of its interval, filled if it is there and beyond chance."""
+    low, effect, high = ends
+    axes.plot([low, high], [y, y], color=colour, lw=1.6)
+    face = colour if p <= FOUND and low > chance else "white"
+    axes.plot(effect, y, "o", color=colour, mfc=face, ms=5)
+
+
 def _effect_handles() -> list[mpl.lines.Line2D]:
+    found = "p at most .05, and 95 % interval beyond chance"
     return [
-        mpl.lines.Line2D([], [], color=BLUE, marker="o", label="p at most .05, with 95 % interval"),
-        mpl.lines.Line2D([], [], color=BLUE, marker="o", mfc="white", label="p above .05"),
+        mpl.lines.Line2D([], [], color=BLUE, marker="o", label=found),
+        mpl.lines.Line2D([], [], color=BLUE, marker="o", mfc="white", label="not both"),
         mpl.lines.Line2D([], [], color=GREY, marker="o", label="controls, likewise"),
     ]
 
