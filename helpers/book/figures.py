@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from helpers.book.table1 import mean_effects
 from helpers.book.tables import rows_of
 from helpers.plots.headings import EFFECTS, MEASURES, TESTS
-from helpers.plots.style import BLACK, BLUE, GREY, VERMILLION, make_panels, styled
+from helpers.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    LOWEST_P,
+    P_TICKS,
+    VERMILLION,
+    make_panels,
+    styled,
+)
 
 _LEAST = 1e-12
 """Smaller p values are drawn here: nobody should read their exponents."""
@@ -45,7 +54,6 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
     """
     families = sorted(table["test"].unique(), key=list(TESTS).index)
     figure, panels = make_panels(2.7, 1, len(families), sharey=True)
-    lowest = 1e-20
     for axes, family in zip(panels[0], families, strict=True):
         rows = table[(table["test"] == family) & table["p"].notna()].sort_values("p")
         rank = np.arange(1, len(rows) + 1)
@@ -53,13 +61,12 @@ def corrected_p_values(table: pd.DataFrame, fdr: float) -> Figure:
         state = rows["benjamini_hochberg"].astype(int) + rows["holm"]
         for value, (marker, colour, face, _) in enumerate(_CORRECTION_STYLES):
             chosen = (state == value).to_numpy()
-            p = rows["p"].clip(lower=lowest)
+            p = rows["p"].clip(lower=LOWEST_P)
             axes.plot(rank[chosen], p[chosen], marker, color=colour, mfc=face, ms=4.5)
         axes.set_title(f"{TESTS[family]} ({len(rows)} tests)")
         axes.set_xlabel("rank within the family")
         axes.set_yscale("log")
-    ticks = [1e-20, 1e-15, 1e-10, 1e-5, 1]
-    panels[0, 0].set_yticks(ticks, ["≤ $10^{-20}$", "$10^{-15}$", "$10^{-10}$", "$10^{-5}$", "1"])
+    panels[0, 0].set_yticks(*P_TICKS)
     panels[0, 0].set_ylabel("p value")
     handles = [
         mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, ls="", label=label)
