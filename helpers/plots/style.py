@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from string import ascii_lowercase
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +25,7 @@ from helpers.partitions import ISOLATED, Partition
 from helpers.plots.svg import shortened
 
 _P = ParamSpec("_P")
+_F = TypeVar("_F", bound=Figure)
 
 
 PAGE_WIDTH = 7.2
@@ -101,11 +102,11 @@ class StyledFigure(Figure):
         display(shown, raw=True)  # type: ignore[no-untyped-call]
 
 
-def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
+def styled(make: Callable[_P, _F]) -> Callable[_P, _F]:
     """Make a figure in `STYLE`, and put the reader's settings back."""
 
     @wraps(make)
-    def made(*args: _P.args, **options: _P.kwargs) -> Figure:
+    def made(*args: _P.args, **options: _P.kwargs) -> _F:
         with mpl.rc_context(STYLE):
             return make(*args, **options)
 
@@ -114,7 +115,7 @@ def styled(make: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 def make_panels(
     height: float, rows: int = 1, columns: int = 1, width: float = PAGE_WIDTH, **options: Any
-) -> tuple[Figure, Any]:
+) -> tuple[StyledFigure, Any]:
     """Make a figure of a height and a width in inches, with its panels in rows and columns."""
     figure, panels = plt.subplots(
         rows,
