@@ -92,6 +92,13 @@ def test_parameters_become_a_last_line_with_what_was_given_and_the_commit(page):
     assert len(reading.readable(page).cells) == 5
 
 
+def test_code_that_teaches_is_shown_without_the_sentence_that_it_makes(page):
+    page.cells[-1].source = 'n = len(cut)\nMarkdown(\n    f"**{n}** parts"\n)'
+    assert reading.readable(page).cells[-2].source == "n = len(cut)"
+    page.cells[-1].source = "n = len(cut)\nn"
+    assert reading.readable(page).cells[-2].source == "n = len(cut)\nn"
+
+
 def test_a_page_that_is_made_readable_stays_as_it_is(page):
     before = nbformat.writes(page)
     reading.readable(page)

@@ -367,3 +367,8 @@ def test_exact_tests_of_networks_of_a_kind_are_counted_beside_their_mean_effect(
     }
     assert shown.loc["a", "class-wise coherence at equal damage"].tolist() == ["–", "0 of 1 (1)"]
     assert shown.loc["b", "class-wise coherence at equal damage"].tolist() == ["–", "–"]
+
+
+def test_effects_that_are_next_to_nothing_have_no_exponent():
+    row = {"measure": "entropy", "effect": 8.1e-05, "low": -6.9e-09, "high": 0.034}
+    assert tables.effect_in_units(row) == "0 (0 to 0.034) nats"

@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from helpers import statistics
 from helpers.book import published
 from helpers.book.scorecard import accuracies
-from helpers.book.tables import format_p
+from helpers.book.tables import format_p, or_nothing
 from helpers.measures import LEAST_POINTS, LEAST_TIMES
 
 LEVEL = 0.05
@@ -441,11 +441,12 @@ def _verdict(claim: Claim, each: Judged, p: float) -> str:
 def _effect(each: Judged) -> str:
     if np.isnan(each.effect):
         return "–"
-    text = each.unit.text.format(each.effect)
-    if np.isnan(each.low):
+    effect, low, high = map(or_nothing, (each.effect, each.low, each.high))
+    text = each.unit.text.format(effect)
+    if np.isnan(low):
         return text
     number = each.unit.text.split(" ")[0]
-    return f"{text} ({number.format(each.low)} to {number.format(each.high)})"
+    return f"{text} ({number.format(low)} to {number.format(high)})"
 
 
 def _holm(p: list[float]) -> list[float]:

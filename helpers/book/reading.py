@@ -33,8 +33,9 @@ def readable(page: Any) -> Any:
     -------
     nbformat.NotebookNode
         What is tagged `FINDING` comes first, below the title. Of cells with code the code is left
-        out unless they are tagged `INSTRUCTIVE`; so are cells with nothing else. The parameters are
-        a last line, which says what the page was made with.
+        out unless they are tagged `INSTRUCTIVE`, and of these what makes a sentence of results; so
+        are cells with nothing else. The parameters are a last line, which says what the page was
+        made with.
     """
     shown = nbformat.from_dict(page)  # type: ignore[no-untyped-call]
     shown.cells = []
@@ -42,8 +43,10 @@ def readable(page: Any) -> Any:
         tags = set(cell.metadata.get("tags", []))
         if tags & set(_PARAMETERS):
             continue
-        if cell.cell_type != "code" or INSTRUCTIVE in tags:
+        if cell.cell_type != "code":
             shown.cells.append(cell)
+        elif INSTRUCTIVE in tags:
+            shown.cells.append(_without_sentence(cell))
         elif cell.outputs:
             shown.cells.append(_without_code(cell))
     if made_with := _made_with(page):
@@ -75,6 +78,16 @@ def _findings_first(cells: list[Any]) -> list[Any]:
     above.source, below.source = title, rest
     below.id = f"{cells[0].id}-rest"
     return [above, *findings, *([below] if rest else []), *others]
+
+
+def _without_sentence(cell: Any) -> Any:
+    """Leave out a call of `Markdown` at the end: what it says stands below."""
+    *_, last = ast.parse(cell.source).body
+    is_sentence = isinstance(last, ast.Expr) and ast.unparse(last).startswith("Markdown(")
+    copy = nbformat.from_dict(cell)  # type: ignore[no-untyped-call]
+    if is_sentence:
+        copy.source = "\n".join(cell.source.splitlines()[: last.lineno - 1]).rstrip()
+    return copy
 
 
 def _is_figure(cell: Any) -> bool:

@@ -86,7 +86,8 @@ def effect_in_units(row: Mapping[Any, Any]) -> str:
     Returns
     -------
     str
-        To two significant digits, of ratios three; a dash if there is no effect.
+        To two significant digits, of ratios three; 0 for less than a thousandth (`or_nothing`), a
+        dash if there is no effect.
     """
     effect = _mean_effect(row)
     return effect if effect == "–" else f"{effect} {EFFECTS[row['measure']]}"
@@ -98,8 +99,17 @@ def _mean_effect(row: Mapping[Any, Any]) -> str:
         return "–"
     # Of ratios near one, two digits tell nothing.
     digits = 3 if EFFECTS[row["measure"]].startswith("times") else 2
-    effect, low, high = (f"{row[end]:.{digits}g}" for end in ("effect", "low", "high"))
+    ends = (or_nothing(row[end]) for end in ("effect", "low", "high"))
+    effect, low, high = (f"{end:.{digits}g}" for end in ends)
     return effect if pd.isna(row["low"]) else f"{effect} ({low} to {high})"
+
+
+def or_nothing(effect: float) -> float:
+    """Return an effect, and 0 for one so small that nobody should read its exponent."""
+    return 0.0 if abs(effect) < _LEAST_SHOWN else effect
+
+
+_LEAST_SHOWN = 1e-3
 
 
 def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
