@@ -18,7 +18,7 @@ SECTIONS = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
 PAGES = sorted(settings.BOOK.glob("*.ipynb"))
 
 
-OF_THE_FORM = "What |How |Which |The same|Panels|Columns of|Rows of|Two panels|A (scatter|bar|square)"
+OF_THE_FORM = r"(What|How|Which|The same|Panels|Columns of|Rows of|Two panels|A (bar|square))\b"
 """How captions and alternative texts begin that say what a figure is and not what it shows."""
 
 
