@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers.book.table1 import mean_effects
-from helpers.book.tables import rows_of
-from helpers.plots.headings import EFFECTS, MEASURES, TESTS
+from helpers.book.tables import effect_in_units, rows_of
+from helpers.plots.headings import MEASURES, TESTS
 from helpers.plots.style import (
     BLACK,
     BLUE,
@@ -108,7 +108,7 @@ def table1(table: pd.DataFrame) -> Figure:
     effects = mean_effects(table)
     for row in effects.to_dict("records"):
         y = position[row["network"], row["measure"]]
-        text = f"{row['effect']:.2g} {EFFECTS[row['measure']]}"
+        text = effect_in_units(row | {"low": np.nan})
         panels[0, 1].text(1.03, y, text, transform=beside, va="center")
     if len(effects):
         panels[0, 1].text(1.03, 0.9, "mean effect", transform=beside, va="bottom")
