@@ -46,6 +46,9 @@ def found(exact=None, constructed=None):
     }
 
 
+VGG_UNTRAINED = "VGG on CIFAR-10, untrained"
+
+
 def row_of(table, claim, network="MLP on MNIST"):
     (row,) = table[(table["claim"] == claim) & (table["network"] == network)].to_dict("records")
     return row
@@ -97,7 +100,7 @@ def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_n
 def test_what_untrained_vggs_do_says_nothing_about_trained_ones():
     scores = made("cifar10-vgg-untrained", "score", NOTHING, [1.01] * 5, "exchangeable_fisher")
     table = judged(found(None, scores))
-    untrained = row_of(table, "Untrained VGGs have no input coherence.", "cifar10-vgg-untrained")
+    untrained = row_of(table, "Untrained VGGs have no input coherence.", VGG_UNTRAINED)
     assert untrained["verdict"] == "holds"
     trained = table[table["claim"].str.startswith("Constructed inputs drive VGGs'")]
     assert trained["verdict"].tolist() == ["not run here"]

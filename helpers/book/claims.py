@@ -75,7 +75,7 @@ class Judged:
     Attributes
     ----------
     network : str
-        The kind, as in Table 1.
+        The kind, in words.
     n_networks : int
         How many of it there are.
     p : float
@@ -148,7 +148,7 @@ class Tested:
 
     def _of_kind(self, name: str, rows: pd.DataFrame) -> Judged:
         known = rows.dropna(subset="p").drop_duplicates("replicate")
-        label = published.label_of(name) or name
+        label = published.in_words(name)
         if len(known) < N_NETWORKS:
             return Judged(label, len(known), unit=self.unit)
         effects = known.get("effect", pd.Series(np.nan, known.index))
@@ -413,7 +413,7 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
 def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
     verdict = _verdict(claim, each, p)
     return {
-        "network": published.in_words(each.network),
+        "network": each.network,
         "verdict": verdict,
         "networks": f"{each.n_networks}" + f" of {N_NETWORKS}" * (verdict == TOO_FEW),
         "p": format_p(p),

@@ -100,18 +100,19 @@ def label_of(name: str) -> str | None:
     return label(zoo.recipe(name))
 
 
-def in_words(label: str) -> str:
-    """Return a name in Table 1, such as "mlp, mnist", as people say it; any other as it is."""
-    kind, _, data = label.partition(", ")
-    if data not in _SAID:
-        return label
-    base, _, variant = kind.partition("-")
-    return f"{base.upper()} on {_SAID[data]}{_VARIANTS[variant]}"
+def in_words(name: str) -> str:
+    """Return what people call networks of a name, of the zoo or ``imagenet-`` and that there."""
+    if name.startswith(results.ON_IMAGENET):
+        return f"{name.removeprefix(results.ON_IMAGENET)} on ImageNet"
+    recipe = zoo.recipe(name)
+    pairs, _, base = recipe.dataset.removesuffix("-rgb").rpartition("-")
+    images = f"{pairs} {_SAID.get(base, base)}".strip()
+    channels = " in three channels" * recipe.dataset.endswith("-rgb")
+    training = ", with dropout" * bool(recipe.dropout) + ", untrained" * (not recipe.epochs)
+    return f"{recipe.architecture.upper()} on {images}{channels}{training}"
 
 
-_SAID = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-
-_VARIANTS = {"": "", "rgb": " in three channels", "regularized": ", with dropout"}
+_SAID = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:

@@ -29,6 +29,7 @@ SECTIONS = {
     6: "06-k-robustness",
     7: "07-multiple-comparisons",
     8: "08-double-lesions",
+    13: "13-untrained-networks",
 }
 """The notebook of each section."""
 
@@ -92,7 +93,7 @@ ITEMS = (
     Item(
         "Table 2",
         "score and output entropy, untrained VGGs",
-        4,
+        13,
         "constructed",
         {"cifar10-vgg-untrained": 5},
         (),
