@@ -300,6 +300,24 @@ def test_a_point_in_a_figure_is_a_point_on_a_desktop(book, name):
             assert pixels > 0.999 * 96 / 72
 
 
+FIRST_FIGURE = """() => {
+    const figure = document.querySelector(".bd-article figure");
+    const others = [...document.querySelectorAll(".bd-article :is(.cell_input, table)")];
+    const follows = Node.DOCUMENT_POSITION_FOLLOWING;
+    const before = others.filter(each => each.compareDocumentPosition(figure) & follows);
+    return [figure.getBoundingClientRect().top, before.length];
+}"""
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_figure_comes_before_code_and_tables_and_on_the_first_screen(book, name):
+    with book.visitor() as page:
+        page.goto(f"{book.address}{name}.html")
+        top, n_before = page.evaluate(FIRST_FIGURE)
+    assert top < 600
+    assert not n_before
+
+
 CONTRAST = """each => {
     const channels = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
     const luminance = colour => channels(colour)
