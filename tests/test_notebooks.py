@@ -156,9 +156,10 @@ def rows_of(text):
 @pytest.mark.parametrize("folder", [settings.NOTEBOOKS, settings.BOOK], ids=["digits", "paper"])
 def test_the_first_page_quotes_effects_and_verdicts_of_the_page_behind_it(folder):
     first, behind = printed(folder, "00"), printed(folder, "09")
-    quoted = re.findall(r"(-?[\d.]+ [a-z -]+ \(-?[\d.]+ to -?[\d.]+\)) \(([a-z-]+, \w+)\)", first)
+    effects = r"-?[\d.]+ [a-z -]+ \(-?[\d.]+ to -?[\d.]+\)"
+    quoted = re.findall(rf"([A-Z]+ on [\w ,-]+?) ({effects})", first)
     assert len(quoted) > 5
-    for effect, kind in quoted:
+    for kind, effect in quoted:
         assert re.search(rf"<td>{kind}</td>\s*<td>{re.escape(effect)}</td>", behind), (kind, effect)
     claimed = re.findall(r"<th>([a-z ]+)</th>\s*<td>([^<]+)</td>\s*<td>([^<]+)</td>", behind)
     for about in ("Sub-clusters are important.", "Pictures of MLPs' sub-clusters are clearer."):
