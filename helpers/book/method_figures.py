@@ -10,12 +10,12 @@ import scipy.stats
 
 from helpers import evaluation, files, lesions, measures, settings, zoo
 from helpers.lesions import Orderings
+from helpers.lesions.nested import LEAST_DAMAGE
 from helpers.measures import Comparison
 from helpers.plots.style import BLUE, GREY, VERMILLION, StyledFigure, make_panels, styled
 
 _NETWORK, _N_CLUSTERS, _LAYER = "digits-mlp", 12, "dense_4"
 _N_PERMUTATIONS, _N_ORDERINGS = 199, 40
-_LEAST_DAMAGE = 20  # images, as for a sub-cluster to be comparable
 
 
 @styled
@@ -64,7 +64,7 @@ def equal_damage(coherent: Comparison, nested: Orderings, layer: str) -> StyledF
     figure, ((axes,),) = make_panels(2.6)
     for _, counts in nested.sets[layer]:
         lost = nested.intact - counts
-        shown = lost.sum(axis=1) >= _LEAST_DAMAGE
+        shown = lost.sum(axis=1) >= LEAST_DAMAGE
         shares = lost[shown] / nested.class_sizes
         spread = np.ptp(shares, axis=1) / shares.mean(axis=1)
         axes.plot(lost[shown].sum(axis=1), spread, "-", color=GREY, lw=0.6)

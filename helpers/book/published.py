@@ -101,7 +101,7 @@ def label_of(name: str) -> str | None:
 
 
 def in_words(name: str) -> str:
-    """Return what people call networks of a name, of the zoo or ``imagenet-`` and that there."""
+    """Return what people call networks of a name, as for `label_of`: ``MLP on MNIST``."""
     if name.startswith(results.ON_IMAGENET):
         return f"{name.removeprefix(results.ON_IMAGENET)} on ImageNet"
     recipe = zoo.recipe(name)
