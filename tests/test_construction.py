@@ -414,6 +414,7 @@ def test_shifts_of_small_transforms_differ_by_the_jitter_at_most():
     image = np.zeros((1, 12, 12, 1), np.float32)
     image[0, 6, 6] = 1
     with tf1.Graph().as_default(), tf1.Session() as session:
+        tf1.set_random_seed(0)
         transforms = lucid_graph.small_transforms(jitter=2, scale=1)
         shifted = transform.compose([*transforms, transform.crop_or_pad_to(12, 12)])(image)
         found = [np.argwhere(session.run(shifted)[0, ..., 0] == 1) for _ in range(60)]
