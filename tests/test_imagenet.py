@@ -147,6 +147,11 @@ def test_images_that_are_read_batch_by_batch_count_as_an_array_of_them_does(by_s
     assert lazy.class_sizes.tolist() == [4, 4, 4]
 
 
+def test_the_graph_of_a_vgg_has_its_thirteen_convolutions():
+    model = networks.imagenet("vgg16", None, (64, 64, 3), 3)
+    assert len(graphs.weight_graph(model).layers) == 13
+
+
 @pytest.mark.slow
 def test_the_whole_path_runs_at_full_size(by_synset):
     keras.utils.set_random_seed(0)

@@ -11,7 +11,7 @@ import scipy.stats
 from helpers import evaluation, files, lesions, measures, settings, zoo
 from helpers.lesions import Orderings
 from helpers.lesions.nested import LEAST_DAMAGE
-from helpers.measures import Comparison
+from helpers.measures import Comparison, class_wise_range
 from helpers.plots.style import BLUE, GREY, VERMILLION, StyledFigure, make_panels, styled
 
 _NETWORK, _N_CLUSTERS, _LAYER = "digits-mlp", 12, "dense_4"
@@ -63,11 +63,10 @@ def equal_damage(coherent: Comparison, nested: Orderings, layer: str) -> StyledF
     """
     figure, ((axes,),) = make_panels(2.6)
     for _, counts in nested.sets[layer]:
-        lost = nested.intact - counts
-        shown = lost.sum(axis=1) >= LEAST_DAMAGE
-        shares = lost[shown] / nested.class_sizes
-        spread = np.ptp(shares, axis=1) / shares.mean(axis=1)
-        axes.plot(lost[shown].sum(axis=1), spread, "-", color=GREY, lw=0.6)
+        damage = (nested.intact - counts).sum(axis=1)
+        shown = damage >= LEAST_DAMAGE
+        spread = class_wise_range(counts[shown], nested.intact, nested.class_sizes)
+        axes.plot(damage[shown], spread, "-", color=GREY, lw=0.6)
     own = coherent.subclusters[coherent.subclusters["layer"] == layer].query("comparable")
     axes.plot([], [], "-", color=GREY, label="random orderings")
     axes.plot(own["damage"], own["spread"], "o", color=VERMILLION, ms=6, label="sub-clusters")
