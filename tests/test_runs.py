@@ -40,6 +40,7 @@ from helpers.book import (
     sweeps,
 )
 from helpers.book import store as stores
+from helpers.book.collecting import Collected
 from helpers.book.found import found
 from helpers.book.store import Store
 from helpers.book.sweeps import Report
@@ -755,6 +756,23 @@ def test_a_collected_table_says_where_it_comes_from_and_is_checked(few, main, mo
     path.write_text(path.read_text()[:-20])
     with pytest.raises(ValueError, match=r"points\.csv is damaged: .* that points\.json is about"):
         results.collected("points")
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ValueError, match=r"points\.json is damaged"):
+        results.collected("points")
+
+
+COLLECTED = [path.stem for path in sorted(settings.SWEEPS.glob("*.yaml"))]
+COLLECTED = [name for name in COLLECTED if (settings.RESULTS / f"{name}.csv").exists()]
+
+
+@pytest.mark.parametrize("name", COLLECTED)
+def test_every_row_of_the_results_says_which_run_it_is_of(name):
+    path = settings.RESULTS / f"{name}.csv"
+    records = provenance.record_of(path)["runs"]
+    assert all(len(each["commit"]) == 40 and each["weights"] for each in records)
+    table = Collected(path)
+    runs = [SimpleNamespace(parameters=each["parameters"]) for each in records]
+    assert sum(len(table.rows(each)) for each in runs) == len(pd.read_csv(path))
 
 
 def test_a_collected_table_says_of_which_code_and_weights_it_is(tmp_path, manifest, main):

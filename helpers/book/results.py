@@ -48,8 +48,8 @@ def collected(name: str) -> pd.DataFrame:
     FileNotFoundError
         If it has not been collected; says how to.
     ValueError
-        If it is not as it was collected, or if a notebook in a sweep does not declare in its
-        metadata that it reads it.
+        If it is not as it was collected, if nothing says of what runs it is, or if a notebook in a
+        sweep does not declare in its metadata that it reads it.
     """
     path = settings.RESULTS / f"{name}.csv"
     check_read(f"results/{name}.csv")
@@ -58,8 +58,7 @@ def collected(name: str) -> pd.DataFrame:
             f"{path}: not collected yet; modularity sweep sweeps/{name}.yaml, then "
             f"modularity collect sweeps/{name}.yaml"
         )
-    if path.with_suffix(".json").exists():
-        provenance.record_of(path)
+    provenance.record_of(path)
     return pd.read_csv(path)
 
 
