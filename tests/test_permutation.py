@@ -230,3 +230,26 @@ def test_the_sequential_test_takes_no_indices_for_a_mask_either():
     others = [[0.0, 0.0, 0.0]] * 99
     with pytest.raises(ValueError, match="tested: int64 was given; accepted is bool, one per"):
         statistics.sequential_permutation_test([1, 2, 3], others, others, tested=[0, 1, 2])
+
+
+def test_the_mean_effect_is_ranked_among_those_of_permuted_partitions():
+    effects = np.array([[2.0, 1.0, 3.0, 2.0], [np.nan, 1.0, 1.0, np.nan]])
+    assert statistics.mean_effect_p(effects) == 3 / 4  # Means 2, 1, 2 and 2: ties count.
+    assert np.isnan(statistics.mean_effect_p([[np.nan, 1.0], [np.nan, 2.0]]))
+    assert np.isnan(statistics.mean_effect_p(np.empty((0, 3))))
+
+
+def test_a_permuted_partition_without_an_effect_counts_as_one_with_as_large_a_mean():
+    assert statistics.mean_effect_p([[9.0, np.nan, 1.0]]) == 2 / 3
+
+
+def test_the_test_of_the_mean_effect_has_its_size_however_many_effects_are_known():
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(400):
+        effects = rng.normal(1, 0.3, (6, 20))
+        effects[rng.random(effects.shape) < 0.4] = np.nan
+        # Of the true partition more is known, as of one whose lesions cost more.
+        effects[:, 0] = np.where(np.isnan(effects[:, 0]), rng.normal(1, 0.3, 6), effects[:, 0])
+        p.append(statistics.mean_effect_p(effects))
+    assert np.mean(np.array(p) <= 0.05) < 0.09

@@ -49,6 +49,9 @@ class Comparison:
     effect : ndarray of float, shape (k,), optional
         How much each sub-cluster differs from its twins, in the unit that the measure names; by
         default its value less their mean. NaN where it cannot be said.
+    permuted_effect : ndarray of float, shape (k, n), optional
+        The same of each twin, where those are sub-clusters of permuted partitions, for a test of
+        the mean effect.
     outcomes : Outcomes, optional
         Which images were classified correctly, for the intervals of effects.
 
@@ -79,6 +82,7 @@ class Comparison:
     fingerprint: str
     fixed: npt.NDArray[np.bool_] | None = None
     effect: npt.NDArray[np.float64] | None = None
+    permuted_effect: npt.NDArray[np.float64] | None = None
     outcomes: "Outcomes | None" = field(default=None, repr=False)
 
     @property
@@ -252,8 +256,9 @@ class Comparison:
         Returns
         -------
         pandas.DataFrame
-            One row per test, the exact one if there are permuted partitions, and those of `TESTS`:
-            measure, test; tested and excluded, numbers of sub-clusters; p, NaN where no
+            One row per test, the exact one if there are permuted partitions, that of the mean
+            effect ("exact_effect", `statistics.mean_effect_p`) if theirs are known, and those of
+            `TESTS`: measure, test; tested and excluded, numbers of sub-clusters; p, NaN where no
             sub-cluster is tested or the test is not defined; p_low and p_high, the 95 %
             Monte-Carlo interval of the exact one; p_two_sided, of the exact test and
             the exchangeable Fisher's; effect, the mean over the tested sub-clusters, and low and
@@ -261,7 +266,9 @@ class Comparison:
             exchangeable tests need inclusive ties and defined values.
         """
         tested = self.is_tested
-        names = TESTS if self.fixed is None else ("exact", *TESTS)
+        names = ["exact"] * (self.fixed is not None)
+        names += ["exact_effect"] * (self.permuted_effect is not None)
+        names += TESTS
         p, both = dict.fromkeys(names, np.nan), dict.fromkeys(names, np.nan)
         between = dict.fromkeys(names, statistics.Interval(np.nan, np.nan))
         other: Side = "left" if self.side == "right" else "right"
@@ -269,6 +276,9 @@ class Comparison:
             exact = self.exact()
             p["exact"], between["exact"] = exact.p, exact.interval
             both["exact"] = statistics.two_sided(p["exact"], self.exact(other).p)
+        if self.effect is not None and self.permuted_effect is not None:
+            effects = np.column_stack([self.effect, self.permuted_effect])
+            p["exact_effect"] = statistics.mean_effect_p(effects[tested])
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
             p["chi2"] = statistics.chi2(self.p[tested], self.n_random)
@@ -326,15 +336,18 @@ def compare(
     reasons: npt.ArrayLike = "",
     fixed: npt.NDArray[np.bool_] | None = None,
     effect: npt.NDArray[np.float64] | None = None,
+    permuted_effect: npt.NDArray[np.float64] | None = None,
     outcomes: "Outcomes | None" = None,
 ) -> Comparison:
     """Put sub-clusters beside their random twins, and say which of them are not tested.
 
     Parameters
     ----------
-    measure, side, protocol, subclusters, true, random, fingerprint, fixed, effect, outcomes
+    measure, side, protocol, subclusters, true, random, fingerprint, fixed, effect
         As the attributes of `Comparison`; the sub-clusters with a column complete, whether one is
         all that its twins can be drawn from and so equals them.
+    permuted_effect, outcomes
+        Likewise.
     reasons : array-like of str, shape (k,)
         What else the measure knows against testing a sub-cluster, or "". It comes before
         "complete", "undefined" and "twins undefined", of which the first that holds is given,
@@ -372,6 +385,7 @@ def compare(
         fingerprint,
         fixed,
         effect,
+        permuted_effect,
         outcomes,
     )
 

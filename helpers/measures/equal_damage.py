@@ -226,7 +226,8 @@ def coherence(
     -----
     Sub-clusters that cost more than permuted ones can be compared more often, and each that is
     compared lowers the combined p value, where one that is not cannot. So a small combined p value
-    speaks of classes only together with an effect above 1.
+    speaks of classes only together with one of the mean effect ("exact_effect" of
+    `Comparison.combine`), which damage alone makes no smaller.
 
     Examples
     --------
@@ -246,7 +247,9 @@ def coherence(
             profiles.subclusters, profiles.true, profiles.random, strict=True
         )
     ]
-    p = np.array([each.p for each in found]).reshape(len(found), profiles.n_random + 1)
+    shape = (len(found), profiles.n_random + 1)
+    p = np.array([each.p for each in found]).reshape(shape)
+    times = np.array([each.times for each in found], dtype=np.float64).reshape(shape)
     return compare(
         "coherence",
         "left",
@@ -262,7 +265,8 @@ def coherence(
         p[:, 1:],
         profiles.fingerprint,
         fixed=profiles.fixed,
-        effect=np.array([each.times[0] for each in found], dtype=np.float64),
+        effect=times[:, 0],
+        permuted_effect=times[:, 1:],
     )
 
 

@@ -24,7 +24,6 @@ from helpers.report.effects import (
 from helpers.report.measuring import Measured
 from helpers.report.words import ALPHA, summary, verdict
 from helpers.statistics import PermutationTest
-from helpers.statistics.permutation import TIED
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +107,10 @@ class Report:
 
         The effect is how many times as uneven the parts that are comparable are, on average: how
         many they are, which grows with what parts cost, makes it no larger, as it does the p value
-        of `class_range` smaller. A permuted partition without a comparable part counts as one with
-        as large an effect. NaN if no true part is comparable.
+        of `class_range` smaller; see `statistics.mean_effect_p`.
         """
         times = np.array([each.times for each in self._by_spread["range"]])
-        times = times[~self.measured.is_complete]
-        if not np.isfinite(times[:, 0]).any():
-            return float("nan")
-        is_known = np.isfinite(times).any(axis=0)
-        means = np.full(times.shape[1], np.inf)
-        means[is_known] = np.nanmean(times[:, is_known], axis=0)
-        return float((means >= means[0] * (1 - TIED)).mean())
+        return statistics.mean_effect_p(times[~self.measured.is_complete])
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
