@@ -11,7 +11,8 @@ from helpers.book import claims
 from helpers.book.claims import judged
 
 IMPORTANT = "Sub-clusters are important."
-EVEN = "Outside VGGs, lesions of sub-clusters fall on the classes no less evenly than others."
+UNEVEN = "Outside VGGs, lesions of sub-clusters fall on the classes less evenly than others."
+ALIKE = "Sub-clusters on halves-same prefer no half more than random sets."
 CLEAR = "Unregularised VGGs classify constructed inputs more clearly."
 COLUMNS = ["network", "replicate", "protocol", "measure", "test", "p", "p_two_sided", "effect"]
 
@@ -36,13 +37,13 @@ def made(network, measure, p, effect, kind="exact"):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def found(exact=None, constructed=None):
+def found(exact=None, constructed=None, pictures=None):
     nothing = pd.DataFrame([], columns=COLUMNS).astype({"network": str})
     return {
         "exact": nothing if exact is None else exact,
         "chance": nothing,
         "constructed": nothing if constructed is None else constructed,
-        "pictures": nothing,
+        "pictures": nothing if pictures is None else pictures,
     }
 
 
@@ -72,19 +73,48 @@ def test_no_evidence_is_not_evidence_of_absence():
 
 
 def test_a_claim_that_there_is_no_effect_holds_only_if_the_effect_is_shown_to_be_small():
-    small = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.02, 0.99, 1.01, 1.0])
-    unsure = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.6, 0.7, 1.3, 1.0])
-    there = made("mnist-mlp", "coherence", STRONG, [1.5] * 5)
-    assert row_of(judged(found(small)), EVEN)["verdict"] == "holds"
-    assert row_of(judged(found(unsure)), EVEN)["verdict"] == "undecided"
-    assert row_of(judged(found(there)), EVEN)["verdict"] == "does not hold"
+    name, kind = "halves-same-mnist-mlp-dropout", "MLP on halves-same MNIST, with dropout"
+    test = "exchangeable_fisher"
+    small = made(name, "preference", NOTHING, [1.0, 1.02, 0.99, 1.01, 1.0], test)
+    unsure = made(name, "preference", NOTHING, [1.0, 1.6, 0.7, 1.3, 1.0], test)
+    there = made(name, "preference", STRONG, [1.5] * 5, test)
+    verdicts = [
+        row_of(judged(found(pictures=each)), ALIKE, kind)["verdict"]
+        for each in (small, unsure, there)
+    ]
+    assert verdicts == ["holds", "undecided", "does not hold"]
 
 
-def test_small_p_values_without_an_effect_on_average_decide_nothing():
-    unclear = made("mnist-mlp", "coherence", STRONG, [1.3, 0.7, 1.2, 0.9, 1.1])
-    assert row_of(judged(found(unclear)), EVEN)["verdict"] == "undecided"
-    unknown = made("mnist-mlp", "coherence", STRONG, [np.nan] * 5)
-    assert row_of(judged(found(unknown)), EVEN)["verdict"] == "does not hold"
+def test_what_the_paper_says_of_vggs_only_is_asked_of_other_networks_and_never_denied():
+    asked = [each for each in claims.CLAIMS if each.text.startswith("Outside VGGs")]
+    assert len(asked) == 3
+    assert all(each.section.endswith("of VGGs") and not each.denies for each in asked)
+
+
+def test_a_claim_about_classes_needs_the_test_of_the_effect_besides():
+    effects = [1.3, 1.2, 1.25, 1.3, 1.1]
+    alone = made("mnist-mlp", "coherence", STRONG, effects)
+    verdicts = [
+        row_of(judged(found(pd.concat([alone, *more]))), UNEVEN)["verdict"]
+        for more in (
+            [],
+            [made("mnist-mlp", "coherence", [0.3] * 5, effects, "exact_effect")],
+            [made("mnist-mlp", "coherence", STRONG[:2], effects[:2], "exact_effect")],
+            [made("mnist-mlp", "coherence", STRONG, effects, "exact_effect")],
+        )
+    ]
+    assert verdicts == ["undecided", "undecided", "undecided", "holds"]
+    only_effect = made("mnist-mlp", "coherence", STRONG, effects, "exact_effect")
+    weak = made("mnist-mlp", "coherence", NOTHING, effects)
+    both = judged(found(pd.concat([only_effect, weak])))
+    assert row_of(both, UNEVEN)["verdict"] == "undecided"
+
+
+def test_an_effect_of_some_networks_only_says_of_how_many():
+    two = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.5, np.nan, np.nan, np.nan])
+    assert row_of(judged(found(two)), UNEVEN)["effect"].endswith(", in 2 of 5 networks")
+    five = two.assign(effect=1.5)
+    assert "networks" not in row_of(judged(found(five)), UNEVEN)["effect"]
 
 
 def test_where_small_is_extreme_effects_short_of_the_margin_are_those_close_to_none():
@@ -193,17 +223,20 @@ def test_p_values_are_adjusted_as_statsmodels_does():
 
 JUDGED = pd.DataFrame(
     [
-        ("holds", "A matters.", "mlp, mnist", "5"),
-        ("holds", "A matters.", "mlp, <b>", "5"),
-        ("too few networks", "A matters.", "cnn, mnist", "2 of 5"),
-        ("not run here", "B matters.", "–", "–"),
+        ("holds", "A matters.", "MLP on X", "5", "2.5 points (2 to 3)"),
+        ("holds", "A matters.", "MLP on <b>", "5", "0.75 points (-1 to 2.5)"),
+        ("holds", "A matters.", "CNN on Y", "5", "-0.1 points"),
+        ("undecided", "A matters.", "CNN on Z", "5", "-0.1 points (-0.2 to 0)"),
+        ("too few networks", "A matters.", "VGG on X", "2 of 5", "–"),
+        ("too few networks", "A matters.", "VGG on Y", "1 of 5", "–"),
+        ("not run here", "B matters.", "–", "–", "–"),
     ],
-    columns=["verdict", "claim", "network", "networks"],
+    columns=["verdict", "claim", "network", "networks", "effect"],
 )
 
 
 def test_a_claim_is_found_by_how_it_begins():
-    assert len(claims.about(JUDGED, "A ")) == 3
+    assert len(claims.about(JUDGED, "A ")) == 6
     for start in ("C", ""):
         with pytest.raises(ValueError, match=r"start: \d claims begin with"):
             claims.about(JUDGED, start)
@@ -212,9 +245,15 @@ def test_a_claim_is_found_by_how_it_begins():
 def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figure():
     marks = claims.chips(claims.about(JUDGED, "A"), "05.html#fig")
     assert re.findall(r'class="verdict ([^"]+)" href="05.html#fig">([^<]+)<', marks) == [
-        ("holds", "✓ holds (mlp, mnist; mlp, &lt;b&gt;)"),
-        ("too-few-networks", "… too few networks (cnn, mnist, 2 of 5)"),
+        ("holds", "✓ holds (MLPs; CNN on Y)"),
+        ("undecided", "? undecided (CNN on Z)"),
+        ("too-few-networks", "… too few networks (VGG on X, 2 of 5; VGG on Y, 1 of 5)"),
     ]
-    many = claims.about(pd.concat([JUDGED] * 2), "A")
-    assert "✓ holds (4 kinds of networks)</a>" in claims.chips(many, "x")
+    alone = claims.chips(claims.about(JUDGED[1:2], "A"), "x", "theirs: ")
+    assert "✓ theirs: holds (MLP on &lt;b&gt;)</a>" in alone
     assert "… not run here</a>" in claims.chips(claims.about(JUDGED, "B"), "x")
+
+
+def test_effects_are_told_in_short_from_the_least_to_the_largest_mean_of_each_family():
+    assert claims.in_short(claims.about(JUDGED, "A")) == "MLPs 0.75 to 2.5 points, CNNs -0.1 points"
+    assert claims.in_short(claims.about(JUDGED, "B")) == ""

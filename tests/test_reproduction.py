@@ -164,13 +164,13 @@ def test_table_1_shows_beside_p_values_how_much_it_matters(found):
     assert one["mean effect", "PAPER"]["mlp, mnist", "importance"] == "1 points"
 
 
-def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
+def test_the_scorecard_counts_networks_and_says_what_is_still_to_run(found):
     card = scorecard.scorecard(found)
     assert card.loc["Table 1b", "networks"] == "6 of 32"
     assert card.loc["Table 1b", "status"] == "in part"
-    assert "fashion-cnn, fashion-mlp; some of mnist-cnn" in card.loc["Table 1b", "missing"]
+    assert "fashion-cnn, fashion-mlp; some of mnist-cnn" in card.loc["Table 1b", "still to run"]
     assert card.loc["Table 8", "status"] == "not run here"
-    assert card.loc["Table 8", "missing"] == "cifar10-vgg"
+    assert card.loc["Table 8", "still to run"] == "cifar10-vgg"
     assert card.loc["Figures 8, 9", "status"] == "run in full"
     assert card.loc["Table 7", "status"] == "run in full"
     under_one = found | {"kinds": found["kinds"].query("protocol == 'released'")}
@@ -179,7 +179,7 @@ def test_the_scorecard_counts_networks_and_says_what_is_missing(found):
     assert card.loc["Figure 7", "status"] == "run in full"
     assert card.loc["Figure 7", "networks"] == "–"
     assert card.loc["Table 1a", "networks"] == "2 of 23"
-    assert "ImageNet" in card.loc["Table 1a", "missing"]
+    assert "ImageNet" in card.loc["Table 1a", "still to run"]
 
 
 def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
@@ -192,7 +192,7 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
     lesions = pd.concat([found["lesions"], on_imagenet.collected("1b")], ignore_index=True)
     card = scorecard.scorecard(found | {"lesions": lesions})
     assert card.loc["Table 1b", "networks"] == "7 of 32"
-    assert card.loc["Table 1b", "missing"].startswith("1 on ImageNet: ready, weights needed")
+    assert card.loc["Table 1b", "still to run"].startswith("1 on ImageNet: ready, weights needed")
     table = table1.table1(lesions, found["constructed"], NONE)
     ours = table[(table["network"] == "vgg16, imagenet") & (table["source"] == "paper")]
     assert ours["p"].eq(0.02).all()
@@ -292,6 +292,7 @@ def test_the_scorecard_for_programs_is_that_of_the_results_and_says_how_to_go_on
     assert (card.loc[is_full, "command"] == "").all()
     assert card.loc[~is_full, "command"].str.startswith("modularity ").all()
     assert "train cifar10-vgg" in card.loc["Table 1b", "command"]
+    assert "sweep sweeps/table1b.yaml --add --keep-stale;" in card.loc["Table 1b", "command"]
     assert "modularity imagenet" in card.loc["Table 1b", "command"]
 
 
@@ -346,3 +347,27 @@ def test_accuracies_are_those_of_the_manifests():
     assert np.isclose(table.loc["mnist-mlp", "floor"], 0.97)
     assert "digits-mlp" not in table.index
     assert np.isnan(table.loc["mnist-rgb-mlp", "floor"])  # In Table 1, but not in appendix A.2.
+
+
+def test_the_other_tables_have_a_row_for_each_kind_of_network_measure_and_number_of_clusters():
+    measures = ["importance", "class_range"]
+    mlps = collected("mnist-mlp", 0.02, range(5), measures=measures)
+    under_one = collected("fashion-mlp", 0.5, [0], measures=measures).query("protocol == 'paper'")
+    rows = pd.concat([pd.concat([mlps, under_one]).assign(k=k, effect=float(k)) for k in (18, 8)])
+    table = table1.other_table(rows)
+    ks, names = ("k = 8", "k = 18"), ("importance", "class-wise range")
+    assert list(table.index) == [
+        (network, k, name)
+        for network in ("MLP on MNIST", "MLP on Fashion-MNIST")
+        for k in ks
+        for name in names
+    ]
+    row = table.loc[("MLP on MNIST", "k = 18", "importance")]
+    assert row["networks", ""] == "5"
+    assert row["mean effect", "PAPER"] == "18 points"
+    assert row["Fisher", "RELEASED"] == row["Fisher", "PAPER"] == "0.02"
+    other = table.loc[("MLP on Fashion-MNIST", "k = 8", "importance")]
+    assert other["networks", ""] == "0"  # Of one protocol only.
+    assert other["Fisher", "RELEASED"] == "–"
+    without_k = table1.other_table(rows[rows["k"] == 8].drop(columns=["k", "effect"]))
+    assert without_k.loc[("MLP on MNIST", "importance"), ("mean effect", "PAPER")] == "–"

@@ -391,13 +391,13 @@ def combined(names: Sequence[str], seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As of `Comparison.combine` of importance and class-wise range, with the exact test, and
-        with what `LesionCounts.described` says.
+        As of `Comparison.combine` of importance and class-wise range, with the exact test and its
+        n_permutations, and with what `LesionCounts.described` says.
     """
     parts = []
     for each in counted(names):
         found = evaluation.combined(each.profiles, each.protocol, seed)
-        exact = _exact(each, each.protocol)
+        exact = _exact(each, each.protocol).assign(n_permutations=len(each.permuted))
         parts += [table.assign(**each.described()) for table in (found, exact)]
     return _together(parts)
 

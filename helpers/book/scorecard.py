@@ -29,7 +29,7 @@ SECTIONS = {
     6: "06-k-robustness",
     7: "07-multiple-comparisons",
     8: "08-double-lesions",
-    13: "13-untrained-networks",
+    9: "09-reproduction",
 }
 """The notebook of each section."""
 
@@ -43,7 +43,7 @@ class Item:
     name, what : str
         Its number, and what it shows.
     section : int
-        The section of the book that makes it.
+        The section of the book that shows it.
     results : str
         Which of the collected results it needs, "" if none.
     networks : dict of str to int
@@ -75,7 +75,7 @@ ITEMS = (
     Item(
         "Table 1a",
         "score, output entropy",
-        4,
+        9,
         "constructed",
         _ON_RGB | _VGGS,
         _CONSTRUCTED_FOR,
@@ -84,7 +84,7 @@ ITEMS = (
     Item(
         "Table 1b",
         "importance, class-wise range",
-        5,
+        9,
         "lesions",
         _MLPS_AND_CNNS | _VGGS,
         _LESIONED,
@@ -93,7 +93,7 @@ ITEMS = (
     Item(
         "Table 2",
         "score and output entropy, untrained VGGs",
-        13,
+        9,
         "constructed",
         {"cifar10-vgg-untrained": 5},
         (),
@@ -102,7 +102,7 @@ ITEMS = (
     Item(
         "Table 3",
         "other numbers of clusters",
-        6,
+        9,
         "by_k",
         _MLPS_AND_CNNS | _VGGS,
         _LESIONED,
@@ -112,7 +112,7 @@ ITEMS = (
     Item(
         "Table 6",
         "activation variance",
-        4,
+        9,
         "constructed",
         _ON_RGB | _VGGS,
         _CONSTRUCTED_FOR,
@@ -189,7 +189,7 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row per item: what; status, "run in full", "in part" or "not run here"; networks,
-        ours of the paper's; scale; page, the notebook; and what is missing.
+        ours of the paper's; scale; page, the notebook; and what is still to be run.
     """
     return pd.DataFrame.from_dict({item.name: _row(item, found) for item in ITEMS}, orient="index")
 
@@ -198,10 +198,11 @@ def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     done, not_done, begun = _done(item, found)
     n_wanted, lacking = item.n_wanted, _trained_here(not_done)
     n_imagenet = len(not_done) - len(lacking)
-    missing = [f"{n_imagenet} on ImageNet: ready, weights needed"] * bool(n_imagenet)
+    of_imagenet = f"modularity imagenet NAME --table {_TABLES.get(item.results, '')}"
+    to_run = [f"{n_imagenet} on ImageNet: ready, weights needed ({of_imagenet})"] * bool(n_imagenet)
     partly = [name for name in lacking if name in begun]
-    missing += [", ".join(name for name in lacking if name not in begun)]
-    missing += [f"some of {', '.join(partly)}"] * bool(partly)
+    to_run += [", ".join(name for name in lacking if name not in begun)]
+    to_run += [f"some of {', '.join(partly)}"] * bool(partly)
     state = "in part" if done else "not run here"
     return {
         "what": item.what,
@@ -209,7 +210,7 @@ def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "networks": f"{done} of {n_wanted}" if n_wanted else "–",
         "scale": "paper" if done or not n_wanted else "–",
         "page": SECTIONS[item.section],
-        "missing": "; ".join(filter(None, missing)) or "–",
+        "still to run": "; ".join(filter(None, to_run)) or "–",
     }
 
 
@@ -233,7 +234,7 @@ def progress(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         lacking = _trained_here(not_done)
         commands = [f"modularity train {' '.join(lacking)} --replicates 0,1,2,3,4"] * bool(lacking)
         commands += [
-            f"modularity {verb} sweeps/{item.sweep}.yaml"
+            f"modularity {verb} sweeps/{item.sweep}.yaml --add --keep-stale"
             for verb in ("sweep", "collect")
             if lacking
         ]
@@ -292,24 +293,26 @@ def accuracies() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per recipe that the paper has: network; replicates, how many there are; lowest
-        and mean, of their test accuracies; floor, logged_min and logged_mean as of
+        One row per recipe that the paper has: network; replicates, how many there are; epochs, the
+        fewest that one was trained for; lowest and mean, of their test accuracies; floor,
+        logged_min and logged_mean as of
         `published.accuracies`, which has none for networks on three channels.
     """
     manifests = [json.loads(path.read_text()) for path in sorted(settings.ZOO.glob("*.json"))]
     stored = pd.DataFrame(
-        [(each["recipe"]["name"], each["accuracy"]["test"]) for each in manifests],
-        columns=["network", "accuracy"],
+        [(each["recipe"]["name"], each["epochs"], each["accuracy"]["test"]) for each in manifests],
+        columns=["network", "epochs", "accuracy"],
     )
     rows = [
         {
             "network": name,
             "replicates": len(group),
-            "lowest": group.min(),
-            "mean": group.mean(),
+            "epochs": group["epochs"].min(),
+            "lowest": group["accuracy"].min(),
+            "mean": group["accuracy"].mean(),
             **published.accuracies(zoo.recipe(str(name))),
         }
-        for name, group in stored.groupby("network")["accuracy"]
+        for name, group in stored.groupby("network")
     ]
     table = pd.DataFrame(rows)
     has_row = table["network"].map(lambda name: published.label(zoo.recipe(name)) is not None)

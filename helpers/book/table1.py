@@ -1,16 +1,17 @@
 """Table 1, published and ours: all p values, their medians, effects, and how often they agree."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from helpers.book import published
 from helpers.book.tables import (
     effect_in_units,
-    format_p,
-    format_p_range,
     mean_over_networks,
     middle_p,
-    rows_of,
+    spread_of_p,
 )
 from helpers.plots.headings import MEASURES, TESTS
 
@@ -100,26 +101,66 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         under PAPER, in points, times or nats; for each test and source the median p value (see
         `medians`) and, of several networks, the range; a dash where nothing could be tested.
     """
+    return _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS))
+
+
+def other_table(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return one of the paper's tables of which no published values are at hand, for reading.
+
+    Parameters
+    ----------
+    tests : pandas.DataFrame
+        Collected tests, as for `table1`, with k where there are several numbers of clusters.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        As of `side_by_side`, without the published values; networks in words, how many of them
+        were run under both protocols, and k.
+    """
+    named = tests.assign(network=tests["network"].map(published.in_words), source=tests["protocol"])
+    if "effect" not in named:
+        named["effect"] = np.nan
+    keys = ["network", "measure", *named.columns.intersection(["k"])]
+    runs = named.drop_duplicates([*keys, "replicate", "source"])
+    n_both = runs.groupby([*keys, "replicate"]).size().eq(2).groupby(keys).sum()
+    shown = _three_ways(named, WAYS)
+    shown.insert(0, ("networks", ""), n_both.set_axis(n_both.index.map(_row_name)).astype(str))
+    return shown
+
+
+def _three_ways(table: pd.DataFrame, ways: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+    """Return mean effects and p values with a row per network, measure and k (if there is one)."""
+    keys = ["network", "measure", *table.columns.intersection(["k"])]
     columns = {
         (TESTS[test], name): (prefix + test, source)
         for test in ("fisher", "chi2")
-        for name, source, prefix in (THEIR_WAY, *WAYS)
+        for name, source, prefix in ways
     }
-    known = mean_effects(table).assign(low=np.nan, high=np.nan)
     effects = {
-        (row["network"], row["measure"]): effect_in_units(row).partition(" as ")[0]
-        for row in known.to_dict("records")
+        tuple(row[key] for key in keys): effect_in_units(row | {"low": np.nan}).partition(" as ")[0]
+        for row in mean_effects(table).to_dict("records")
     }
-    of = {key: group["p"] for key, group in table.groupby(["network", "measure", "test", "source"])}
+    of = {key: group["p"] for key, group in table.groupby([*keys, "test", "source"])}
     rows = {}
-    for network, measure in rows_of(ours_and_theirs(table)):
-        rows[network, MEASURES[measure]] = {
-            ("mean effect", "PAPER"): effects.get((network, measure), "–")
-        } | {
-            heading: _spread(of.get((network, measure, test, source)))
+    found = table[keys].drop_duplicates().itertuples(index=False, name=None)
+    for row in sorted(found, key=_place(table)):
+        rows[_row_name(row)] = {("mean effect", "PAPER"): effects.get(row, "–")} | {
+            heading: spread_of_p(of.get((*row, test, source)))
             for heading, (test, source) in columns.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _place(table: pd.DataFrame) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Order rows: networks as they come, then by k, then measures in their usual order."""
+    networks = list(table["network"].unique())
+    return lambda row: (networks.index(row[0]), *row[2:], list(MEASURES).index(row[1]))
+
+
+def _row_name(row: tuple[Any, ...]) -> tuple[str, ...]:
+    network, measure, *ks = row
+    return (network, *(f"k = {k}" for k in ks), MEASURES[measure])
 
 
 def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,22 +169,23 @@ def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `table1`.
+        Of `table1`; it may have k as well.
 
     Returns
     -------
     pandas.DataFrame
-        A row per network and measure of which one is known: network, measure; effect, the mean over
-        replicates; low and high, Student's 95 % interval, NaN of a single one.
+        A row per network and measure (and k) of which one is known: network, measure; effect, the
+        mean over replicates; low and high, Student's 95 % interval, NaN of a single one.
     """
+    keys = ["network", "measure", *table.columns.intersection(["k"])]
     known = table[table["source"] == "paper"].dropna(subset="effect")
     # All tests of a network's measure come with the same effect.
-    known = known.drop_duplicates(["network", "measure", "replicate"])
+    known = known.drop_duplicates([*keys, "replicate"])
     rows = [
-        {"network": network, "measure": measure, **mean_over_networks(effects)}
-        for (network, measure), effects in known.groupby(["network", "measure"])["effect"]
+        dict(zip(keys, row, strict=True)) | mean_over_networks(effects)
+        for row, effects in known.groupby(keys)["effect"]
     ]
-    return pd.DataFrame(rows, columns=["network", "measure", "effect", "low", "high"])
+    return pd.DataFrame(rows, columns=[*keys, "effect", "low", "high"])
 
 
 def ours_and_theirs(table: pd.DataFrame) -> pd.DataFrame:
@@ -156,14 +198,6 @@ def ours_and_theirs(table: pd.DataFrame) -> pd.DataFrame:
     """
     pairs = pd.MultiIndex.from_frame(table[["network", "measure"]])
     return table[pairs.isin(pairs[table["source"] != "published"])]
-
-
-def _spread(p: pd.Series | None) -> str:
-    known = pd.Series(dtype=float) if p is None else p.dropna()
-    if len(known) < 2:
-        return format_p(known.iloc[0] if len(known) else np.nan)
-    middle, ends = format_p(middle_p(known)), format_p_range(known.min(), known.max())
-    return middle if middle == ends else f"{middle} ({ends})"
 
 
 def agreement(table: pd.DataFrame) -> pd.DataFrame:

@@ -61,9 +61,10 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame of str
         One row per measure: numbers of sub-clusters, the exact p value with its Monte-Carlo
         interval and the two-sided one, the mean effect, with its interval over test images if
-        there is one.
+        there is one, and the exact p value of that effect, where it has one of its own.
     """
     rows = {}
+    of_effects = tests[tests["test"] == "exact_effect"].set_index("measure")["p"]
     for row in tests[tests["test"] == "exact"].to_dict("records"):
         rows[MEASURES[row["measure"]]] = {
             "tested": str(row["tested"]),
@@ -71,6 +72,7 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
             "exact p": format_p_with_interval(row["p"], row["p_low"], row["p_high"]),
             "two-sided": format_p(row["p_two_sided"]),
             "mean effect": effect_in_units(row),
+            "p of the mean effect": format_p(of_effects.get(row["measure"], np.nan)),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -705,6 +707,43 @@ def network_rows(
             for test in (each for each in TESTS if each in tests):
                 cells[MEASURES[measure], TESTS[test]] = texts.get((measure, test), "–")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(list(index))
+
+
+def audit_table(audits: pd.DataFrame) -> pd.DataFrame:
+    """Return what single choices did to the p values of counted networks, for reading.
+
+    Parameters
+    ----------
+    audits : pandas.DataFrame
+        Of `lesion_counts.audits`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        A row per graph, choice and network; for each measure and test the median p value over
+        replicates (`middle_p`) with the range. The exact test stands in the column of Fisher's. A
+        dash where nothing was left to test.
+    """
+    as_fisher = audits["test"].replace("exact", "fisher")
+    rows: dict[Hashable, dict[tuple[str, str], str]] = {}
+    for key, group in audits.groupby(["protocol", "choice", "network"], sort=False):
+        p = {pair: one["p"] for pair, one in group.groupby(["measure", as_fisher])}
+        rows[key] = {
+            (MEASURES[measure], TESTS[test]): spread_of_p(p.get((measure, test)))
+            for measure in ("importance", "class_range")
+            for test in ("fisher", "chi2")
+        }
+    names = ["graph", "choice", "network"]
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(names)
+
+
+def spread_of_p(p: pd.Series | None) -> str:
+    """Return the median of p values (`middle_p`) and, of several, the range; a dash of none."""
+    known = pd.Series(dtype=float) if p is None else p.dropna()
+    if len(known) < 2:
+        return format_p(known.iloc[0] if len(known) else np.nan)
+    middle, ends = format_p(middle_p(known)), format_p_range(known.min(), known.max())
+    return middle if middle == ends else f"{middle} ({ends})"
 
 
 def middle_p(p: pd.Series) -> float:
