@@ -37,12 +37,12 @@ def made(network, measure, p, effect, kind="exact"):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def found(exact=None, constructed=None, pictures=None):
+def found(exact=None, driven=None, pictures=None):
     nothing = pd.DataFrame([], columns=COLUMNS).astype({"network": str})
     return {
         "exact": nothing if exact is None else exact,
         "chance": nothing,
-        "constructed": nothing if constructed is None else constructed,
+        "driven": nothing if driven is None else driven,
         "pictures": nothing if pictures is None else pictures,
     }
 

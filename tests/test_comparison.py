@@ -162,3 +162,30 @@ def test_fingerprints_depend_on_every_number_its_place_and_its_type():
     ]
     assert len(set(names)) == len(names)
     assert fingerprint(np.asfortranarray(array.reshape(2, 3))) == names[1]
+
+
+def test_every_p_value_that_is_drawn_has_the_interval_of_its_draws():
+    rng = np.random.default_rng(0)
+    values, effects = rng.normal(size=(4, 20)), rng.normal(size=(4, 20))
+    found = measures.compare(
+        "coherence",
+        "left",
+        PAPER,
+        Partition.from_labels({"a": [0, 1, 2, 3]}).describe(
+            Partition.from_labels({"a": [0, 1, 2, 3]}).subclusters()
+        ),
+        values[:, 0],
+        values[:, 1:],
+        "origin",
+        fixed=np.zeros(4, bool),
+        effect=effects[:, 0],
+        permuted_effect=effects[:, 1:],
+    )
+    table = found.combine().set_index("test")
+    drawn = ["exact", "exact_effect", "exchangeable_fisher", "exchangeable_chi2"]
+    assert ((table["p_low"] < table["p"]) & (table["p"] <= table["p_high"]))[drawn].all()
+    assert table.loc[["fisher", "chi2"], ["p_low", "p_high"]].isna().all(axis=None)
+    assert table.loc["exact_effect", "p"] == statistics.mean_effect_p(effects)
+    n_hits = round(table.loc["exchangeable_fisher", "p"] * 10_000) - 1
+    expected = statistics.share_interval(n_hits, 9_999)
+    assert tuple(table.loc["exchangeable_fisher", ["p_low", "p_high"]]) == expected

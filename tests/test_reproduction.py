@@ -6,6 +6,7 @@ import pytest
 
 from helpers import settings, statistics, zoo
 from helpers.book import lesion_counts, on_imagenet, points, published, scorecard, table1, tables
+from helpers.book.found import _driven
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
@@ -371,3 +372,12 @@ def test_the_other_tables_have_a_row_for_each_kind_of_network_measure_and_number
     assert other["Fisher", "RELEASED"] == "–"
     without_k = table1.other_table(rows[rows["k"] == 8].drop(columns=["k", "effect"]))
     assert without_k.loc[("MLP on MNIST", "importance"), ("mean effect", "PAPER")] == "–"
+
+
+def test_verdicts_on_constructed_inputs_rest_on_the_many_twins_that_there_are():
+    few = collected("mnist-rgb-mlp", 0.3, measures=["score"])
+    other = collected("cifar10-vgg", 0.2, [0], measures=["score"])
+    many = collected("mnist-rgb-mlp", 0.01, protocols=["paper"], measures=["score"])
+    rows = _driven(many, pd.concat([few, other]))
+    assert rows[rows["network"] == "mnist-rgb-mlp"]["p"].eq(0.01).all()
+    assert rows[rows["network"] == "cifar10-vgg"]["p"].eq(0.2).all()

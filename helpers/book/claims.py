@@ -250,12 +250,12 @@ CLAIMS = (
     Claim(
         "Outside VGGs, constructed inputs drive sub-clusters more than random sets.",
         "3.1.2, of VGGs",
-        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _OUTSIDE),
+        Tested("driven", "score", TIMES, _EXCHANGEABLE, _OUTSIDE),
     ),
     Claim(
         "Outside VGGs, outputs for constructed inputs are clearer than for random sets.",
         "3.1.2, of VGGs",
-        Tested("constructed", "entropy", NATS, _EXCHANGEABLE, _OUTSIDE),
+        Tested("driven", "entropy", NATS, _EXCHANGEABLE, _OUTSIDE),
     ),
     Claim(
         "Pictures of MLPs' sub-clusters are clearer.",
@@ -277,12 +277,12 @@ CLAIMS = (
     Claim(
         "Constructed inputs drive VGGs' sub-clusters more than random sets.",
         "3.1.2",
-        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _VGGS),
+        Tested("driven", "score", TIMES, _EXCHANGEABLE, _VGGS),
     ),
     Claim(
         "Unregularised VGGs classify constructed inputs more clearly.",
         "3.1.2",
-        Tested("constructed", "entropy", NATS, _EXCHANGEABLE, "cifar10-vgg$"),
+        Tested("driven", "entropy", NATS, _EXCHANGEABLE, "cifar10-vgg$"),
     ),
     Claim(
         "VGGs' sub-clusters matter for particular classes on CIFAR-10.",
@@ -293,13 +293,13 @@ CLAIMS = (
     Claim(
         "Untrained VGGs have no input coherence.",
         "A.5",
-        Tested("constructed", "score", TIMES, _EXCHANGEABLE, _UNTRAINED),
+        Tested("driven", "score", TIMES, _EXCHANGEABLE, _UNTRAINED),
         denies=True,
     ),
     Claim(
         "Activations vary less in sub-clusters of VGGs.",
         "A.8",
-        Tested("constructed", "variance", LESS, _EXCHANGEABLE, _VGGS),
+        Tested("driven", "variance", LESS, _EXCHANGEABLE, _VGGS),
     ),
 )
 """What the paper says, as far as it can be judged. What it says of VGGs only is asked of other
@@ -325,7 +325,7 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     found : mapping of str to pandas.DataFrame
-        Collected tests: "exact", "chance", "constructed" and "pictures", with the columns
+        Collected tests: "exact", "chance", "driven" and "pictures", with the columns
         network, replicate, protocol, measure, test, p and, where they are known, p_two_sided and
         effect.
 

@@ -11,8 +11,8 @@ def found() -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        lesions, exact, chance, constructed, kinds, by_k, pictures, pairs, sizes, partitions and
-        partition_pictures.
+        lesions, exact, chance, constructed, driven (the same for verdicts, with many twins where
+        there are), kinds, by_k, pictures, pairs, sizes, partitions and partition_pictures.
 
     Raises
     ------
@@ -27,6 +27,7 @@ def found() -> dict[str, pd.DataFrame]:
         "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": _with_imagenet(results.collected("table1a"), "1a"),
+        "driven": _driven(results.collected("constructed"), results.collected("table1a")),
         "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
         "by_k": _with_imagenet(
             lesion_counts.beside(
@@ -40,6 +41,11 @@ def found() -> dict[str, pd.DataFrame]:
         "partitions": results.collected("partitions"),
         "partition_pictures": results.collected("partition_pictures"),
     }
+
+
+def _driven(many: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
+    """Return tests of constructed inputs: those with many twins, and of other networks with few."""
+    return pd.concat([few[~few["network"].isin(many["network"])], many], ignore_index=True)
 
 
 def _with_imagenet(rows: pd.DataFrame, table: str) -> pd.DataFrame:

@@ -15,6 +15,9 @@ from helpers.statistics import PermutationTest, Side
 if TYPE_CHECKING:
     from helpers.lesions.profiles import Outcomes
 
+_N_DRAWS = 9999
+"""Monte-Carlo draws of the exchangeable tests."""
+
 TESTS = ("fisher", "chi2", "exchangeable_fisher", "exchangeable_chi2")
 """What `Comparison.combine` computes, besides the exact test."""
 
@@ -260,7 +263,7 @@ class Comparison:
             effect ("exact_effect", `statistics.mean_effect_p`) if theirs are known, and those of
             `TESTS`: measure, test; tested and excluded, numbers of sub-clusters; p, NaN where no
             sub-cluster is tested or the test is not defined; p_low and p_high, the 95 %
-            Monte-Carlo interval of the exact one; p_two_sided, of the exact test and
+            Monte-Carlo interval of those that are drawn; p_two_sided, of the exact test and
             the exchangeable Fisher's; effect, the mean over the tested sub-clusters, and low and
             high, its 95 % interval over test images, NaN where images are not known. The
             exchangeable tests need inclusive ties and defined values.
@@ -277,8 +280,9 @@ class Comparison:
             p["exact"], between["exact"] = exact.p, exact.interval
             both["exact"] = statistics.two_sided(p["exact"], self.exact(other).p)
         if self.effect is not None and self.permuted_effect is not None:
-            effects = np.column_stack([self.effect, self.permuted_effect])
-            p["exact_effect"] = statistics.mean_effect_p(effects[tested])
+            effects = np.column_stack([self.effect, self.permuted_effect])[tested]
+            p["exact_effect"] = statistics.mean_effect_p(effects)
+            between["exact_effect"] = _monte_carlo_interval(p["exact_effect"], self.n_random)
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
             p["chi2"] = statistics.chi2(self.p[tested], self.n_random)
@@ -287,10 +291,10 @@ class Comparison:
             if self.protocol.ties == "inclusive" and has_ranks:
                 rng = np.random.default_rng(random_state)
                 for statistic in ("fisher", "chi2"):
-                    p[f"exchangeable_{statistic}"] = statistics.exchangeable(
-                        *values, self.side, statistic, rng=rng
-                    )
-                reverse = statistics.exchangeable(*values, other, "fisher", rng=rng)
+                    name = f"exchangeable_{statistic}"
+                    p[name] = statistics.exchangeable(*values, self.side, statistic, _N_DRAWS, rng)
+                    between[name] = _monte_carlo_interval(p[name], _N_DRAWS)
+                reverse = statistics.exchangeable(*values, other, "fisher", _N_DRAWS, rng)
                 both["exchangeable_fisher"] = statistics.two_sided(
                     p["exchangeable_fisher"], reverse
                 )
@@ -323,6 +327,13 @@ class Comparison:
         means = self._points(self._drawn(random_state))[:, tested].mean(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         return effect, float(low), float(high)
+
+
+def _monte_carlo_interval(p: float, n_draws: int) -> statistics.Interval:
+    """Return where a p value (r + 1) / (n + 1) would be with all draws there are; NaN of NaN."""
+    if np.isnan(p):
+        return statistics.Interval(np.nan, np.nan)
+    return statistics.share_interval(round(p * (n_draws + 1)) - 1, n_draws)
 
 
 def compare(
