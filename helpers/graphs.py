@@ -230,7 +230,10 @@ def activation_graph(
     """
     images = validation.check_images(model, x)
     if len(images) > 1:
-        raise ValueError(f"model: {model.name!r} has {len(images)} inputs; accepted is one")
+        raise ValueError(
+            f"model: {model.name!r} has {len(images)} inputs; accepted is one, where edges come "
+            "from activations"
+        )
     names = tuple(_hidden(read(model)) if layers is None else layers)
     if not names or len(set(names)) < len(names):
         raise ValueError(

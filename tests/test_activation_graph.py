@@ -164,7 +164,7 @@ def test_inputs_and_layers_that_make_no_graph_are_refused(change, message):
 def test_models_with_several_inputs_are_refused():
     ends = [keras.Input((3,)), keras.Input((3,))]
     model = keras.Model(ends, L.Dense(2, name="out")(L.Dense(3)(L.Add()(ends))))
-    with pytest.raises(ValueError, match="has 2 inputs; accepted is one"):
+    with pytest.raises(ValueError, match="has 2 inputs; accepted is one, where edges"):
         graphs.activation_graph(model, [np.eye(3)] * 2)
 
 

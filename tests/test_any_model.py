@@ -602,3 +602,142 @@ def test_a_batch_size_is_a_number_of_images(given):
         lesions.correct(
             made(alone("dense", VECTORS)), np.ones((2, 9, 8, 3)), [0, 1], [{}], None, given
         )
+
+
+def with_backup(shape, layer, end, strength):
+    """Most units of `a` are strong and silence a weak group, which alone is read, or are idle."""
+    rng = np.random.default_rng(0)
+    image = keras.Input(shape)
+    z = layer(40, name="a", activation="relu")(image)
+    z = end(layer(40, name="b", activation="relu")(z))
+    model = keras.Model(image, L.Dense(5, activation="softmax")(z))
+    first, zeros, second, more_zeros, last, none = map(np.zeros_like, model.get_weights())
+    silencing, idle, weak = np.arange(16), np.arange(16, 32), np.arange(32, 40)
+    first[...] = rng.normal(size=first.shape) / 5
+    first[..., :32] *= strength
+    flat = second.reshape(-1, 40, 40)
+    flat[0][np.ix_(silencing, weak)] = -np.abs(rng.normal(size=(16, 8)))
+    flat[0][np.ix_(weak, weak)] = rng.normal(size=(8, 8))
+    flat[0][np.ix_(idle, np.arange(32))] = rng.normal(size=(16, 32)) / 4
+    last[weak] = rng.normal(size=(8, 5))
+    model.set_weights([first, zeros, second, more_zeros, last, none])
+    return model, keras.Model(image, z), silencing, idle
+
+
+@pytest.mark.parametrize("strength", [1e4, 1e6])
+@pytest.mark.parametrize(
+    ("shape", "layer", "end"),
+    [
+        ((20,), L.Dense, L.Identity()),
+        ((6, 6, 20), partial(L.Conv2D, kernel_size=1), L.GlobalAveragePooling2D()),
+    ],
+)
+def test_no_lesion_that_uncovers_a_weak_group_is_judged_by_rounding(shape, layer, end, strength):
+    model, behind, silencing, idle = with_backup(shape, layer, end, strength)
+    x, weights = noise((300, *shape), 1), model.get_weights()
+    brute_force.zero_weights_into(model.get_layer("a"), silencing)
+    # So that there are classes to mistake.
+    weights[-1] = weights[-1] - (np.asarray(behind(x)) @ weights[-2]).mean(axis=0)
+    model.layers[-1].set_weights(weights[-2:])
+    y = np.asarray(model(x)).argmax(axis=1)
+    model.set_weights(weights)
+    asked = [{"a": idle[:3]}, *({"a": silencing[:k]} for k in range(6, 17))]
+    found = lesions.correct(model, x, y, asked, batch_size=300)
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+    assert len({*map(tuple, found)}) > 1
+
+
+def nearly_equal_towers(difference=1e-3):
+    """Two towers, of which only the difference is read, behind units of which four are dead."""
+    rng, image = np.random.default_rng(0), keras.Input((64,))
+    keras.utils.set_random_seed(0)
+    a = L.Dense(64, activation="relu", name="a", use_bias=False)(image)
+    towers = [L.Dense(64, activation="relu", name=name, use_bias=False)(a) for name in ("t", "u")]
+    apart = L.Subtract()(towers)
+    model = keras.Model(image, L.Dense(10, activation="softmax", name="out")(apart))
+    first, one, _, last, _ = model.get_weights()
+    first[:, :4] = -np.abs(first[:, :4])
+    one = np.abs(one)
+    other = one * (1 + difference * noise(one.shape, 1))
+    x = rng.random((2000, 64), dtype=np.float32) * (rng.random((2000, 64)) < 0.15)
+    model.set_weights([first, one, other, last / difference, np.zeros(10)])
+    read = np.asarray(keras.Model(image, apart)(x)) @ (last / difference)
+    model.get_layer("out").set_weights([last / difference, -read.mean(axis=0)])
+    return model, x
+
+
+def test_a_trial_is_not_blinded_by_lesions_of_dead_units_that_come_first():
+    model, x = nearly_equal_towers()
+    y, rng = np.asarray(model(x)).argmax(axis=1), np.random.default_rng(1)
+    others = [{"a": 4 + rng.permutation(60)[: rng.integers(2, 32)]} for _ in range(20)]
+    for asked in ([{"a": range(4)}, *others], [{"a": [k]} for k in (0, 1, 2, 3, 0, 40)]):
+        found = lesions.correct(model, x, y, asked, batch_size=2000)
+        np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+
+
+def test_a_trial_is_not_blinded_by_blank_images_that_come_first():
+    model, x = nearly_equal_towers()
+    x[:8] = 0
+    y, rng = np.asarray(model(x)).argmax(axis=1), np.random.default_rng(2)
+    asked = [{"a": 4 + rng.permutation(60)[: rng.integers(2, 32)]} for _ in range(20)]
+    found = lesions.correct(model, x, y, asked, batch_size=2000)
+    np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+
+
+def test_images_at_the_boundary_of_a_sigmoid_are_judged_by_what_it_takes_in():
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    image = keras.Input((64,))
+    z = L.Dense(256, activation="relu")(L.Dense(256, activation="relu", name="a")(image))
+    z = L.Dense(1, name="logit")(z)
+    model, logits = keras.Model(image, L.Activation("sigmoid")(z)), keras.Model(image, z)
+    model.set_weights([30 * each for each in model.get_weights()])
+    x = rng.integers(0, 256, (2000, 64)).astype(np.float32)
+    lesioned, weights = rng.permutation(256)[:100], model.get_weights()
+    brute_force.zero_weights_into(model.get_layer("a"), lesioned)
+    weights[-1][:] = -np.median(logits.predict(x, verbose=0))
+    model.get_layer("logit").set_weights(weights[-2:])
+
+    def is_one(images):
+        return model.predict(images, verbose=0, batch_size=2000)[:, 0] > 0.5
+
+    ones, zeros = x[is_one(x)][:100], x[~is_one(x)][:100]
+    n = min(len(ones), len(zeros))
+    ones, zeros = ones[:n], zeros[:n]
+    for _ in range(40):
+        middle = (ones + zeros) / 2
+        is_above = is_one(middle)[:, np.newaxis]
+        ones, zeros = np.where(is_above, middle, ones), np.where(is_above, zeros, middle)
+    model.set_weights(weights)
+    images = np.concatenate([x[:8], ones, zeros])
+    asked = [*({"a": rng.permutation(256)[:100]} for _ in range(9)), {"a": lesioned}]
+    y = np.zeros(len(images), int)
+    found = lesions.correct(model, images, y, asked)
+    assert n > 20
+    np.testing.assert_array_equal(found, brute_force.correct(model, images, y, asked))
+
+
+def test_an_array_that_a_layer_has_may_be_changed_in_place():
+    keras.utils.set_random_seed(0)
+    image, rng = keras.Input((6, 6, 3)), np.random.default_rng(0)
+    rescaling = L.Rescaling(scale=[1.0] * 8, offset=[0.0] * 8)
+    rescaling.scale = np.ones(8, np.float32)
+    z = L.Conv2D(8, 3, name="b")(rescaling(L.Conv2D(8, 3, name="a", activation="relu")(image)))
+    model = keras.Model(image, L.Dense(4)(L.GlobalAveragePooling2D()(z)))
+    x, asked = noise((50, 6, 6, 3)), [{"a": rng.permutation(8)[:3]} for _ in range(30)]
+    for _ in range(2):
+        y = np.asarray(model(x)).argmax(axis=1)
+        found = lesions.correct(model, x, y, asked)
+        np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+        rescaling.scale[:] = 3 * rng.normal(size=8)
+
+
+def test_a_model_that_predicts_otherwise_than_it_is_called_is_refused():
+    class Scaling(keras.Model):
+        def predict_step(self, data):
+            return self(data / 255)
+
+    image = keras.Input((6,))
+    model = Scaling(image, L.Dense(3)(L.Dense(4, name="a")(image)))
+    with pytest.raises(ValueError, match="has a predict_step of its own"):
+        lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])

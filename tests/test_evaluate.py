@@ -16,7 +16,7 @@ from test_honest_tests import detectors
 
 import brute_force
 import helpers
-from helpers import Partition, graphs, statistics
+from helpers import Partition, evaluation, graphs, statistics
 from helpers.backend import keras
 from helpers.report import evaluating, measuring
 from helpers.settings import ROOT
@@ -267,7 +267,51 @@ def test_a_budget_allows_fewer_permutations_and_the_report_says_so(capsys):
     assert f"The budget of time allowed {n} of 999 permutations" in found.summary()
     said = capsys.readouterr().err
     assert "2 parts, 2 of them testable, and 999 permutations: 2,001 lesions on 10 images" in said
+    assert "images; then up to 2,200 of random sets that grow, to compare how lesions" in said
     assert re.search(r"the budget allows \d+ of 999 permutations; about \d+ s more", said)
+
+
+def costly_function(seconds):
+    """Every lesion of anything costs all images."""
+
+    def correct(lesions):
+        time.sleep(seconds * len(lesions))
+        return np.array([np.full(40, not any(map(len, each.values()))) for each in lesions])
+
+    return slow_function(0) | {"model": correct, "y": np.arange(40) % 2}
+
+
+def test_without_a_budget_it_says_how_long_the_sets_that_grow_may_take(capsys):
+    helpers.evaluate(**costly_function(0.002), n_permutations=200)
+    said = capsys.readouterr().err
+    assert re.search(r"about \d+ s more, going by the first, then up to \d+ s for sets that", said)
+    assert "growing random sets" in said
+
+
+def test_a_budget_that_cuts_permutations_cuts_the_sizes_of_growing_sets_as_well():
+    cut = helpers.evaluate(**costly_function(0.002), budget=1.5, progress=False)
+    assert 19 <= cut.measured.n_permutations < 999
+    n_sizes = {len(sizes) for sizes, _ in cut.measured.nested.sets["a"]}
+    assert max(n_sizes) <= 8 + 1  # Of eight units all sizes: see what the report says.
+    assert "with 12 sizes" in cut.summary()
+
+
+def test_the_clock_of_a_budget_starts_before_the_clustering(network, monkeypatch):
+    budgets = []
+
+    def remembered(*args):
+        budgets.append(args[4])
+        return measuring.measure(*args)
+
+    def slow(*args, **options):
+        time.sleep(0.3)
+        return partition_of(*args, **options)
+
+    partition_of = evaluation.partition_of
+    monkeypatch.setattr(evaluating, "measure", remembered)
+    monkeypatch.setattr(evaluation, "partition_of", slow)
+    helpers.evaluate(*network, n_clusters=2, n_permutations=19, budget=60, progress=False)
+    assert 0 < budgets[0] < 59.71
 
 
 def test_calls_grow_while_work_of_their_own_takes_most_of_the_time():
@@ -426,6 +470,7 @@ def test_several_inputs_come_as_a_list_a_mapping_or_a_dataset():
         ({"budget": 0}, "budget: 0 was given; accepted are seconds above 0, or None"),
         ({"budget": np.inf}, "budget: inf was given; accepted are seconds above 0, or None"),
         ({"budget": "long"}, "budget: 'long' was given; accepted are seconds above 0, or None"),
+        ({"budget": True}, "budget: True was given; accepted are seconds above 0, or None"),
     ],
 )
 def test_what_is_not_accepted_is_refused_in_a_sentence(change, message, network, tmp_path):
@@ -812,3 +857,25 @@ def test_what_the_readme_says_can_be_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_a_number_of_numpy_is_a_budget(network):
+    found = helpers.evaluate(*network, HALVES, n_permutations=19, budget=np.float32(60))
+    assert found.measured.n_permutations == 19
+
+
+def test_an_inner_layer_that_is_called_like_an_input_needs_its_full_name():
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8, activation="relu", name="feat")], name="inner"
+    )
+    image = keras.Input((4,), name="feat")
+    model = keras.Model(image, keras.layers.Dense(3, name="out")(inner(image)))
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    y = np.asarray(model(x)).argmax(axis=1)
+    labels = np.arange(8) // 4
+    with pytest.raises(
+        ValueError, match=r"'feat' is an input or output, .* inner/feat ends like"
+    ):
+        helpers.evaluate(model, x, y, {"feat": labels}, **QUIET)
+    found = helpers.evaluate(model, x, y, {"inner/feat": labels}, n_permutations=19, progress=False)
+    assert len(found.subclusters) == 2

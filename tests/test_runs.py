@@ -788,6 +788,14 @@ def test_a_collected_table_says_of_which_code_and_weights_it_is(tmp_path, manife
     weights = [{f"{name}-1": f"sum of {name}"} for name in ("one-mlp", "two-mlp")]
     assert [run["weights"] for run in found] == weights
     assert {run["code"] for run in found} == {provenance.sha256(b'["1"]')}
+    one = points.point(source, {"network": "one-mlp"})
+    nowhere = SimpleNamespace(
+        notebook=source, parameters=one.parameters, weights={"one-mlp-1": None}
+    )
+    other = SimpleNamespace(**vars(nowhere) | {"weights": {"one-mlp-1": "another sum"}})
+    collected = Collected(tmp_path / "all.csv")
+    assert collected.record(one) == collected.record(nowhere) == found[0]
+    assert collected.record(other) is None
 
 
 def test_a_full_disk_is_reported_as_such(tmp_path, monkeypatch):

@@ -50,14 +50,19 @@ class Collected:
     def record(self, run: Run) -> dict[str, Any] | None:
         """Return what is said of a run with these parameters and weights; None if there is none.
 
-        Its notebook's code may have been another one, and have had fewer parameters: those that
-        came later are taken to have done by default what was done before.
+        Weights that are nowhere here, such as those of untrained networks before they are first
+        made, are taken to be those of the record. Its notebook's code may have been another one,
+        and have had fewer parameters: those that came later are taken to have done by default what
+        was done before.
         """
         for record in self._records:
             if (
                 record["notebook"] == run.notebook.name
                 and record["parameters"].items() <= run.parameters.items()
-                and record["weights"] == run.weights
+                and record["weights"].keys() == run.weights.keys()
+                and all(
+                    ours in (None, record["weights"][name]) for name, ours in run.weights.items()
+                )
             ):
                 return record
         return None

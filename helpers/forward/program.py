@@ -293,7 +293,8 @@ class Classifier(Program):
     Attributes
     ----------
     scores : int
-        The tensor that ranks the classes as the outputs do: what a final softmax takes in.
+        The tensor that ranks the classes as the outputs do: what a final softmax or a single
+        sigmoid takes in.
     n_classes : int
         As many as outputs; two if a sigmoid is the only one.
     """
@@ -418,6 +419,11 @@ def read_classifier(model: keras.Model) -> Classifier:
     ValueError
         As `read`, or if the outputs are something else.
     """
+    if type(model).predict_step is not keras.Model.predict_step:
+        raise ValueError(
+            f"model: {model.name!r} has a predict_step of its own, whose changes to images or "
+            "outputs are not known here; accepted are models that predict what they return"
+        )
     program = read(model)
     if len(program.outputs) != 1:
         raise ValueError(
@@ -431,14 +437,15 @@ def read_classifier(model: keras.Model) -> Classifier:
             f"model: {model.name!r} puts out arrays of shape {shape}; accepted are scores of shape "
             "(images, classes)"
         )
-    if shape[1] == 1 and not _is_sigmoid(program, output):
+    scores = softmaxed(program, output) if shape[1] > 1 else _before_sigmoid(program, output)
+    if scores is None:
         raise ValueError(
             f"model: {model.name!r} has a single score that is no sigmoid; accepted are a sigmoid, "
             "the probability of class 1, or one score per class"
         )
     classifier = Classifier(
         **{each.name: getattr(program, each.name) for each in fields(program)},
-        scores=softmaxed(program, output),
+        scores=scores,
         n_classes=max(shape[1], 2),
     )
     if program.is_rough:
@@ -750,18 +757,19 @@ def softmaxed(program: Program, output: int) -> int:
     return output
 
 
-def _is_sigmoid(program: Program, output: int) -> bool:
-    """Whether a tensor is what a sigmoid, perhaps behind dropout, puts out."""
+def _before_sigmoid(program: Program, output: int) -> int | None:
+    """Return the tensor that a sigmoid, perhaps with dropout behind, takes in; None without one."""
     while output in program.producers:
         step = program.steps[program.producers[output]]
         if not rules.is_silent(step.operation):
             is_function = type(step.operation).__module__ == "keras.src.ops.nn"
             activation = None if step.n_units else getattr(step.operation, "activation", None)
-            return activation is keras.activations.sigmoid or (
+            is_sigmoid = activation is keras.activations.sigmoid or (
                 is_function and type(step.operation).__name__ == "Sigmoid"
             )
+            return step.inputs[0] if is_sigmoid else None
         (output,) = step.inputs
-    return False
+    return None
 
 
 def _keeps_order(step: Step) -> bool:

@@ -7,10 +7,10 @@ then costs what it changes, see `lesions.propagation`.
 
 Exact means that predictions are those of a network whose weights were set to zero. Where an
 image's two best scores are closer than rounding might have moved them, `_TIED` of their norm or
-more if a trial says so, the model's own layers are called. The trial compares, for the first
-lesion of each kind on the first images, propagated scores, and those of graphs where lesions are
-compiled, with those of the model's own layers. Where a few channels outweigh all others each lesion
-is a kind of its own.
+more if a trial says so, the model's own layers are called. The trial compares, for a few lesions
+of each kind on a few images, propagated scores, and those of graphs where lesions are compiled,
+with those of the model's own layers. Where a few channels outweigh all others each lesion is a kind
+of its own.
 """
 
 import zlib
@@ -47,6 +47,8 @@ Group = tuple[Lesion, Sequence[Lesion]]
 _TRACE_BYTES = 2**28 if ON_PROCESSOR else 2**33
 _MOST_IMAGES = 2500
 _GUARDED = slice(8)
+_N_TRIED, _MOST_TRIED = 4, 32
+"""Lesions of each kind on trial, and how many more at most while none has moved any score."""
 _TIED = 5e-6
 _MARGIN = 16
 _SOFTMAX_TIES = 1e-6
@@ -280,6 +282,9 @@ def _attributes(value: Any, seen: set[int]) -> Iterator[Any]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _attributes(each, seen)
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        # Which may be changed in place.
+        yield from (str(value.dtype), *value.shape, zlib.crc32(np.ascontiguousarray(value).data))
     else:
         yield value
 
@@ -313,7 +318,7 @@ def _judged(
     batches = _batches(program, images, batch_size)
     known.prepared.graphs.expect(_alone(by_steps), len(batches))
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
-        rounding = _rounding(known, _rows(images, _GUARDED), by_steps)
+        rounding = _rounding(known, _rows(images, _spread(len(classes))), by_steps)
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_batches(
             known.prepared, images, classes, by_steps, rounding, executor, batch_size
@@ -421,15 +426,16 @@ class _Judge:
         """Write what is right under each lesion on top of a given one."""
         trace, program = propagation.trace, self.prepared.program
         scores = rules.in_numpy(trace[program.scores])
-        sizes = norms(scores)
+        sizes = _sizes(scores)
+        middle = 0.5 if program.scores in program.outputs else 0.0
 
         def right(
             rows: Rows, scores: npt.NDArray[np.float32], lesion: BySteps
         ) -> npt.NDArray[np.bool_]:
-            bound = self.rounding * np.maximum(sizes[rows], norms(scores))
+            bound = self.rounding * np.maximum(sizes[rows], _sizes(scores))
             if program.scores not in program.outputs:
                 bound = np.maximum(bound, _SOFTMAX_TIES)  # Closer ones the softmax may make equal.
-            best, tied = _best(scores, bound)
+            best, tied = _best(scores, bound, middle)
             if tied.any():
                 which = np.arange(len(classes))[rows][tied]
                 lesioned = _union(trace.given, lesion)
@@ -458,39 +464,67 @@ def _rounding(
 ) -> float:
     """Return how far rounding may move scores, as a share of their norm: measured on a trial.
 
-    What was measured on the same images in an earlier call is not measured again.
+    What was measured on the same images in an earlier call is not measured again, unless nothing
+    moved then: lesions of dead units tell nothing of others.
     """
     worst, intact = _TIED, None
     checksum = _checksum(images)
     if checksum not in known.uneven:
         intact = Trace(known.prepared.program, images)
         known.uneven[checksum] = bool(intact.uneven)
+    by_kind: dict[_Kind, list[tuple[BySteps, BySteps]]] = {}
     for given, lesions in groups:
         for lesion in lesions:
             has_graph = not given and known.prepared.graphs.are_for(lesion)
             sites = frozenset(given.keys() | lesion.keys())
             graph = known.prepared.graphs.kind(lesion) if has_graph else None
             own = _key(_union(given, lesion)) if known.uneven[checksum] else ()
-            kind = checksum, sites, graph, own
-            if kind not in known.noises:
-                intact = intact or Trace(known.prepared.program, images)
-                known.noises[kind] = _noise(known, images, intact, given, lesion)
-            worst = max(worst, _MARGIN * known.noises[kind])
+            by_kind.setdefault((checksum, sites, graph, own), []).append((given, lesion))
+    for kind, both in by_kind.items():
+        if kind not in known.noises:
+            intact = intact or Trace(known.prepared.program, images)
+            noise, has_moved = _noise_of_some(known, images, intact, both)
+            worst = max(worst, _MARGIN * noise)
+            if has_moved:
+                known.noises[kind] = noise
+        worst = max(worst, _MARGIN * known.noises.get(kind, 0.0))
     return worst
 
 
-def _noise(known: _Known, images: Inputs, intact: Trace, given: BySteps, lesion: BySteps) -> float:
-    """Return how far rounding moves scores under a lesion, at most, as a share of their norm."""
+def _noise_of_some(
+    known: _Known, images: Inputs, intact: Trace, both: Sequence[tuple[BySteps, BySteps]]
+) -> tuple[float, bool]:
+    """Return how far rounding moves scores under lesions of a kind, and whether any moved them.
+
+    The largest lesion is among those on trial, and smaller ones.
+    """
+    by_size = sorted(both, key=lambda pair: -sum(map(len, _union(*pair).values())))
+    some = np.unique(np.linspace(0, len(by_size) - 1, _N_TRIED).astype(int))
+    others = np.setdiff1d(np.arange(len(by_size)), some)
+    worst, has_moved = 0.0, False
+    for n_tried, which in enumerate([*some, *others]):
+        if n_tried >= len(some) and (has_moved or n_tried >= _MOST_TRIED):
+            break
+        noise, moves = _noise(known, images, intact, *by_size[which])
+        worst, has_moved = max(worst, noise), has_moved or moves
+    return worst, has_moved
+
+
+def _noise(
+    known: _Known, images: Inputs, intact: Trace, given: BySteps, lesion: BySteps
+) -> tuple[float, bool]:
+    """Return how far rounding moves scores, as a share of their norm, and if the lesion does."""
     program, worst = known.prepared.program, 0.0
     (expected,) = program.values(images, [program.scores], _union(given, lesion))
     expected = rules.in_numpy(expected)
-    sizes = np.maximum(norms(expected), norms(intact[program.scores]))
+    before = rules.in_numpy(intact[program.scores])
+    sizes = np.maximum(_sizes(expected), _sizes(before))
     for scores in _computed(intact.under(given), known.prepared.graphs, lesion):
         moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
         noise = np.divide(moved, sizes, out=np.zeros(len(moved)), where=moved != 0)
         # What cannot be compared is left to the model's own layers.
         worst = max(worst, float(np.nan_to_num(noise, nan=np.inf).max()))
-    return worst
+    return worst, bool((expected != before).any())
 
 
 def _computed(trace: Trace, graphs: Graphs, lesion: BySteps) -> Iterator[npt.NDArray[np.float32]]:
@@ -505,16 +539,34 @@ def _computed(trace: Trace, graphs: Graphs, lesion: BySteps) -> Iterator[npt.NDA
         yield of_graph
 
 
+def _sizes(scores: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return what rounding of each image's scores is a share of: their norm.
+
+    A single score may be what is left of large numbers that all but cancel. There it is the
+    largest of all images.
+    """
+    if scores.shape[1] == 1:
+        return np.full(len(scores), np.abs(scores).max(initial=0), np.float32)
+    return norms(scores)
+
+
+def _spread(n_images: int) -> slice:
+    """Return a few images from all over: the first ones may be blank, or all of a class."""
+    n = _GUARDED.stop
+    step = max(n_images // n, 1)
+    return slice(0, n * step, step)
+
+
 def _best(
-    scores: npt.NDArray[Any], bound: npt.NDArray[Any]
+    scores: npt.NDArray[Any], bound: npt.NDArray[Any], middle: float = 0.5
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Return each image's class, and whether another is within a bound of it.
 
-    A single score is the probability of class 1, and class 1 from there on where it is above one
-    half.
+    A single score is that of class 1, which it is where it is above the middle: one half of
+    probabilities, zero of what the sigmoid takes in.
     """
     if scores.shape[1] == 1:
-        excess = scores[:, 0] - np.float32(0.5)
+        excess = scores[:, 0] - np.float32(middle)
         return (excess > 0).astype(np.intp), ~(np.abs(excess) > bound)
     best = np.partition(scores, -2, axis=1)[:, -2:]
     return scores.argmax(axis=1), ~(best[:, 1] - best[:, 0] > bound)

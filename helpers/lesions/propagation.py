@@ -9,8 +9,10 @@ called.
 
 Subtraction leaves rounding noise, which is all that is left where what was subtracted is most of
 what there was. So where it leaves less than `_CANCELLED` of the norm of an image's
-pre-activations, the contributions of the others are added up instead, which subtracts nothing. So
-they are where some channels may add more than `_UNEVEN` times what others do: a few units may
+pre-activations, or of a feature map's over images, the contributions of the others are added up
+instead, which subtracts nothing. So they are for single neurons of dense layers, where less than
+`_FAINT` is left in several images of what may have been subtracted, or less than `_NOTHING` in
+any; and where some channels may add more than `_UNEVEN` times what others do: a few units may
 cancel then, while the norm stays.
 """
 
@@ -54,10 +56,15 @@ Signal = Any
 _ALL = slice(None)
 _NONE = np.empty(0, np.intp)
 _CANCELLED = 1 / 32
+_FAINT = 1 / 1024
+_NOTHING = 1e-5
+_SAMPLED, _FAINT_BY_CHANCE = 256, 1 / 32
+"""About so many images are looked at, in a smaller share of which neurons are faint by chance."""
 _WORTH_PICKING = 0.9
 _UNEVEN = 64
 """Of networks that were trained, or are about to be, the largest channel adds up to 50 times what a
 quarter of them add at most."""
+_CHANNELS = "channels of "
 _EACH = 16
 """Of feature maps' rows so large a part says whether they have cancelled."""
 
@@ -140,7 +147,7 @@ class Trace:
         """Return what a graph takes in, by name.
 
         Tensors; those of which it reads a few maps, once more with maps apart, where they are
-        several times as fast to read; and the norms of pre-activations.
+        several times as fast to read; and the norms of pre-activations, of images and of channels.
         """
         if self._given_to_graphs is None:
             tensors = {
@@ -150,6 +157,13 @@ class Trace:
             steps = [self.program.steps[index] for index in self.program.path]
             outs = [step.outputs[0] for step in steps if isinstance(step.rule, Linear)]
             norms = {str(each): keras.ops.convert_to_tensor(self.norms(each)) for each in outs}
+            norms |= {
+                f"{_CHANNELS}{step.outputs[0]}": keras.ops.convert_to_tensor(
+                    self.channel_norms(step.outputs[0], rules.channel_axis(step.operation))
+                )
+                for step in steps
+                if isinstance(step.rule, Linear)
+            }
             self._given_to_graphs = tensors, norms
         tensors, norms = self._given_to_graphs
         for each in as_maps - self._turned.keys():
@@ -165,7 +179,9 @@ class Trace:
         trace._forget()
         trace._kept = {int(name): tensor for name, tensor in tensors.items()}
         trace.apart = {int(name): tensor for name, tensor in apart.items()}
-        trace._norms = {int(name): each for name, each in norms.items()}
+        for name, each in norms.items():
+            of = trace._channel_norms if name.startswith(_CHANNELS) else trace._norms
+            of[int(name.removeprefix(_CHANNELS))] = each
         trace._uneven = set()  # Such batches are not given to graphs.
         trace.shapes = dict(enumerate(program.shapes))
         return trace
@@ -186,6 +202,12 @@ class Trace:
             self._norms[tensor] = norms(self[tensor])
         return self._norms[tensor]
 
+    def channel_norms(self, tensor: int, axis: int) -> npt.NDArray[np.float32]:
+        """Return the Euclidean norm of each channel's part of a tensor, over images."""
+        if tensor not in self._channel_norms:
+            self._channel_norms[tensor] = _channel_norms(self[tensor], axis)
+        return self._channel_norms[tensor]
+
     def features(self, tensor: int, channels: Channels) -> npt.NDArray[np.float32]:
         """Return features of a tensor of rank 2, shape (k, n): each lies together in memory."""
         if tensor not in self._transposed:
@@ -203,6 +225,7 @@ class Trace:
 
     def _forget(self) -> None:
         self._norms: dict[int, npt.NDArray[np.float32]] = {}
+        self._channel_norms: dict[int, npt.NDArray[np.float32]] = {}
         self._transposed: dict[int, npt.NDArray[np.float32]] = {}
         self._turned: dict[int, Array] = {}
         self._given_to_graphs = None
@@ -456,15 +479,54 @@ class Propagation:
             corrected = np.subtract(intact, contribution, out=contribution)
         else:
             corrected = intact - contribution
+        axis = rules.channel_axis(rule.layer) % len(self.trace.shapes[out])
         if is_tracing():
-            self._are_exact.append(_is_much_left(corrected, self.trace.norms(out)))
+            before = self.trace.norms(out), self.trace.channel_norms(out, axis)
+            self._are_exact.append(_is_much_left(corrected, axis, *before))
             return corrected
-        before = self.trace.norms(out)[self._rows]
-        is_exact = norms(corrected) >= _CANCELLED * before
-        if (is_exact & np.isfinite(before)).all():
-            return corrected
+        of_images = self.trace.norms(out)[self._rows]
+        is_exact = (norms(corrected) >= _CANCELLED * of_images) & np.isfinite(of_images)
+        if is_exact.all():
+            if isinstance(gone, np.ndarray):
+                if self._sharpened(rule, tensor, signal, gone, corrected):
+                    return corrected
+            elif (
+                _channel_norms(corrected, axis) >= _CANCELLED * self.trace.channel_norms(out, axis)
+            ).all():
+                return corrected
         self._rows = rows
         return None
+
+    def _sharpened(
+        self,
+        rule: Linear,
+        tensor: int,
+        signal: Few,
+        gone: npt.NDArray[np.float32],
+        corrected: npt.NDArray[np.float32],
+    ) -> bool:
+        """Add up anew the neurons of a dense layer of which hardly anything is left.
+
+        In place, if they are not most of them; returns whether it was.
+        """
+        (kernel,) = rule.kernels
+        some = slice(None, None, max(len(gone) // _SAMPLED, 1))
+        most = np.outer(norms(gone[some]), np.sqrt(np.square(kernel[signal.channels]).sum(axis=0)))
+        left = np.abs(corrected[some])
+        n_faint = (left < _FAINT * most).sum(axis=0)
+        is_nothing = (left < _NOTHING * most).any(axis=0)
+        faint = np.flatnonzero((n_faint > _FAINT_BY_CHANCE * len(left)) | is_nothing)
+        if 2 * len(faint) > corrected.shape[1]:
+            return False
+        if len(faint):
+            others = kernel[:, faint]
+            others[signal.channels] = 0
+            exact = rules.in_numpy(self._intact(tensor)) @ others
+            if not _is_nothing(signal.values):
+                values = signal.values if len(signal.values) == 1 else signal.values[self._rows]
+                exact += values @ kernel[np.ix_(signal.channels, faint)]
+            corrected[:, faint] = exact if rule.bias is None else exact + rule.bias[faint]
+        return True
 
     def _added_up(self, rule: Linear, tensor: int, out: int, signal: Few) -> Array:
         """Return pre-activations, added up of what the other inputs and the few now add."""
@@ -636,15 +698,28 @@ def _norms(array: Array) -> Array:
     return keras.ops.sqrt(squares[:, 0, 0])
 
 
-def _is_much_left(corrected: Array, before: Array) -> Array:
-    """Whether no image's values cancelled: the norm of those in the middle is a lower bound."""
+def _channel_norms(array: Array, axis: int) -> npt.NDArray[np.float32]:
+    """Return the Euclidean norm of each channel's values, over images and places."""
+    values = np.moveaxis(rules.in_numpy(array), axis, -1)
+    flat = values.reshape(-1, values.shape[-1])
+    return np.asarray(np.sqrt(np.einsum("ic,ic->c", flat, flat)))
+
+
+def _is_much_left(corrected: Array, axis: int, of_images: Array, of_channels: Array) -> Array:
+    """Whether no image's and no channel's values cancelled.
+
+    The norm of an image's values in the middle is a lower bound, and so is that of a channel's.
+    """
     n_rows = corrected.shape[1]
-    some = -(-n_rows // _EACH)
+    some = n_rows if axis == 1 else -(-n_rows // _EACH)
     first = (n_rows - some) // 2
     part = keras.ops.square(corrected[:, first : first + some])
     left = keras.ops.sum(part, axis=tuple(range(1, len(part.shape))))
+    by_channel = keras.ops.sum(part, axis=tuple({*range(len(part.shape))} - {axis}))
     # An infinite norm has nothing that is larger.
-    return keras.ops.all((left >= keras.ops.square(_CANCELLED * before)) & (left < np.inf))
+    is_left = (left >= keras.ops.square(_CANCELLED * of_images)) & (left < np.inf)
+    is_left_of_channels = by_channel >= keras.ops.square(_CANCELLED * of_channels)
+    return keras.ops.all(is_left) & keras.ops.all(is_left_of_channels)
 
 
 def _is_nothing(values: Array) -> bool:

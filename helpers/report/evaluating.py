@@ -83,7 +83,8 @@ def evaluate(
     random_state : int
         Seed; the same one gives the same report, unless a budget cuts it short.
     budget : float, optional
-        Seconds. As many permutations are made as fit, but at least 19; the report says so.
+        Seconds, clustering included. As many permutations are made as fit, but at least 19; the
+        report says so.
     executor : concurrent.futures.Executor, optional
         Where a Keras model computes, see `lesions.correct`.
     progress : bool
@@ -125,8 +126,10 @@ def evaluate(
     seed = validation.check_seed(random_state, "random_state")
     _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
     _check_at_least("n_random", n_random, 1)
-    if budget is not None and not (isinstance(budget, int | float) and 0 < budget < math.inf):
+    is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
+    if budget is not None and not (is_number and 0 < budget < math.inf):
         raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
+    started = time.monotonic()
     subject = subject_of(model, x, y, layers, executor)
     if partition is None:
         divided, notes = _clustered(subject, n_clusters, choices, seed, edges, scope)
@@ -134,8 +137,8 @@ def evaluate(
     else:
         divided, notes = partition_given(partition, subject)
         source = "The partition that was given"
-    started = time.monotonic()
-    measured = measure(subject, divided, n_permutations, seed, budget, progress)
+    left = None if budget is None else max(budget - (time.monotonic() - started), 0.0)
+    measured = measure(subject, divided, n_permutations, seed, left, progress)
     took = time.monotonic() - started
     if budget is not None and took > 1.1 * budget:
         notes = [

@@ -1,5 +1,6 @@
 """Lesions of a partition's parts and of their permuted twins, within a budget of time."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -130,21 +131,22 @@ def measure(
     deadline = None if budget is None else started + budget
     parts = partition.subclusters()
     changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
-    teller = _Teller(progress, int(changing.sum()))
+    n_layers = len({each.layer for each in compress(parts, changing)})
+    n_nested = n_layers * math.prod(orderings_for(partition, n_permutations))
+    teller = _Teller(progress, int(changing.sum()), n_nested)
     teller.begin(len(parts), n_permutations, len(subject.classes))
     intact, *rest = subject.correct([{}, *({each.layer: each.units} for each in parts)])
     true = np.array(rest)
     tally = _Tally(subject, len(parts), n_permutations)
     draws = _permutations(partition, changing, np.random.default_rng(seed))
-    sizes = orderings_for(partition, n_permutations)
-    n_layers = len({each.layer for each in compress(parts, changing)})
     limits = None
     if budget is not None:
         share = started + _SHARE_OF_PERMUTATIONS * budget
-        limits = _Limits(share, started + budget, LEAST_ORDERINGS * sizes[1] * n_layers)
+        limits = _Limits(share, started + budget, LEAST_ORDERINGS * FEW_ORDERINGS[1] * n_layers)
     _draw(subject, draws, tally, np.flatnonzero(changing), limits, teller)
     tally.repeat(true, np.flatnonzero(~changing))
     layers = _costly_layers(subject, intact, true, tally, parts)
+    sizes = orderings_for(partition, tally.done)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
     return Measured(
         partition=partition,
@@ -161,8 +163,8 @@ def measure(
 def orderings_for(partition: Partition, n_permutations: int) -> tuple[int, int]:
     """Return how many orderings there are of each layer, and sizes along each.
 
-    Many where many permutations were asked for, and the network is not deep: else they would take
-    more time than all permutations together.
+    Many where many permutations are made, and the network is not deep: else they would take more
+    time than all permutations together.
     """
     is_thorough = n_permutations >= MANY_PERMUTATIONS and len(partition.hidden) <= _SHALLOW
     return MANY_ORDERINGS if is_thorough else FEW_ORDERINGS
@@ -204,7 +206,7 @@ def _nested(
     largest, done = max(_CALL_VALUES // n_values, 1), 0
     n = largest if deadline is None else 1
     found: list[Orderings] = []
-    teller.note(f"{n_orderings} orderings of {len(layers)} layers, to compare classes")
+    n_lesions = n_orderings * n_sizes * len(layers)
     while done < len(drawn):
         is_late = deadline is not None and time.monotonic() > deadline
         if is_late and done * _ORDERINGS_AT_ONCE >= LEAST_ORDERINGS:
@@ -213,9 +215,12 @@ def _nested(
         joined = {layer: np.concatenate([each[layer] for each in some]) for layer in some[0]}
         found.append(sets_along(counted, sizes, joined, n_sizes))
         done += len(some)
+        n_done = done * _ORDERINGS_AT_ONCE * n_sizes * len(layers)
+        teller.show("growing random sets", n_done, n_lesions)
         if deadline is not None:
             left, each = deadline - time.monotonic(), (time.monotonic() - started) / len(some)
             n = int(np.clip(left / each, 1, largest))
+    teller.close()
     sets = {layer: [one for each in found for one in each.sets[layer]] for layer in found[0].sets}
     return Orderings(sizes, found[0].intact, sets)
 
@@ -241,8 +246,9 @@ def _draw(
             left = limits.left(pace.each / len(changing))
             planned = min(asked, max(tally.done + pace.fitting(left), MIN_PERMUTATIONS))
         if pace.is_known or tally.done == planned:
-            teller.announce(pace.seconds(planned - tally.done), left, planned, asked)
-        teller.show(tally.done, planned)
+            seconds = pace.seconds(planned - tally.done)
+            teller.announce(seconds, pace.each / len(changing), left, planned, asked)
+        teller.show("lesions", tally.done * len(changing), planned * len(changing))
     teller.close()
 
 
@@ -356,8 +362,8 @@ class _Pace:
 class _Teller:
     """Says on stderr what is done and how long it takes."""
 
-    def __init__(self, speaks: bool, n_changing: int) -> None:
-        self._speaks, self._n_changing = speaks, n_changing
+    def __init__(self, speaks: bool, n_changing: int, n_nested: int) -> None:
+        self._speaks, self._n_changing, self._n_nested = speaks, n_changing, n_nested
         self._has_announced = False
         self._bar: Any = None
 
@@ -366,37 +372,40 @@ class _Teller:
         n_lesions = 1 + n_parts + self._n_changing * n_permutations
         self._say(
             f"{n_parts} parts, {self._n_changing} of them testable, and {n_permutations:,} "
-            f"permutations: {n_lesions:,} lesions on {n_images:,} images"
+            f"permutations: {n_lesions:,} lesions on {n_images:,} images; then up to "
+            f"{self._n_nested:,} of random sets that grow, to compare how lesions fall on classes"
         )
 
-    def announce(self, needed: float, left: float, planned: int, asked: int) -> None:
-        """Say, once, how many seconds the rest needs, and what the budget does to it."""
+    def announce(self, needed: float, each: float, left: float, planned: int, asked: int) -> None:
+        """Say, once, how many seconds the rest needs, and what the budget does to it.
+
+        A lesion of the sets that grow takes as long as another, `each`; a budget cuts them.
+        """
         if self._has_announced:
             return
         self._has_announced = True
         cut = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
         if planned == MIN_PERMUTATIONS and needed > left:
             cut = f"the budget is too short for {planned} permutations, the fewest there can be; "
-        self._say(f"{cut}about {duration(needed)} more, going by the first")
+        after = f", then up to {duration(self._n_nested * each)} for sets that grow"
+        after *= bool(np.isinf(left))
+        self._say(f"{cut}about {duration(needed)} more, going by the first{after}")
 
-    def show(self, done: int, planned: int) -> None:
+    def show(self, what: str, done: int, planned: int) -> None:
         """Show how far it is."""
-        if not self._speaks:
+        if not self._speaks or not planned:
             return
         if self._bar is None:
             every = 0.5 if sys.stderr.isatty() else 10
-            self._bar = tqdm(desc="lesions", mininterval=every, file=sys.stderr)
-        self._bar.total = planned * self._n_changing
-        self._bar.update(done * self._n_changing - self._bar.n)
-
-    def note(self, text: str) -> None:
-        """Say what comes next."""
-        self._say(text)
+            self._bar = tqdm(desc=what, mininterval=every, file=sys.stderr)
+        self._bar.total = planned
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """End the bar."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
     def _say(self, text: str) -> None:
         if self._speaks:

@@ -129,6 +129,12 @@ def _fitting(given: Mapping[str, Any], subject: Subject) -> tuple[Labels, list[s
     labels: Labels = {}
     for layer, of_layer in Partition.from_labels(given).labels.items():
         if layer in subject.ends:
+            alike = [each for each in subject.layers if each.endswith(f"/{layer}")]
+            if alike and not any(each in given for each in alike):
+                raise ValueError(
+                    f"partition: {layer!r} is an input or output, which is not lesioned, and "
+                    f"{listed(alike)} ends like it; accepted are full names"
+                )
             continue
         name = _full_name(layer, subject)
         if name in subject.ends:

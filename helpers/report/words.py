@@ -116,7 +116,10 @@ def remarks(report: "Report") -> list[str]:
             f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
             "be found; tests of all together are not affected."
         )
-    n_orderings, asked = n_orderings_of(report), orderings_for(measured.partition, report.n_asked)
+    n_orderings, asked = (
+        n_orderings_of(report),
+        orderings_for(measured.partition, measured.n_permutations),
+    )
     if 0 < n_orderings < asked[0]:
         found.append(
             f"The budget of time allowed {n_orderings} of {asked[0]} random orderings, along which "
@@ -162,7 +165,7 @@ def n_orderings_of(report: "Report") -> int:
 def how(report: "Report") -> list[str]:
     """Return how everything was done."""
     measured, n_orderings = report.measured, n_orderings_of(report)
-    _, n_sizes = orderings_for(measured.partition, report.n_asked)
+    _, n_sizes = orderings_for(measured.partition, measured.n_permutations)
     along = (
         f", along {n_orderings} orderings with {n_sizes} sizes or more, or as many as a small "
         "layer has"
