@@ -873,9 +873,7 @@ def test_an_inner_layer_that_is_called_like_an_input_needs_its_full_name():
     x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     y = np.asarray(model(x)).argmax(axis=1)
     labels = np.arange(8) // 4
-    with pytest.raises(
-        ValueError, match=r"'feat' is an input or output, .* inner/feat ends like"
-    ):
+    with pytest.raises(ValueError, match=r"'feat' is an input or output, .* inner/feat ends like"):
         helpers.evaluate(model, x, y, {"feat": labels}, **QUIET)
     found = helpers.evaluate(model, x, y, {"inner/feat": labels}, n_permutations=19, progress=False)
     assert len(found.subclusters) == 2
