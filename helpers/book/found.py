@@ -45,7 +45,7 @@ def found() -> dict[str, pd.DataFrame]:
 
 def _driven(many: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
     """Return tests of constructed inputs: those with many twins, and of other networks with few."""
-    return pd.concat([few[~few["network"].isin(many["network"])], many], ignore_index=True)
+    return pd.concat([many, few[~few["network"].isin(many["network"])]], ignore_index=True)
 
 
 def _with_imagenet(rows: pd.DataFrame, table: str) -> pd.DataFrame:
