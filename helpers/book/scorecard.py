@@ -293,8 +293,8 @@ def accuracies() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per recipe that the paper has: network; replicates, how many there are; epochs, the
-        fewest that one was trained for; lowest and mean, of their test accuracies; floor,
+        One row per recipe that the paper has: network; replicates, how many there are; lowest and
+        mean, of their test accuracies; epochs, the fewest that one was trained for; floor,
         logged_min and logged_mean as of
         `published.accuracies`, which has none for networks on three channels.
     """
@@ -307,9 +307,9 @@ def accuracies() -> pd.DataFrame:
         {
             "network": name,
             "replicates": len(group),
-            "epochs": group["epochs"].min(),
             "lowest": group["accuracy"].min(),
             "mean": group["accuracy"].mean(),
+            "epochs": group["epochs"].min(),
             **published.accuracies(zoo.recipe(str(name))),
         }
         for name, group in stored.groupby("network")
