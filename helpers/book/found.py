@@ -20,14 +20,15 @@ def found() -> dict[str, pd.DataFrame]:
         As `results.collected`.
     """
     counted = lesion_counts.combined(lesion_counts.VGGS)
+    constructed = results.collected("table1a")
     return {
         "lesions": _with_imagenet(
             lesion_counts.beside(results.collected("table1b"), counted), "1b"
         ),
         "exact": lesion_counts.beside(results.collected("exact"), counted),
         "chance": claims.of_chance(results.collected("chance")),
-        "constructed": _with_imagenet(results.collected("table1a"), "1a"),
-        "driven": _driven(results.collected("constructed"), results.collected("table1a")),
+        "constructed": _with_imagenet(constructed, "1a"),
+        "driven": _driven(results.collected("constructed"), constructed),
         "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
         "by_k": _with_imagenet(
             lesion_counts.beside(
