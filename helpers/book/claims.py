@@ -84,12 +84,12 @@ class Judged:
         The same of the opposite effect.
     effect, low, high : float
         Mean over networks and its interval (Student).
-    n_effects : int, optional
-        In how many of them there is an effect to speak of, if not in all.
     unit : Unit
         Of the effect.
     verdict : str
         If there is nothing to test.
+    n_effects : int, optional
+        In how many networks there is an effect to speak of, if not in all.
     """
 
     network: str

@@ -498,7 +498,9 @@ def _noise_of_some(
 
     The largest lesion is among those on trial, and smaller ones.
     """
-    by_size = sorted(both, key=lambda pair: -sum(map(len, _union(*pair).values())))
+    by_size = sorted(
+        both, key=lambda pair: -sum(len(units) for each in pair for units in each.values())
+    )
     some = np.unique(np.linspace(0, len(by_size) - 1, _N_TRIED).astype(int))
     others = np.setdiff1d(np.arange(len(by_size)), some)
     worst, has_moved = 0.0, False

@@ -155,15 +155,13 @@ class Trace:
                 for each in sorted(self.program.kept.intersection(self.shapes))
             }
             steps = [self.program.steps[index] for index in self.program.path]
-            outs = [step.outputs[0] for step in steps if isinstance(step.rule, Linear)]
-            norms = {str(each): keras.ops.convert_to_tensor(self.norms(each)) for each in outs}
-            norms |= {
-                f"{_CHANNELS}{step.outputs[0]}": keras.ops.convert_to_tensor(
-                    self.channel_norms(step.outputs[0], rules.channel_axis(step.operation))
-                )
-                for step in steps
-                if isinstance(step.rule, Linear)
-            }
+            norms = {}
+            for step in steps:
+                if isinstance(step.rule, Linear):
+                    (out,), axis = step.outputs, rules.channel_axis(step.operation)
+                    norms[str(out)] = self.norms(out)
+                    norms[f"{_CHANNELS}{out}"] = self.channel_norms(out, axis)
+            norms = {name: keras.ops.convert_to_tensor(each) for name, each in norms.items()}
             self._given_to_graphs = tensors, norms
         tensors, norms = self._given_to_graphs
         for each in as_maps - self._turned.keys():

@@ -116,13 +116,11 @@ def remarks(report: "Report") -> list[str]:
             f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
             "be found; tests of all together are not affected."
         )
-    n_orderings, asked = (
-        n_orderings_of(report),
-        orderings_for(measured.partition, measured.n_permutations),
-    )
-    if 0 < n_orderings < asked[0]:
+    n_orderings = n_orderings_of(report)
+    n_asked, _ = orderings_for(measured.partition, measured.n_permutations)
+    if 0 < n_orderings < n_asked:
         found.append(
-            f"The budget of time allowed {n_orderings} of {asked[0]} random orderings, along which "
+            f"The budget of time allowed {n_orderings} of {n_asked} random orderings, along which "
             "damage by class is compared."
         )
     if report.n_random > measured.n_permutations:
