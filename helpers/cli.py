@@ -93,6 +93,12 @@ class _BadInput(click.ClickException):
 @click.option(
     "--permutations", type=int, default=999, help="Of the exact test (default: 999, at least 19)."
 )
+@click.option(
+    "--within",
+    type=int,
+    default=99,
+    help="Permutations among units of similar strength (default: 99; 0 for none).",
+)
 @click.option("--random", type=int, default=20, help="Twins in the paper's tests (default: 20).")
 @click.option(
     "--protocol", type=click.Choice(["paper", "released"]), default="paper", help="Default: paper."
@@ -114,6 +120,7 @@ def evaluate(
     edges: "Edges",
     scope: "Scope",
     permutations: int,
+    within: int,
     random: int,
     protocol: str,
     seed: int,
@@ -143,6 +150,7 @@ def evaluate(
             edges=edges,
             scope=scope,
             n_permutations=permutations,
+            n_within=within,
             n_random=random,
             protocol=protocol,
             random_state=seed,

@@ -16,7 +16,7 @@ from test_honest_tests import detectors
 
 import brute_force
 import helpers
-from helpers import Partition, evaluation, graphs, statistics
+from helpers import Partition, evaluation, graphs, partitions, statistics
 from helpers.backend import keras
 from helpers.report import evaluating, measuring
 from helpers.settings import ROOT
@@ -147,6 +147,116 @@ def test_lesions_and_counts_are_those_of_brute_force(network, report):
     np.testing.assert_array_equal(report.importance.each, by_hand.each)
     effect = 100 * (damages[0] - damages[1:].mean(axis=0))
     np.testing.assert_allclose(report.subclusters["effect"], effect, atol=1e-9)
+
+
+def test_among_units_of_similar_strength_lesions_are_those_of_brute_force(network):
+    model, x, y = network
+    found = helpers.evaluate(*network, HALVES, n_within=19, **QUIET)
+    partition = Partition.from_labels(HALVES)
+    groups = partitions.strata(graphs.weight_graph(model), partition)
+    for layer, each in groups.items():
+        np.testing.assert_array_equal(found.measured.within.strata[layer], each)
+    rng = np.random.default_rng((0, 4))
+    drawn = [partition.permuted(rng, groups).subclusters() for _ in range(19)]
+    lesions = [
+        [{each.layer: each.units} for each in parts] for parts in (partition.subclusters(), *drawn)
+    ]
+    right = np.array([brute_force.correct(model, x, y, each) for each in lesions])
+    damages = 1 - right.mean(axis=2)
+    by_hand = statistics.permutation_test(damages[0], damages[1:])
+    assert found.within_strata.p == by_hand.p
+    effect = 100 * (damages[0] - damages[1:].mean(axis=0))
+    np.testing.assert_allclose(found.subclusters["within_effect"], effect, atol=1e-9)
+    assert found.mean_within()[0] == pytest.approx(effect.mean())
+    row = found.tests.set_index("measure").loc["within_strata"]
+    assert (row["p"], row["effect"]) == (by_hand.p, pytest.approx(effect.mean()))
+
+
+def strong_and_weak(is_by_strength):
+    """A layer of pairs of units of the same strength, in parts of similar strength, or in halves.
+
+    In the first case all units decide alike but for their strength; in the second those of one
+    half decide alone, one of each pair, which their strength does not tell.
+    """
+    rng = np.random.default_rng(0)
+    n_units, n_images = 64, 400
+    model = keras.Sequential(
+        [
+            keras.Input((n_units,)),
+            keras.layers.Dense(n_units, "relu", name="hidden"),
+            keras.layers.Dense(4, name="out"),
+        ]
+    )
+    index = np.arange(n_units)
+    strength = np.exp(index // 2 / 8)
+    # Parts of similar strength are no groups: half of each is in the next group.
+    labels = (index + 4) // 8 if is_by_strength else index % 2
+    signs = np.sign(rng.normal(size=(n_units, 4)))
+    if not is_by_strength:
+        # Units that decide nothing weigh as much, for all classes alike.
+        signs[labels == 1] = 1
+    outgoing = signs * strength[:, np.newaxis]
+    model.set_weights([np.eye(n_units), np.zeros(n_units), outgoing, np.zeros(4)])
+    x = rng.random((n_images, n_units)).astype(np.float32)
+    return model, x, model.predict(x, verbose=0).argmax(-1), {"hidden": labels}
+
+
+def test_parts_that_matter_for_their_strength_alone_do_not_among_units_as_strong():
+    found = helpers.evaluate(
+        *strong_and_weak(is_by_strength=True), n_permutations=199, progress=False
+    )
+    strongest = found.subclusters.iloc[-2:]
+    assert (strongest["p"] <= 0.05).all()
+    assert (strongest["within_p"] > 0.2).all()
+    assert found.within_strata.p > 0.05
+    assert found.measured.changes_within.all()
+
+
+def test_parts_that_matter_for_what_they_group_do_so_among_units_as_strong():
+    found = helpers.evaluate(
+        *strong_and_weak(is_by_strength=False), n_permutations=199, progress=False
+    )
+    assert found.within_strata.p <= 0.05
+    assert found.subclusters["within_effect"][0] > 10
+    assert "permuted 99 times among about eight units" in found.summary()
+
+
+def test_a_part_that_is_all_units_of_its_groups_is_left_out_and_that_is_said(network):
+    labels = {"first": np.repeat([0, 1], 6), "second": np.arange(8) // 4}
+    model, x, y = network
+    strongest = np.argsort(graphs.weight_graph(model).adjacency.sum(axis=1)[16:28])
+    labels["first"][strongest] = np.repeat([0, 1], 6)
+    found = helpers.evaluate(model, x, y, labels, **QUIET)
+    changes = found.measured.changes_within
+    table = found.subclusters
+    assert table["within_p"].isna().tolist() == (~changes).tolist()
+    assert table["within_effect"].isna().tolist() == (~changes).tolist()
+    said = "cannot change and" in found.summary()
+    assert said == (not changes.all())
+
+
+def test_nothing_is_said_of_strength_where_it_is_not_asked_or_not_known(network):
+    found = helpers.evaluate(*network, HALVES, n_within=0, **QUIET)
+    assert found.within_strata is None
+    assert np.isnan(found.mean_within()).all()
+    assert "strength" not in found.summary()
+    assert "within_strata" not in found.tests["measure"].tolist()
+    correct, y = planted()
+    of_function = {"partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    found = helpers.evaluate(correct, y=y, **of_function, **QUIET)
+    assert "beyond the strength of their units is unknown: a function of" in found.summary()
+
+
+def test_permutations_among_units_of_similar_strength_are_no_more_than_permutations(network):
+    found = helpers.evaluate(*network, HALVES, n_permutations=20, progress=False)
+    assert len(found.measured.within.permuted) == 20
+
+
+def test_a_budget_too_short_for_units_of_similar_strength_leaves_them_out(network, monkeypatch):
+    monkeypatch.setattr(measuring, "_SHARES", {"layers": 0.6, "groups": 0.0})
+    found = helpers.evaluate(*network, HALVES, budget=60, **QUIET)
+    assert found.measured.within is None
+    assert found.within_strata is None
 
 
 def test_intervals_are_as_wide_as_sampling_makes_them():
@@ -284,7 +394,7 @@ def costly_function(seconds):
 def test_without_a_budget_it_says_how_long_the_sets_that_grow_may_take(capsys):
     helpers.evaluate(**costly_function(0.002), n_permutations=200)
     said = capsys.readouterr().err
-    assert re.search(r"about \d+ s more, going by the first, then up to \d+ s for sets that", said)
+    assert re.search(r"about \d+ s more, going by the first, then up to \d+ s for what", said)
     assert "growing random sets" in said
 
 
@@ -464,6 +574,8 @@ def test_several_inputs_come_as_a_list_a_mapping_or_a_dataset():
         ({"layers": {"first": 12}}, "layers: given beside a Keras model"),
         ({"n_permutations": 18}, "n_permutations: 18 was given; accepted are integers from 19"),
         ({"n_permutations": 20.0}, "n_permutations: 20.0 was given; accepted are integers from 19"),
+        ({"n_within": 18}, "n_within: 18 was given; accepted are 0, or integers from 19"),
+        ({"n_within": False}, "n_within: False was given; accepted are 0, or integers from 19"),
         ({"n_random": 0}, "n_random: 0 was given; accepted are integers from 1"),
         ({"protocol": "theirs"}, "protocol: 'theirs' was given; accepted are paper, released"),
         ({"random_state": None}, "random_state: None was given; accepted are integers from 0"),

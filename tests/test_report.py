@@ -16,7 +16,7 @@ from helpers.measures.equal_damage import EqualDamage, at_equal_damage
 from helpers.protocols import PAPER, RELEASED
 from helpers.report import effects, words
 from helpers.report.effects import Times
-from helpers.report.measuring import Measured, orderings_for
+from helpers.report.measuring import Measured, Within, orderings_for
 from helpers.statistics import drawn_again
 
 NASTY = "<script>alert('oh')</script>"
@@ -86,7 +86,38 @@ def page(tmp_path_factory):
     return report.to_html(tmp_path_factory.mktemp("report") / "page.html")
 
 
+def among_alike(report, n=99, cost=0.0):
+    """The report, with parts permuted among units of similar strength that cost a share more."""
+    measured = report.measured
+    strata = {layer: np.zeros(10, int) for layer in measured.partition.labels}
+    lost = np.rint(measured.permuted[:n] * cost).astype(np.int32)
+    right = (measured.permuted_right * (1 - cost) * n / 99).astype(np.int32)
+    within = Within(strata, measured.permuted[:n] - lost, right)
+    return dataclasses.replace(report, measured=dataclasses.replace(measured, within=within))
+
+
 # Numbers.
+
+
+def test_the_verdict_says_whether_importance_is_of_strong_weights_alone(report):
+    assert "strong weights" not in report.verdict
+    more, not_more = among_alike(report), among_alike(report, cost=0.5)
+    assert (
+        "That is not for strong weights alone: than parts of units of similar strength they "
+        in (more.verdict)
+    )
+    assert "That is whether for more than strong weights is undecided: than " in not_more.verdict
+    assert not_more.mean_within()[2] < 0
+    tests = more.tests.set_index("measure")
+    assert tests.loc["within_strata", "p"] == more.within_strata.p
+    assert "importance among units of similar strength" in more._repr_html_()
+
+
+def test_what_units_of_similar_strength_say_is_kept(report, tmp_path):
+    kept = among_alike(report)
+    again = Report.load(kept.save(tmp_path))
+    assert again._repr_html_() == kept._repr_html_()
+    pd.testing.assert_frame_equal(again.subclusters, kept.subclusters)
 
 
 def test_effects_on_classes_are_bootstrapped_as_by_copies_of_the_images_drawn(report):
@@ -485,7 +516,7 @@ def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
         (folder / "measured.npz").unlink()
     if damage == "other format":
         text = (folder / "report.json").read_text()
-        (folder / "report.json").write_text(text.replace('"format": 2', '"format": 99'))
+        (folder / "report.json").write_text(text.replace('"format": 3', '"format": 99'))
     if damage == "cut":
         data = (folder / "measured.npz").read_bytes()
         (folder / "measured.npz").write_bytes(data[:100])

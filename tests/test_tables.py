@@ -338,13 +338,14 @@ def test_reports_side_by_side_have_no_p_value_without_its_effect():
     row = {"clusters": 6, "parts": 20, "tested": 18, "important": "yes", "class_wise": "undecided"}
     row |= {"importance_found": 2, "importance_effect": 2.25, "importance_low": 1.0}
     row |= {"importance_high": 3.5, "importance_p": 0.001, "class_range_found": 0}
+    row |= {"within_effect": 1.0, "within_low": 0.5, "within_high": 1.5, "within_p": 0.02}
     row |= {"class_range_effect": np.nan, "class_range_low": np.nan, "class_range_high": np.nan}
     known = row | {"class_range_effect": 1.234, "class_range_low": 1.1, "class_range_high": 1.4}
     both = pd.DataFrame([row | {"class_range_p": 1.0}, known | {"class_range_p": 0.3}])
     shown = tables.compared_table(both.set_axis(["ours", "theirs"]))
     assert shown.loc["theirs", "times as uneven"] == "1.23 (1.10 to 1.40)"
-    expected = ["yes", "2.2 (1.0 to 3.5)", "0.001", "undecided", "–", "1", "2 of 18", "6"]
-    assert shown.loc["ours"].tolist() == expected
+    expected = ["yes", "2.2 (1.0 to 3.5)", "0.001", "1.0 (0.5 to 1.5)", "0.02", "undecided", "–"]
+    assert shown.loc["ours"].tolist() == [*expected, "1", "2 of 18"]
 
 
 def test_exact_tests_of_networks_of_a_kind_are_counted_beside_their_mean_effect():

@@ -161,22 +161,24 @@ def compared_table(compared: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        One row per report: verdicts, effects with 95 % intervals and exact p values; numbers of
-        clusters, and of parts that are found of those that are tested.
+        One row per report: verdicts, effects with 95 % intervals and exact p values, of importance
+        among units of similar strength, too; numbers of parts that are found of those tested.
     """
     rows = {}
     for name, row in compared.iterrows():
         of_importance = {end: row[f"importance_{end}"] for end in ("effect", "low", "high")}
+        within = {end: row[f"within_{end}"] for end in ("effect", "low", "high")}
         of_classes = {end: row[f"class_range_{end}"] for end in ("effect", "low", "high")}
         rows[name] = {
             "important": row["important"],
             "points beyond random": format_effect(of_importance),
             "p": format_p(row["importance_p"]),
+            "beyond similar strength": format_effect(within),
+            "p, strength": format_p(row["within_p"]),
             "class-wise": row["class_wise"],
             "times as uneven": format_effect(of_classes, 2),
             "p, classes": format_p(row["class_range_p"]),
             "parts found": f"{row['importance_found']} of {row['tested']}",
-            "clusters": str(row["clusters"]),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

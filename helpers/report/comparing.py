@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from helpers.report.reports import Report
@@ -20,8 +21,10 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per report, indexed by its name: clusters, parts, tested; for importance and for
-        class_range: found (single parts), effect, low, high, p, as in `Report.effects`; important
-        and class_wise, the verdicts "yes", "no" or "undecided".
+        class_range: found (single parts), effect, low, high, p, as in `Report.effects`; of
+        importance among units of similar strength: within_effect, within_low, within_high,
+        within_p, NaN where that was not asked; important and class_wise, the verdicts "yes", "no"
+        or "undecided".
 
     Raises
     ------
@@ -73,4 +76,7 @@ def _row(report: Report) -> dict[str, object]:
     for measure in ("importance", "class_range"):
         for column in ("found", "effect", "low", "high", "p"):
             row[f"{measure}_{column}"] = of_all.loc[measure, column]
+    within = dict(zip(("effect", "low", "high"), report.mean_within(), strict=True))
+    within["p"] = np.nan if report.within_strata is None else report.within_strata.p
+    row |= {f"within_{column}": value for column, value in within.items()}
     return row | {"important": is_important(report), "class_wise": is_class_wise(report)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from helpers import protocols, validation
 from helpers.measures.equal_damage import LEAST_ORDERINGS
-from helpers.partitions import Partition
+from helpers.partitions import Partition, strata
 from helpers.protocols import PAPER, Protocol
 from helpers.report.measuring import MIN_PERMUTATIONS, duration, measure
 from helpers.report.parts import check_n_clusters, partition_given
@@ -33,6 +33,7 @@ def evaluate(
     scope: "Scope" = "global",
     layers: Mapping[str, int] | None = None,
     n_permutations: int = 999,
+    n_within: int = 99,
     n_random: int = 20,
     protocol: Protocol | str = PAPER,
     random_state: int = 0,
@@ -76,6 +77,11 @@ def evaluate(
         Permuted partitions of the exact test, at least 19; p values are multiples of
         1 / (n_permutations + 1). From 999 on, and with at most 8 hidden layers, class profiles
         are compared along 100 random orderings of each layer with 22 sizes, else along 40 with 12.
+    n_within : int
+        Permuted partitions of the test that asks whether parts matter beyond the strength of their
+        units, which permutes labels among units of similar degree only (`partitions.strata`); at
+        least 19 and no more than `n_permutations` are made, or 0 for none. It needs a network of
+        whose weights there is a graph.
     n_random : int
         Random twins of each part in the paper's own tests, which are given beside the exact one.
     protocol : {"paper", "released"} or Protocol
@@ -125,6 +131,8 @@ def evaluate(
     choices = protocols.protocol(protocol)
     seed = validation.check_seed(random_state, "random_state")
     _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
+    if n_within != 0 or isinstance(n_within, bool):
+        _check_at_least("n_within", n_within, MIN_PERMUTATIONS, "0, or integers")
     _check_at_least("n_random", n_random, 1)
     is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
     if budget is not None and not (is_number and 0 < budget < math.inf):
@@ -137,8 +145,9 @@ def evaluate(
     else:
         divided, notes = partition_given(partition, subject)
         source = "The partition that was given"
+    groups, unknown = _strata(subject, divided, choices) if n_within else (None, [])
     left = None if budget is None else max(budget - (time.monotonic() - started), 0.0)
-    measured = measure(subject, divided, n_permutations, seed, left, progress)
+    measured = measure(subject, divided, n_permutations, seed, left, progress, groups, n_within)
     took = time.monotonic() - started
     if budget is not None and took > 1.1 * budget:
         notes = [
@@ -155,7 +164,7 @@ def evaluate(
         n_asked=n_permutations,
         random_state=seed,
         fingerprint=subject.fingerprint,
-        notes=tuple(notes),
+        notes=(*notes, *unknown),
     )
 
 
@@ -184,11 +193,27 @@ def _clustered(
     return divided, notes
 
 
+def _strata(
+    subject: Subject, partition: Partition, protocol: Protocol
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Group units of similar strength; None, and why, where strength is unknown."""
+    reason = "a function of lesions shows no weights"
+    if subject.model is not None:
+        from helpers import graphs
+
+        try:
+            graph = graphs.weight_graph(subject.model, protocol.edge_norm, protocol.batch_norm)
+            return strata(graph, partition), []
+        except ValueError as error:
+            reason = str(error)
+    return None, [f"Whether parts matter beyond the strength of their units is unknown: {reason}."]
+
+
 def _source(n_clusters: int, edges: str, scope: str) -> str:
     return f"Spectral clustering ({n_clusters} clusters, edges from {edges}, {scope})"
 
 
-def _check_at_least(name: str, given: Any, least: int) -> None:
+def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:
     is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
     if not is_integer or given < least:
-        raise ValueError(f"{name}: {given!r} was given; accepted are integers from {least}")
+        raise ValueError(f"{name}: {given!r} was given; accepted are {accepted} from {least}")

@@ -3,8 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,33 @@ FEW_ORDERINGS, MANY_ORDERINGS = (40, 12), (100, 22)
 _SHALLOW = 8
 """Hidden layers, of which there are no more in networks that many orderings are for."""
 
-_SHARE_OF_PERMUTATIONS = 0.7
-"""Of a budget of time; the rest is for nested sets."""
+_SHARES = {"layers": 0.6, "groups": 0.75}
+"""When, in shares of a budget of time, permutations within layers end, and those within groups.
+
+The rest is for nested sets."""
 
 _ORDERINGS_AT_ONCE = 5
 _CALL_SECONDS = 2.0
 _TRIAL_SECONDS = 0.5
 _CALL_VALUES = 10**8
 """Predictions that are kept at a time, a byte each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """What lesions of parts did whose labels were permuted within groups of a layer's units.
+
+    Attributes
+    ----------
+    strata : dict of str to ndarray of int, shape (units,)
+        The groups, of similar strength, of each hidden layer: `partitions.strata`.
+    permuted, permuted_right : ndarray of int
+        As of `Measured`; a part that no permutation within groups changes is not lesioned again.
+    """
+
+    strata: dict[str, npt.NDArray[np.intp]]
+    permuted: npt.NDArray[np.int32]
+    permuted_right: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +85,8 @@ class Measured:
     nested : Orderings
         What ever larger random sets cost, image by image, each a class of its own, in the layers
         where any part, true or permuted, costs enough images to compare class profiles.
+    within : Within, optional
+        The same of parts permuted among units of similar strength; None if that was not asked.
     """
 
     partition: Partition
@@ -76,6 +97,7 @@ class Measured:
     permuted: npt.NDArray[np.int32]
     permuted_right: npt.NDArray[np.int32]
     nested: Orderings
+    within: Within | None = None
 
     @property
     def parts(self) -> tuple[SubCluster, ...]:
@@ -97,6 +119,21 @@ class Measured:
         """Permuted partitions, B."""
         return len(self.permuted)
 
+    @property
+    def among_alike(self) -> "Measured | None":
+        """The same with parts permuted among units of similar strength in place of all."""
+        if self.within is None:
+            return None
+        permuted, right = self.within.permuted, self.within.permuted_right
+        return replace(self, permuted=permuted, permuted_right=right, within=None)
+
+    @property
+    def changes_within(self) -> npt.NDArray[np.bool_]:
+        """Whether permutations among units of similar strength change each part, shape (S,)."""
+        if self.within is None:
+            return np.zeros(len(self.parts), dtype=bool)
+        return _changing(self.partition, self.within.strata)
+
 
 def measure(
     subject: Subject,
@@ -105,6 +142,8 @@ def measure(
     seed: int,
     budget: float | None = None,
     progress: bool = False,
+    strata: Mapping[str, npt.NDArray[np.intp]] | None = None,
+    n_within: int = 0,
 ) -> Measured:
     """Lesion all parts of a partition, and those of its permutations.
 
@@ -122,6 +161,11 @@ def measure(
         Seconds.
     progress : bool
         Whether to say on stderr how many lesions there are and how long they take.
+    strata : mapping of str to ndarray of int, optional
+        Groups of units of similar strength: `partitions.strata`.
+    n_within : int
+        Permuted partitions of these groups, no more than `n_permutations` of which there is time
+        for; none if a budget is too short for 19, or there are no groups.
 
     Returns
     -------
@@ -130,10 +174,12 @@ def measure(
     started = time.monotonic()
     deadline = None if budget is None else started + budget
     parts = partition.subclusters()
-    changing = np.array([not partition.is_complete(each) for each in parts], dtype=bool)
+    changing = _changing(partition)
     n_layers = len({each.layer for each in compress(parts, changing)})
     n_nested = n_layers * math.prod(orderings_for(partition, n_permutations))
-    teller = _Teller(progress, int(changing.sum()), n_nested)
+    in_groups = _changing(partition, strata) & (strata is not None and n_within > 0)
+    n_alike = int(in_groups.sum()) * min(n_within, n_permutations)
+    teller = _Teller(progress, int(changing.sum()), n_alike, n_nested)
     teller.begin(len(parts), n_permutations, len(subject.classes))
     intact, *rest = subject.correct([{}, *({each.layer: each.units} for each in parts)])
     true = np.array(rest)
@@ -141,10 +187,20 @@ def measure(
     draws = _permutations(partition, changing, np.random.default_rng(seed))
     limits = None
     if budget is not None:
-        share = started + _SHARE_OF_PERMUTATIONS * budget
+        share = started + _SHARES["layers" if in_groups.any() else "groups"] * budget
         limits = _Limits(share, started + budget, LEAST_ORDERINGS * FEW_ORDERINGS[1] * n_layers)
+    began = time.monotonic()
     _draw(subject, draws, tally, np.flatnonzero(changing), limits, teller)
     tally.repeat(true, np.flatnonzero(~changing))
+    within = None
+    if strata is not None and in_groups.any():
+        n = min(n_within, tally.done)
+        if limits is not None and budget is not None:
+            each = (time.monotonic() - began) / (tally.done * int(changing.sum()))
+            later = replace(limits, share=started + _SHARES["groups"] * budget)
+            n = min(n, int(later.left(each) / (each * int(in_groups.sum()))))
+        if n >= MIN_PERMUTATIONS:
+            within = _within(subject, partition, strata, n, true, (seed, 4), teller)
     layers = _costly_layers(subject, intact, true, tally, parts)
     sizes = orderings_for(partition, tally.done)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
@@ -157,7 +213,36 @@ def measure(
         permuted=tally.by_class[: tally.done],
         permuted_right=tally.by_image,
         nested=nested,
+        within=within,
     )
+
+
+def _changing(
+    partition: Partition, strata: Mapping[str, npt.NDArray[np.intp]] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return which parts permutations (within groups) change."""
+    return np.array(
+        [partition.can_change(each, strata) for each in partition.subclusters()], dtype=bool
+    )
+
+
+def _within(
+    subject: Subject,
+    partition: Partition,
+    strata: Mapping[str, npt.NDArray[np.intp]],
+    n: int,
+    true: npt.NDArray[np.bool_],
+    seed: tuple[int, int],
+    teller: "_Teller",
+) -> Within:
+    """Lesion parts of n partitions whose labels are permuted within groups."""
+    changing = _changing(partition, strata)
+    tally = _Tally(subject, len(changing), n)
+    draws = _permutations(partition, changing, np.random.default_rng(seed), strata)
+    _draw(subject, draws, tally, np.flatnonzero(changing), None, teller, "among alike")
+    tally.repeat(true, np.flatnonzero(~changing))
+    groups = {layer: np.asarray(strata[layer]) for layer in partition.labels}
+    return Within(groups, tally.by_class, tally.by_image)
 
 
 def orderings_for(partition: Partition, n_permutations: int) -> tuple[int, int]:
@@ -232,6 +317,7 @@ def _draw(
     changing: npt.NDArray[np.intp],
     limits: "_Limits | None",
     teller: "_Teller",
+    what: str = "lesions",
 ) -> None:
     """Lesion the parts that change of one permuted partition after the other."""
     asked = planned = len(tally.by_class)
@@ -248,16 +334,19 @@ def _draw(
         if pace.is_known or tally.done == planned:
             seconds = pace.seconds(planned - tally.done)
             teller.announce(seconds, pace.each / len(changing), left, planned, asked)
-        teller.show("lesions", tally.done * len(changing), planned * len(changing))
+        teller.show(what, tally.done * len(changing), planned * len(changing))
     teller.close()
 
 
 def _permutations(
-    partition: Partition, changing: npt.NDArray[np.bool_], rng: np.random.Generator
+    partition: Partition,
+    changing: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+    strata: Mapping[str, npt.NDArray[np.intp]] | None = None,
 ) -> "Iterator[list[Lesion]]":
     """Yield lesions of the parts that change, of one permuted partition after the other."""
     while True:
-        parts = partition.permuted(rng).subclusters()
+        parts = partition.permuted(rng, strata).subclusters()
         yield [{each.layer: each.units} for each in compress(parts, changing)]
 
 
@@ -362,8 +451,9 @@ class _Pace:
 class _Teller:
     """Says on stderr what is done and how long it takes."""
 
-    def __init__(self, speaks: bool, n_changing: int, n_nested: int) -> None:
-        self._speaks, self._n_changing, self._n_nested = speaks, n_changing, n_nested
+    def __init__(self, speaks: bool, n_changing: int, n_alike: int, n_nested: int) -> None:
+        self._speaks, self._n_changing = speaks, n_changing
+        self._n_alike, self._n_nested = n_alike, n_nested
         self._has_announced = False
         self._bar: Any = None
 
@@ -373,13 +463,15 @@ class _Teller:
         self._say(
             f"{n_parts} parts, {self._n_changing} of them testable, and {n_permutations:,} "
             f"permutations: {n_lesions:,} lesions on {n_images:,} images; then up to "
-            f"{self._n_nested:,} of random sets that grow, to compare how lesions fall on classes"
+            + f"{self._n_alike:,} of parts permuted among units of similar strength, and "
+            * bool(self._n_alike)
+            + f"{self._n_nested:,} of random sets that grow, to compare how lesions fall on classes"
         )
 
     def announce(self, needed: float, each: float, left: float, planned: int, asked: int) -> None:
         """Say, once, how many seconds the rest needs, and what the budget does to it.
 
-        A lesion of the sets that grow takes as long as another, `each`; a budget cuts them.
+        A lesion of what follows takes as long as another, `each`; a budget cuts it.
         """
         if self._has_announced:
             return
@@ -387,7 +479,8 @@ class _Teller:
         cut = "" if planned == asked else f"the budget allows {planned} of {asked} permutations; "
         if planned == MIN_PERMUTATIONS and needed > left:
             cut = f"the budget is too short for {planned} permutations, the fewest there can be; "
-        after = f", then up to {duration(self._n_nested * each)} for sets that grow"
+        n_after = self._n_alike + self._n_nested
+        after = f", then up to {duration(n_after * each)} for what follows"
         after *= bool(np.isinf(left))
         self._say(f"{cut}about {duration(needed)} more, going by the first{after}")
 

@@ -24,6 +24,7 @@ _MOST_LAYERS = 24
 
 _UNITS = {
     "importance": words.points,
+    "within_strata": words.points,
     "class_range": "{:.2f}".format,
     "class_variance": "{:.2f}".format,
 }
@@ -266,6 +267,8 @@ def _tables(report: "Report") -> str:
                 _number(row.relative_se, "{:.2f}".format),
                 _p(row.p),
                 _p(row.familywise),
+                _number(row.within_effect, words.points),
+                _p(row.within_p),
                 _number(row.class_range, "{:.2f}".format),
                 _number(row.random_class_range, "{:.2f}".format),
                 _p(row.class_p),
@@ -280,6 +283,7 @@ def _tables(report: "Report") -> str:
     ]
     head = ["layer", "cluster", "units", "costs", "random cost", "effect", "95 % interval"]
     head += ["log ratio", "2x/(x+random)", "its standard error", "p", "familywise p"]
+    head += ["effect, similar strength", "p, similar strength"]
     head += ["class range", "random range", "p", "familywise p"]
     head += ["class variance", "random variance", "p"]
     second = _table(
@@ -354,7 +358,7 @@ def _p(value: float) -> str:
 
 def _question(measure: str, test: str) -> str:
     """Return what is tested: the paper tests the bare range, the exact test at equal damage."""
-    is_at_equal_damage = test == "permutation" and measure != "importance"
+    is_at_equal_damage = test == "permutation" and measure.startswith("class")
     return MEASURES[measure] + " at equal damage" * is_at_equal_damage
 
 

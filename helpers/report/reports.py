@@ -88,6 +88,17 @@ class Report:
         return self._tested(*self._damages, ~self.measured.is_complete)
 
     @cached_property
+    def within_strata(self) -> PermutationTest | None:
+        """The same among units of similar strength, so that large weights alone find nothing.
+
+        None where that was not asked or cannot be, see `n_within` of `evaluate`.
+        """
+        if self.measured.among_alike is None:
+            return None
+        true, permuted = self._losses(self.measured.among_alike)
+        return self._tested(true, permuted, self.measured.changes_within)
+
+    @cached_property
     def class_range(self) -> PermutationTest:
         """The exact test of how unevenly that falls on the classes, at equal damage.
 
@@ -124,6 +135,14 @@ class Report:
         return excess_damage(self.measured, self.random_state, accuracy=accuracy)
 
     @cached_property
+    def effect_within(self) -> Effects | None:
+        """What parts cost beyond random ones of units of similar strength; None as that test."""
+        alike, accuracy = self.measured.among_alike, self.protocol.accuracy
+        if alike is None:
+            return None
+        return excess_damage(alike, self.random_state, accuracy=accuracy)
+
+    @cached_property
     def subclusters(self) -> pd.DataFrame:
         """One row per part.
 
@@ -131,7 +150,8 @@ class Report:
         random_damage (mean of the permuted), effect, low, high (95 % interval): percentage points
         of accuracy; log_ratio, log_ratio_low, log_ratio_high, of damages in images; relative,
         2x / (x + random), and relative_se, its standard error, NaN where it is undefined, also in
-        any bootstrap (`measures.effects.Damages`); p and familywise of importance; class_range,
+        any bootstrap (`measures.effects.Damages`); p and familywise of importance; within_effect
+        and within_p, effect and p of importance among units of similar strength; class_range,
         random_class_range (median of random sets that cost as much), class_p, class_familywise,
         and the same of class_variance, the variance between classes; excluded, why a part is not
         tested or "".
@@ -155,6 +175,7 @@ class Report:
             relative_se=np.where(complete, np.nan, np.std(drawn.relative, axis=0, ddof=1)),
             p=self.importance.each,
             familywise=self.importance.familywise,
+            **self._within_columns(),
             class_range=[each.spread[0] for each in of_range],
             random_class_range=[each.typical[0] for each in of_range],
             class_p=self.class_range.each,
@@ -172,15 +193,18 @@ class Report:
 
         Columns: measure, test, p; p_low and p_high, the 95 % Monte-Carlo interval of the exact
         one's; tested and excluded (parts), and effect, low, high as in `effects`. Of class_variance
-        there is the exact test alone.
+        and, where it was asked, of importance within_strata there is the exact test alone.
         """
         columns = ["measure", "test", "p", "p_low", "p_high", "tested", "excluded"]
         rows = []
         for measure, exact, compared in (
             ("importance", self.importance, self._compared_importance()),
+            ("within_strata", self.within_strata, None),
             ("class_range", self.class_range, self._compared_ranges()),
             ("class_variance", self.class_variance, None),
         ):
+            if exact is None:
+                continue
             tested = int(np.isfinite(exact.each).sum())
             excluded = len(exact.each) - tested
             first = (measure, "permutation", exact.p, *exact.interval, tested, excluded)
@@ -191,6 +215,7 @@ class Report:
         table = pd.concat([each.dropna(axis=1, how="all") for each in rows], ignore_index=True)
         effects = [
             ("importance", *self.effect.mean(~self.measured.is_complete)),
+            ("within_strata", *self.mean_within()),
             ("class_range", *self._mean_times("range", ~self.measured.is_complete)),
             ("class_variance", *self._mean_times("variance", ~self.measured.is_complete)),
         ]
@@ -216,6 +241,16 @@ class Report:
                 for layer in ("all", *test.by_layer)
             ]
         )
+
+    def mean_within(self) -> tuple[float, float, float]:
+        """Return the mean effect among units of similar strength, with its 95 % interval.
+
+        In percentage points, over the parts that permutations among such units change; NaN where
+        there are none, or that was not asked.
+        """
+        if self.effect_within is None:
+            return (float("nan"),) * 3
+        return self.effect_within.mean(self.measured.changes_within)
 
     @property
     def n_clusters(self) -> int:
@@ -301,12 +336,25 @@ class Report:
 
     @cached_property
     def _damages(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Losses of accuracy, in [-1, 1]: of the true parts (S,), and of the permuted (B, S)."""
+        return self._losses(self.measured)
+
+    def _losses(
+        self, measured: Measured
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return losses of accuracy, in [-1, 1]: of true parts (S,), and of permuted (B, S)."""
         intact, true = self._counts
         accuracy = {"overall": overall_accuracy, "class_mean": class_mean_accuracy}
-        lost = accuracy[self.protocol.accuracy]
-        sizes = self.measured.class_sizes
-        return lost(intact - true, sizes), self._row_by_row(lambda row: lost(intact - row, sizes))
+        lost, sizes = accuracy[self.protocol.accuracy], measured.class_sizes
+        permuted = _row_by_row(measured.permuted, lambda row: lost(intact - row, sizes))
+        return lost(intact - true, sizes), permuted
+
+    def _within_columns(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return effect and p of each part among units of similar strength; NaN if unknown."""
+        unknown = np.full(len(self.measured.parts), np.nan)
+        if self.within_strata is None or self.effect_within is None:
+            return {"within_effect": unknown, "within_p": unknown}
+        effect = np.where(self.measured.changes_within, self.effect_within.each, np.nan)
+        return {"within_effect": effect, "within_p": self.within_strata.each}
 
     @cached_property
     def _by_spread(self) -> dict[Spread, list[EqualDamage]]:
@@ -344,13 +392,7 @@ class Report:
         def ranges(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
             return measures.class_wise_range(counts, intact, sizes, keeps)
 
-        return ranges(true), self._row_by_row(ranges)
-
-    def _row_by_row(
-        self, value: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
-    ) -> npt.NDArray[np.float64]:
-        """Return values of permuted parts, a permutation at a time: exact integers take memory."""
-        return np.array([value(row.astype(np.int64)) for row in self.measured.permuted])
+        return ranges(true), _row_by_row(self.measured.permuted, ranges)
 
     def _tested(
         self,
@@ -418,3 +460,11 @@ class Report:
             "high": high,
             "p": test.p if layer == "all" else test.by_layer[layer].p,
         }
+
+
+def _row_by_row(
+    permuted: npt.NDArray[np.int32],
+    value: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]],
+) -> npt.NDArray[np.float64]:
+    """Return values of permuted parts, a permutation at a time: exact integers take memory."""
+    return np.array([value(row.astype(np.int64)) for row in permuted])

@@ -13,13 +13,13 @@ from helpers import files
 from helpers.lesions.nested import Orderings
 from helpers.partitions import Partition
 from helpers.protocols import Protocol
-from helpers.report.measuring import Measured
+from helpers.report.measuring import Measured, Within
 from helpers.report.page import page
 from helpers.report.reports import Report
 
-FORMAT = 2
+FORMAT = 3
 _TABLES = ("subclusters", "tests", "effects")
-_LABELS = "labels_"
+_LABELS, _STRATA = "labels_", "strata_"
 _NESTED = ("nested_sizes_", "nested_right_")
 
 
@@ -102,6 +102,7 @@ def _arrays(measured: Measured) -> dict[str, Any]:
     return (
         labels
         | nested
+        | _within_arrays(measured)
         | {
             "classes": measured.classes,
             "n_classes": np.array(measured.n_classes),
@@ -110,6 +111,30 @@ def _arrays(measured: Measured) -> dict[str, Any]:
             "permuted": measured.permuted,
             "permuted_right": measured.permuted_right,
         }
+    )
+
+
+def _within_arrays(measured: Measured) -> dict[str, Any]:
+    """Return what is known of parts among units of similar strength, if that was asked."""
+    if measured.within is None:
+        return {}
+    strata = {
+        f"{_STRATA}{i}": measured.within.strata[layer]
+        for i, layer in enumerate(measured.partition.hidden)
+    }
+    return strata | {
+        "within_permuted": measured.within.permuted,
+        "within_permuted_right": measured.within.permuted_right,
+    }
+
+
+def _within(arrays: dict[str, Any], layers: list[str]) -> Within | None:
+    if "within_permuted" not in arrays:
+        return None
+    return Within(
+        strata={layer: arrays[f"{_STRATA}{i}"] for i, layer in enumerate(layers)},
+        permuted=arrays["within_permuted"],
+        permuted_right=arrays["within_permuted_right"],
     )
 
 
@@ -134,6 +159,7 @@ def _measured(arrays: dict[str, Any], layers: list[str]) -> Measured:
                 if (sets := _sets(arrays, i, n_images))
             },
         ),
+        within=_within(arrays, layers),
     )
 
 

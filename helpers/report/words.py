@@ -71,7 +71,9 @@ def is_class_wise(report: "Report") -> Answer:
 
 def verdict(report: "Report") -> str:
     """Return both answers as sentences, each p value with its effect."""
-    return f"{_of_importance(report)} {_of_classes(report)}"
+    return " ".join(
+        filter(None, (_of_importance(report), _of_strength(report), _of_classes(report)))
+    )
 
 
 def summary(report: "Report") -> str:
@@ -116,6 +118,7 @@ def remarks(report: "Report") -> list[str]:
             f"With {measured.n_permutations} permutations single parts among {n_tested} can hardly "
             "be found; tests of all together are not affected."
         )
+    found += _on_similar_strength(report)
     n_orderings = n_orderings_of(report)
     n_asked, _ = orderings_for(measured.partition, measured.n_permutations)
     if 0 < n_orderings < n_asked:
@@ -155,6 +158,20 @@ def _is_untouched(report: "Report") -> bool:
     )
 
 
+def _on_similar_strength(report: "Report") -> list[str]:
+    """Return what to beware of where parts were permuted among units of similar strength."""
+    measured = report.measured
+    if measured.within is None:
+        return []
+    n_fixed = int((~measured.changes_within & ~measured.is_complete).sum())
+    if not n_fixed:
+        return []
+    return [
+        f"Among units of similar strength, {count(n_fixed, 'part')} cannot change and "
+        f"{'is' if n_fixed == 1 else 'are'} left out."
+    ]
+
+
 def n_orderings_of(report: "Report") -> int:
     """Return along how many orderings of each layer random sets were lesioned; 0 if none."""
     return min((len(each) for each in report.measured.nested.sets.values()), default=0)
@@ -180,6 +197,7 @@ def how(report: "Report") -> list[str]:
         f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
         "gives random parts of the same sizes; all parts are tested together, whatever units they "
         "share. Single parts have p values corrected for their number (familywise).",
+        *_how_within(report),
         f"Effects: percentage points of accuracy{weighed(report)} that a lesion costs beyond the "
         "mean of its random parts; 95 % intervals by 2,000 bootstraps of images within classes and "
         "of permutations, of the effects on classes by 100 of images alone.",
@@ -192,6 +210,17 @@ def how(report: "Report") -> list[str]:
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
+    ]
+
+
+def _how_within(report: "Report") -> list[str]:
+    within = report.measured.within
+    if within is None:
+        return []
+    return [
+        "Beyond the strength of units: the exact test again, with labels permuted "
+        f"{len(within.permuted)} times among about eight units at a time whose edges in the graph "
+        "of weights add up to about as much."
     ]
 
 
@@ -273,6 +302,23 @@ def _of_importance(report: "Report") -> str:
         f"These {clusters} are important{little}: lesions of {n_found} of {n_tested} parts cost "
         f"more than {_most(mean)}random parts of the same size, on average "
         f"{_size(mean, low, high)}{every}; {p}."
+    )
+
+
+def _of_strength(report: "Report") -> str:
+    """Say whether important parts are so for more than the strength of their units."""
+    test, (mean, low, high) = report.within_strata, report.mean_within()
+    if test is None or is_important(report) != "yes" or not report.measured.changes_within.any():
+        return ""
+    is_more = test.p <= ALPHA and mean > 0
+    answer = (
+        "That is not for strong weights alone"
+        if is_more
+        else "Whether that is for more than strong weights is undecided"
+    )
+    return (
+        f"{answer}: they cost {_size(mean, low, high)} than parts of units of similar strength; "
+        f"exact p = {p_text(test.p)}."
     )
 
 
