@@ -102,11 +102,9 @@ def among_alike(report, n=99, cost=0.0):
 def test_the_verdict_says_whether_importance_is_of_strong_weights_alone(report):
     assert "strong weights" not in report.verdict
     more, not_more = among_alike(report), among_alike(report, cost=0.5)
-    assert (
-        "That is not for strong weights alone: than parts of units of similar strength they "
-        in (more.verdict)
-    )
-    assert "That is whether for more than strong weights is undecided: than " in not_more.verdict
+    assert "That is not for strong weights alone: they cost " in more.verdict
+    assert "than parts of units of similar strength; exact p = " in more.verdict
+    assert "Whether that is for more than strong weights is undecided: " in not_more.verdict
     assert not_more.mean_within()[2] < 0
     tests = more.tests.set_index("measure")
     assert tests.loc["within_strata", "p"] == more.within_strata.p
