@@ -14,7 +14,8 @@ import scipy.stats
 
 from helpers import forward, measures, networks, statistics
 from helpers.backend import keras
-from helpers.lesions import LesionProfiles, Orderings, correct_counts
+from helpers.lesions import LesionProfiles, Orderings, correct_counts, matched_pairs
+from helpers.lesions.matched import PAIR
 from helpers.measures import TESTS, Comparison, at_equal_damage, class_wise_range, compare
 from helpers.partitions import Partition, SubCluster
 from helpers.protocols import PAPER, Protocol
@@ -154,15 +155,86 @@ def exact_p_values(values: npt.ArrayLike, n_permutations: int, side: Side) -> Fl
     ValueError
         If there are not enough rows for a single test.
     """
-    rows = np.asarray(values, dtype=float)
-    n_tests = len(rows) // (n_permutations + 1) if n_permutations > 0 else 0
-    if not n_tests:
-        raise ValueError(
-            f"n_permutations: {n_permutations} was given for {len(rows)} rows; accepted are 1 to "
-            f"{len(rows) - 1}"
-        )
-    runs = np.split(rows[: n_tests * (n_permutations + 1)], n_tests)
+    runs = _runs(values, n_permutations)
     return np.array([statistics.permutation_test(one[0], one[1:], side).p for one in runs])
+
+
+def effect_p_values(effects: npt.ArrayLike, n_permutations: int) -> Floats:
+    """Run the exact test of the mean effect on many random partitions.
+
+    Parameters
+    ----------
+    effects : array-like of float, shape (n_rows, S)
+        Of the sub-clusters of independent permuted partitions; NaN where it cannot be said.
+    n_permutations : int
+        As for `exact_p_values`.
+
+    Returns
+    -------
+    ndarray of float, shape (n_rows // (B + 1),)
+        Of `statistics.mean_effect_p`; NaN where no effect of the one taken for true is known.
+
+    Raises
+    ------
+    ValueError
+        If there are not enough rows for a single test.
+    """
+    return np.array([statistics.mean_effect_p(one.T) for one in _runs(effects, n_permutations)])
+
+
+def interaction_p_values(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    n_tests: int,
+    n_matched: int = 39,
+    seed: int = 0,
+) -> Floats:
+    """Test whether random halves of the last two hidden layers interact.
+
+    Parameters
+    ----------
+    model, x, y
+        As for `lesions.correct`; a network of at least two hidden layers.
+    n_tests : int
+        Random pairs, at least 1: half of the units of the one layer, and half of the other's.
+    n_matched : int
+        As for `lesions.matched_pairs`: sets that are missed as much, of each pair's own.
+    seed : int
+        Seed of pairs and sets.
+
+    Returns
+    -------
+    ndarray of float, shape (n_tests,)
+        Independent p values, of `measures.interaction_test`; NaN where a half loses nothing, or too
+        few sets were found that are missed as much.
+
+    Raises
+    ------
+    ValueError
+        If there are not two hidden layers, or less than one test is asked for.
+
+    Notes
+    -----
+    Matched sets may have any size, so that a random half is not exchangeable with them: this test
+    is not exact by construction, and its size has to be seen.
+    """
+    hidden = hidden_layers(model)
+    if len(hidden) < 2 or n_tests < 1:
+        raise ValueError(
+            f"model and n_tests: {len(hidden)} hidden layers and {n_tests} were given; accepted "
+            "are two or more, and integers from 1"
+        )
+    widths = {layer: forward.n_units(model, layer) for layer in hidden[-2:]}
+    halves = Partition.from_labels({layer: np.arange(n) % 2 for layer, n in widths.items()})
+    pair = pd.DataFrame([(hidden[-2], 0, hidden[-1], 0)], columns=list(PAIR))
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(n_tests):
+        drawn = halves.permuted(rng)
+        pairs = matched_pairs(model, x, y, drawn, pair, n_matched, seed + index)
+        found.append(measures.interaction_test(pairs).p)
+    return np.array(found)
 
 
 def set_p_values(profiles: LesionProfiles, random: Orderings) -> pd.DataFrame:
@@ -400,8 +472,9 @@ def detector_tests(
     random: Orderings,
     n_random: int = 20,
     seed: int = 0,
+    n_permutations: int = 99,
 ) -> pd.DataFrame:
-    """Test planted detectors, each alone: at equal damage, and by their class-wise range.
+    """Test planted detectors, alone and together: at equal damage, and by their class-wise range.
 
     Parameters
     ----------
@@ -416,14 +489,17 @@ def detector_tests(
     n_random : int
         Random twins of each set, for its class-wise range.
     seed : int
-        Seed of the twins.
+        Seed of twins and permutations.
+    n_permutations : int
+        How often the layer's live units are permuted, all sets at once.
 
     Returns
     -------
     pandas.DataFrame
         One row per set: class, size, damage (images), comparable, p_equal_damage (1 where not
         comparable), range and p_range (NaN where the set's class-wise range, or all of its twins',
-        is undefined).
+        is undefined); and p_exact, of all sets together and the same for each: the exact test of
+        their p values at equal damage beside those of the same sets of permuted units.
 
     Raises
     ------
@@ -440,9 +516,16 @@ def detector_tests(
         for each in chosen
         for units in (each.units, *partition.random_twins(each, n_random, rng))
     ]
+    live = partition.live_units(layer)
+    image = np.arange(len(partition.labels[layer]))
+    for _ in range(n_permutations):
+        image[live] = rng.permutation(live)
+        lesions += [{layer: image[each.units]} for each in chosen]
     counts = correct_counts(model, x, y, lesions)
+    counts, permuted = np.split(counts, [len(chosen) * (n_random + 1)])
     counts = counts.reshape(len(chosen), n_random + 1, -1)
     at_damage = at_equal_damage(counts[:, 0], layer, random)
+    beside = at_equal_damage(permuted, layer, random).p.reshape(n_permutations, len(chosen))
     ranges = class_wise_range(counts, random.intact, random.class_sizes)
     return pd.DataFrame(
         {
@@ -453,12 +536,13 @@ def detector_tests(
             "p_equal_damage": at_damage.p,
             "range": ranges[:, 0],
             "p_range": [_defined_p(one[0], one[1:]) for one in ranges],
+            "p_exact": statistics.permutation_test(at_damage.p, beside, "left").p,
         }
     )
 
 
 def detector_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Combine the tests of planted detectors of each size by Fisher's method.
+    """Combine the tests of planted detectors of each size, exactly and by Fisher's method.
 
     Parameters
     ----------
@@ -469,7 +553,9 @@ def detector_summary(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per size: size, sets, comparable (at equal damage), damage (the median, in images);
-        and p_equal_damage and p_range, combined without those that are NaN.
+        p_exact; and p_equal_damage and p_range, combined by Fisher's method without those that are
+        NaN. As sets overlap, and the p value of a single set that costs much is too small if
+        anything (`set_p_values`), the exact one is what to go by.
     """
     rows = [
         {
@@ -477,6 +563,7 @@ def detector_summary(table: pd.DataFrame) -> pd.DataFrame:
             "sets": len(group),
             "comparable": int(group["comparable"].sum()),
             "damage": float(group["damage"].median()),
+            "p_exact": float(group["p_exact"].iloc[0]),
             "p_equal_damage": _fisher(group["p_equal_damage"]),
             "p_range": _fisher(group["p_range"]),
         }
@@ -678,6 +765,18 @@ def sequential(
         ):
             found.append({"partition": index, "test": test, "p": p, "permutations": n_drawn})
     return pd.DataFrame(found)
+
+
+def _runs(values: npt.ArrayLike, n_permutations: int) -> list[Floats]:
+    """Split rows into independent tests of 1 + n_permutations; what is left over is not used."""
+    rows = np.asarray(values, dtype=float)
+    n_tests = len(rows) // (n_permutations + 1) if n_permutations > 0 else 0
+    if not n_tests:
+        raise ValueError(
+            f"n_permutations: {n_permutations} was given for {len(rows)} rows; accepted are 1 to "
+            f"{len(rows) - 1}"
+        )
+    return np.split(rows[: n_tests * (n_permutations + 1)], n_tests)
 
 
 def _tests(

@@ -10,7 +10,7 @@ from test_honest_tests import detectors as ten_detectors
 from test_honest_tests import staircase
 from test_profiles import network
 
-from helpers import calibration, forward, lesions, measures, networks, protocols, statistics
+from helpers import calibration, forward, lesions, measures, networks, protocols, statistics, zoo
 from helpers.backend import keras
 from helpers.lesions import LesionProfiles
 from helpers.lesions.nested import orderings_of
@@ -104,6 +104,39 @@ def test_the_exact_test_holds_its_level_on_independent_runs():
     p = calibration.exact_p_values(values, 19, "right")
     low, high = statistics.share_interval(int((p <= 0.05).sum()), len(p))
     assert low <= 0.05 <= high
+
+
+def test_each_run_of_the_test_of_mean_effects_has_rows_of_its_own():
+    rows = np.random.default_rng(0).normal(size=(17, 3))
+    rows[4, :] = np.nan
+    found = calibration.effect_p_values(rows, 3)
+    means = np.where(np.isnan(rows).all(axis=1), np.inf, rows.mean(axis=1))
+    for p, run in zip(found, np.split(means[:16], 4), strict=True):
+        assert p == pytest.approx(np.mean(run >= run[0])) or np.isinf(run[0])
+    assert np.isnan(found[1])
+    with pytest.raises(ValueError, match="n_permutations: 17 was given for 17 rows"):
+        calibration.effect_p_values(rows, 17)
+
+
+def test_interactions_of_random_halves_are_tested_pair_by_pair():
+    net = zoo.trained("digits-mlp")
+    model, x, y = net.model, net.dataset.x_test[:200], net.dataset.y_test[:200]
+    hidden = calibration.hidden_layers(model)[-2:]
+    found = calibration.interaction_p_values(model, x, y, 3, n_matched=9, seed=2)
+    halves = Partition.from_labels(
+        {layer: np.arange(forward.n_units(model, layer)) % 2 for layer in hidden}
+    )
+    rng = np.random.default_rng(2)
+    pair = pd.DataFrame(
+        {"x_layer": [hidden[0]], "x_cluster": [0], "y_layer": [hidden[1]], "y_cluster": [0]}
+    )
+    for i, p in enumerate(found):
+        pairs = lesions.matched_pairs(model, x, y, halves.permuted(rng), pair, 9, 2 + i)
+        assert p == measures.interaction_test(pairs).p or np.isnan(p)
+    assert len(found) == 3
+    assert np.isfinite(found).any()
+    with pytest.raises(ValueError, match="hidden layers and 0 were given"):
+        calibration.interaction_p_values(model, x, y, 0)
 
 
 def test_random_sets_are_compared_at_equal_damage_one_by_one():
@@ -249,6 +282,11 @@ def test_planted_detectors_are_found_together_by_tests_of_each_alone():
     assert summary["sets"].tolist() == [10, 10]
     assert summary["p_equal_damage"][0] == scipy.stats.combine_pvalues(found["p_equal_damage"])[1]
     assert summary["p_equal_damage"][0] < 0.02
+    # They are those of all 99 permutations of the units, and themselves.
+    assert summary["p_exact"][0] == 0.01
+    chance = np.random.default_rng(1).permutation(100).reshape(10, 10)
+    by_chance = calibration.detector_tests(model, x, y, chance, partition, random)
+    assert by_chance["p_exact"][0] > 0.05
     assert np.isnan(summary["p_range"][1])
     two = Partition.from_labels({"hidden": np.zeros(100, int), "scores": np.zeros(10, int)})
     with pytest.raises(ValueError, match="2 layers"):

@@ -23,7 +23,15 @@ from helpers.plots.style import (
     styled,
 )
 
-NAMES = {"exact": "exact", "sequential": "sequential"} | TESTS
+NAMES = {
+    "exact": "exact",
+    "sequential": "sequential",
+    "within_strata": "importance, similar strength",
+    "coherence": "classes, equal damage",
+    "coherence_effect": "classes, mean effect",
+    "interaction": "interaction",
+    "one_set": "one set, equal damage",
+} | TESTS
 """What tests are called, those of permuted partitions included."""
 
 _STYLES = {
