@@ -26,11 +26,11 @@ from helpers.plots.style import (
 NAMES = {
     "exact": "exact",
     "sequential": "sequential",
-    "within_strata": "importance, similar strength",
-    "coherence": "classes, equal damage",
-    "coherence_effect": "classes, mean effect",
+    "within_strata": "strength",
+    "coherence": "classes",
+    "coherence_effect": "classes, effect",
     "interaction": "interaction",
-    "one_set": "one set, equal damage",
+    "one_set": "one set",
 } | TESTS
 """What tests are called, those of permuted partitions included."""
 
