@@ -145,7 +145,9 @@ ITEMS = (
         "correlation pictures, CNNs",
         3,
         "pictures",
-        {"stack-same-mnist-cnn": 1, "stack-diff-mnist-cnn": 1},
+        dict.fromkeys(
+            ("stack-same-mnist-cnn", "stack-diff-mnist-cnn", "stack-same-fashion-cnn"), 1
+        ),
         (),
         "figures_1_and_4",
     ),
