@@ -328,6 +328,13 @@ def test_clusters_of_responses_to_the_judged_images_are_said_to_be_such(network)
     assert "the very images" not in helpers.evaluate(*network, n_clusters=4, **QUIET).summary()
 
 
+def test_options_of_clustering_beside_a_partition_are_said_not_to_be_used(network, report):
+    found = helpers.evaluate(*network, HALVES, n_clusters=5, edges="activations", **QUIET)
+    assert "n_clusters = 5 was not used, because a partition was given." in found.summary()
+    assert "edges = 'activations' was not used" in found.summary()
+    assert "not used" not in report.summary()
+
+
 def test_the_released_protocol_is_a_choice(network):
     found = helpers.evaluate(*network, HALVES, protocol="released", **QUIET)
     exchangeable = found.tests["test"].str.startswith("exchangeable")
@@ -872,6 +879,7 @@ def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("layer,unit,label\n0,first,0,1", "has rows of more fields than its header"),
         ("layer,unit\nfirst,0", "has no column label; accepted are layer, unit, label"),
         ("layer,unit,label\nfirst,a,0", "has 'a' in column unit; accepted are integers"),
         ("layer,unit,label\nfirst,0,1.5", "has '1.5' in column label; accepted are integers"),

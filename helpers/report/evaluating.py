@@ -1,5 +1,6 @@
 """One call from a network and a partition to a report."""
 
+import inspect
 import math
 import time
 from collections.abc import Mapping
@@ -144,6 +145,7 @@ def evaluate(
         source = _source(n_clusters, edges, scope)
     else:
         divided, notes = partition_given(partition, subject)
+        notes += _unused(n_clusters=n_clusters, edges=edges, scope=scope)
         source = "The partition that was given"
     groups, unknown = _strata(subject, divided, choices) if n_within else (None, [])
     left = None if budget is None else max(budget - (time.monotonic() - started), 0.0)
@@ -205,12 +207,23 @@ def _strata(
             graph = graphs.weight_graph(subject.model, protocol.edge_norm, protocol.batch_norm)
             return strata(graph, partition), []
         except ValueError as error:
-            reason = str(error)
+            # What it advises besides is for who has no partition yet.
+            reason = str(error).removeprefix("model: ").partition("; ")[0]
     return None, [f"Whether parts matter beyond the strength of their units is unknown: {reason}."]
 
 
 def _source(n_clusters: int, edges: str, scope: str) -> str:
     return f"Spectral clustering ({n_clusters} clusters, edges from {edges}, {scope})"
+
+
+def _unused(**options: Any) -> list[str]:
+    """Return a sentence on each option that says how to cluster, where a partition was given."""
+    defaults = inspect.signature(evaluate).parameters
+    return [
+        f"{name} = {given!r} was not used, because a partition was given."
+        for name, given in options.items()
+        if given != defaults[name].default
+    ]
 
 
 def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:

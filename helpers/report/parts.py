@@ -207,6 +207,8 @@ def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
         table = pd.read_csv(path, dtype={"layer": str}, keep_default_na=False)
     except (ValueError, OSError) as error:
         raise ValueError(f"partition: {path} is no CSV ({error})") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(f"partition: {path} has rows of more fields than its header")
     missing = [name for name in ("layer", "unit", "label") if name not in table]
     if missing:
         raise ValueError(
