@@ -29,6 +29,7 @@ from helpers.lesions import (
 )
 from helpers.lesions.nested import orderings_of
 from helpers.lesions.profiles import check
+from helpers.measures import Comparison
 from helpers.partitions import Partition
 from helpers.protocols import PAPER, RELEASED, Protocol
 from helpers.zoo import TrainedNetwork
@@ -285,23 +286,67 @@ def compare_pictures(
         pictures = correlations.pictures(
             partition, maps, n_random, PAPER.sign_iterations, seed=seed
         )
-        agreement = measures.agreement(pictures)
-        p = agreement.combine(seed).set_index("test")["p"]
-        more = 100 * (agreement.effects()["effect"][agreement.is_tested] - 1)
-        low, high = statistics.mean_interval(more)
-        rows.append(
-            {
-                "partition": name,
-                "measure": agreement.measure,
-                "tested": int(agreement.is_tested.sum()),
-                "effect": more.mean(),
-                "low": low,
-                "high": high,
-                "found": int(agreement.is_beyond.sum()),
-                "p": p["exchangeable_fisher"],
-            }
-        )
+        rows.append({"partition": name} | _over_parts(measures.agreement(pictures), seed))
     return pd.DataFrame(rows)
+
+
+def compare_scores(
+    model: keras.Model,
+    compared: Mapping[str, Partition],
+    n_random: int = 9,
+    seed: int = 0,
+    **options: Any,
+) -> pd.DataFrame:
+    """Ask which partition finds units that one input can drive together, as in section 3.1.2.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A classifier of images.
+    compared : mapping of str to Partition
+        What to call each partition.
+    n_random : int
+        Random twins of each sub-cluster, for each of which an input is made, too.
+    seed : int
+        Of twins, inputs and Monte-Carlo tests.
+    **options
+        As for `construction.construct`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `compare_pictures`; measure is "score", and effect by how many percent the score of a
+        sub-cluster, see `measures.score`, is higher than the mean of its twins'.
+
+    Raises
+    ------
+    ValueError
+        As `construction.constructions`.
+    """
+    # Lucid is loaded for nothing else.
+    from helpers import construction
+
+    rows = []
+    for name, partition in compared.items():
+        made = construction.constructions(model, partition, n_random, seed=seed, **options)
+        rows.append({"partition": name} | _over_parts(measures.score(made), seed))
+    return pd.DataFrame(rows)
+
+
+def _over_parts(comparison: Comparison, seed: int) -> dict[str, Any]:
+    """Return what sub-clusters have beyond their twins in percent, over those that are tested."""
+    p = comparison.combine(seed).set_index("test")["p"]
+    more = 100 * (comparison.effects()["effect"][comparison.is_tested] - 1)
+    low, high = statistics.mean_interval(more)
+    return {
+        "measure": comparison.measure,
+        "tested": int(comparison.is_tested.sum()),
+        "effect": more.mean(),
+        "low": low,
+        "high": high,
+        "found": int(comparison.is_beyond.sum()),
+        "p": p["exchangeable_fisher"],
+    }
 
 
 class _Remembered:

@@ -5,7 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import correlations, evaluation, lesions, measures, networks, plots, statistics
+from helpers import (
+    construction,
+    correlations,
+    evaluation,
+    lesions,
+    measures,
+    networks,
+    plots,
+    statistics,
+)
 from helpers.book import tables
 from helpers.lesions import Orderings
 from helpers.lesions.nested import orderings_of
@@ -506,4 +515,26 @@ def test_parts_that_look_at_one_half_each_have_maps_that_agree_and_dealt_out_one
     ]
     typical = np.linalg.norm(drawn.random, axis=-1) / drawn.random_strength
     more = 100 * (np.array(lengths) / typical.mean(axis=1) - 1)
+    assert table.loc["halves", "effect"] == pytest.approx(more.mean())
+
+
+@pytest.mark.lucid
+def test_scores_of_parts_are_compared_with_those_of_random_sets():
+    keras.utils.set_random_seed(0)
+    model = networks.mlp((4, 2, 1), 3, width=40, depth=1)
+    kernel = np.full((8, 40), -0.1, np.float32)
+    # No input drives all units that look at either half, for each half silences the other's.
+    kernel[:4, :20] = kernel[4:, 20:] = 1
+    kernel[4:, :20] = kernel[:4, 20:] = -1
+    model.get_layer("dense_1").kernel.assign(kernel)
+    halves = Partition.from_labels({"dense_1": np.repeat([0, 1], 20)})
+    dealt = halves.permuted(np.random.default_rng(2))
+    compared = {"halves": halves, "dealt": dealt}
+    table = evaluation.compare_scores(model, compared, 9, n_steps=64).set_index("partition")
+    assert (table["measure"] == "score").all()
+    assert table.loc["halves", "found"] == table.loc["halves", "tested"] == 2
+    assert table.loc["halves", "low"] > 0
+    assert table.loc["dealt", "found"] <= 1
+    made = construction.constructions(model, halves, 9, n_steps=64)
+    more = 100 * (made.true.scores / made.random.scores.mean(axis=1) - 1)
     assert table.loc["halves", "effect"] == pytest.approx(more.mean())

@@ -341,7 +341,7 @@ def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
     return shown.fillna("–").set_index(["layer", "cluster"])
 
 
-_UNITS = {"importance": "points", "coherence": "%", "agreement": "%"}
+_UNITS = {"importance": "points", "coherence": "%", "agreement": "%", "score": "%"}
 
 
 def partition_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -350,7 +350,8 @@ def partition_table(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `evaluation.compare_partitions` or `compare_pictures`, with the column network.
+        Of `evaluation.compare_partitions`, `compare_pictures` or `compare_scores`, with the column
+        network.
 
     Returns
     -------
@@ -379,8 +380,8 @@ def replicates_table(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `evaluation.compare_partitions` or `compare_pictures`, with the columns network and
-        replicate, and one partition of each network.
+        Of `evaluation.compare_partitions`, `compare_pictures` or `compare_scores`, with the columns
+        network and replicate, and one partition of each network.
 
     Returns
     -------

@@ -29,7 +29,12 @@ _NORMAL = 1.96
 _SIDES: dict[str, Side] = {"importance": "right", "coherence": "left"}
 """Which values of damage, and of p at equal damage, are extreme."""
 
-_BOUNDS = {"importance": (-100, 100), "coherence": (0, 100), "agreement": (-100, np.inf)}
+_BOUNDS = {
+    "importance": (-100, 100),
+    "coherence": (0, 100),
+    "agreement": (-100, np.inf),
+    "score": (-100, np.inf),
+}
 """What effects can be, in percent."""
 
 
@@ -179,8 +184,8 @@ def over_replicates(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `against_permuted` or `evaluation.compare_pictures`, with columns network, replicate and
-        partition.
+        Of `against_permuted`, `evaluation.compare_pictures` or `compare_scores`, with columns
+        network, replicate and partition.
 
     Returns
     -------
@@ -221,7 +226,8 @@ def leading(table: pd.DataFrame, controls: Collection[str] = ()) -> pd.DataFrame
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `against_permuted` or `evaluation.compare_pictures`, with columns network and partition.
+        Of `against_permuted`, `evaluation.compare_pictures` or `compare_scores`, with columns
+        network and partition.
     controls : collection of str
         Partitions that cannot lead.
 
