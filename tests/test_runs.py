@@ -1178,6 +1178,13 @@ def test_a_table_has_one_row_for_each_run_and_row(few):
     assert collected["unit"].tolist() == [0, 0, 1]
 
 
+def test_a_column_called_like_a_parameter_is_kept_beside_it(few):
+    pretend(few.store, point(few, n=1), scores=table(2).rename(columns={"unit": "n"}))
+    found = collecting.collect([point(few, n=1)], few.store)
+    assert found["n"].tolist() == [1, 1]
+    assert found["n_found"].tolist() == table(2)["unit"].tolist()
+
+
 def test_a_run_that_is_listed_twice_is_collected_once(few):
     pretend(few.store, point(few), scores=table(2))
     assert len(collecting.collect([point(few), point(few, n=2)], few.store)) == 2
@@ -1201,7 +1208,6 @@ def test_a_sweep_names_its_table_if_its_notebook_keeps_several(path):
         ({}, [], "kept are none"),
         ({"scores": table()}, ["--table", "squares"], "kept are scores"),
         ({"scores": table(), "squares": table()}, [], "kept are scores, squares"),
-        ({"scores": table().rename(columns={"unit": "n"})}, [], "called like parameters: ['n']"),
         ({"scores": table()}, ["--into", "scores.txt"], ".csv and .parquet"),
     ],
 )

@@ -117,13 +117,14 @@ def collect(
     Returns
     -------
     pandas.DataFrame
-        One row per run and row of its table: the run's parameters, then the table's columns.
+        One row per run and row of its table: the run's parameters, then the table's columns. One
+        that is called like a parameter gets the suffix _found.
 
     Raises
     ------
     ValueError
         If there is nothing to gather, if the notebook keeps several tables or none of this name,
-        if a column of the table is called like a parameter, or if a table is not as it was kept.
+        or if a table is not as it was kept.
     """
     once = list({run.key: run for run in runs}.values())
     known = [run for run in once if not store.finished(run) and before.record(run)]
@@ -142,10 +143,8 @@ def collect(
             raise ValueError(f"table: {chosen} was not kept by {run}")
         if sha256_of(path) != store.record(run)["tables"].get(path.name):
             raise ValueError(f"{path} is damaged: it is not as {run} kept it")
-        part = pd.read_csv(path)
-        if both := sorted(run.parameters.keys() & set(part)):
-            raise ValueError(f"table: {chosen} has columns called like parameters: {both}")
-        parts[run.key] = part
+        both = {name: f"{name}_found" for name in run.parameters}
+        parts[run.key] = pd.read_csv(path).rename(columns=both)
     parts |= {run.key: before.rows(run) for run in known}
     whole = [
         pd.concat([pd.DataFrame([run.parameters] * len(parts[run.key])), parts[run.key]], axis=1)
