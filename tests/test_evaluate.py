@@ -257,6 +257,15 @@ def test_a_budget_too_short_for_units_of_similar_strength_leaves_them_out(networ
     found = helpers.evaluate(*network, HALVES, budget=60, **QUIET)
     assert found.measured.within is None
     assert found.within_strata is None
+    assert "strength of their units is unknown: the budget is too short" in found.summary()
+
+
+def test_parts_that_are_groups_of_similar_strength_say_nothing_beyond_it(network):
+    groups = partitions.strata(graphs.weight_graph(network[0]), Partition.from_labels(HALVES))
+    labels = {"first": groups["first"], "second": np.zeros(8, int)}
+    found = helpers.evaluate(*network, labels, **QUIET)
+    assert found.within_strata is None
+    assert "is unknown: each part is all units of groups of similar" in found.summary()
 
 
 def test_intervals_are_as_wide_as_sampling_makes_them():

@@ -12,7 +12,8 @@ def found() -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         lesions, exact, chance, constructed, driven (the same for verdicts, with many twins where
-        there are), kinds, by_k, pictures, pairs, sizes, partitions and partition_pictures.
+        there are), kinds, by_k, pictures, pairs, interactions, sizes, partitions,
+        partition_pictures and partition_scores.
 
     Raises
     ------
@@ -38,9 +39,11 @@ def found() -> dict[str, pd.DataFrame]:
         ),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
+        "interactions": results.collected("interactions"),
         "sizes": results.collected("calibration"),
         "partitions": results.collected("partitions"),
         "partition_pictures": results.collected("partition_pictures"),
+        "partition_scores": results.collected("partition_scores"),
     }
 
 

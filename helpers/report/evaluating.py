@@ -150,6 +150,9 @@ def evaluate(
     groups, unknown = _strata(subject, divided, choices) if n_within else (None, [])
     left = None if budget is None else max(budget - (time.monotonic() - started), 0.0)
     measured = measure(subject, divided, n_permutations, seed, left, progress, groups, n_within)
+    if groups is not None and measured.within is None:
+        changes = any(divided.can_change(each, groups) for each in divided.subclusters())
+        unknown = [_unknown(_TOO_SHORT if changes else _NOTHING_CHANGES)]
     took = time.monotonic() - started
     if budget is not None and took > 1.1 * budget:
         notes = [
@@ -209,7 +212,15 @@ def _strata(
         except ValueError as error:
             # What it advises besides is for who has no partition yet.
             reason = str(error).removeprefix("model: ").partition("; ")[0]
-    return None, [f"Whether parts matter beyond the strength of their units is unknown: {reason}."]
+    return None, [_unknown(reason)]
+
+
+_TOO_SHORT = "the budget is too short for it"
+_NOTHING_CHANGES = "each part is all units of groups of similar strength"
+
+
+def _unknown(reason: str) -> str:
+    return f"Whether parts matter beyond the strength of their units is unknown: {reason}."
 
 
 def _source(n_clusters: int, edges: str, scope: str) -> str:
