@@ -97,7 +97,8 @@ class _BadInput(click.ClickException):
     "--within",
     type=int,
     default=99,
-    help="Permutations among units of similar strength (default: 99; 0 for none).",
+    help="Permutations among units of similar strength (default: 99; 0 for none, at least 19, no "
+    "more than --permutations).",
 )
 @click.option("--random", type=int, default=20, help="Twins in the paper's tests (default: 20).")
 @click.option(

@@ -199,6 +199,8 @@ class Partition:
         live = self.live_units(layer)
         if strata is None:
             return [live]
+        if layer not in strata:
+            raise ValueError(f"strata: there are none of {layer!r}")
         group = np.asarray(strata[layer])
         if group.shape != self.labels[layer].shape:
             raise ValueError(
@@ -272,24 +274,34 @@ def strata(graph: "Graph", partition: Partition, size: int = 8) -> dict[str, Any
     -------
     dict of str to ndarray of int, shape (units,)
         For `Partition.permuted`: groups of similar degree (the sum of a unit's edges), counted
-        from the weakest; 0 for isolated units, which have no part in it.
+        from the weakest; 0 for isolated units, which have no part in it. In a layer too small to
+        be divided, with less than one and a half times as many live units, each is a group of its
+        own: permutations leave them where they are.
 
     Raises
     ------
     ValueError
-        If `size` is less than 2.
+        If `size` is less than 2, or labels are of other layers or numbers of units than the
+        graph's.
     """
     if size < 2:
         raise ValueError(f"size: {size} was given; accepted are integers from 2")
     degrees = np.asarray(graph.adjacency.sum(axis=1)).ravel()
     found = {}
     for layer, labels in partition.labels.items():
-        live = partition.live_units(layer)
+        live, ours = partition.live_units(layer), degrees[graph.slice(layer)]
+        if len(ours) != len(labels):
+            raise ValueError(
+                f"partition: {len(labels)} labels were given for {layer!r}, which has {len(ours)} "
+                "units"
+            )
         found[layer] = np.zeros(len(labels), dtype=np.intp)
         if len(live):
-            order = live[np.argsort(degrees[graph.slice(layer)][live], kind="stable")]
-            n_groups = max(round(len(live) / size), 1)
-            for group, units in enumerate(np.array_split(order, n_groups)):
+            order = live[np.argsort(ours[live], kind="stable")]
+            n_groups = round(len(live) / size)
+            for group, units in enumerate(
+                np.array_split(order, n_groups if n_groups > 1 else len(live))
+            ):
                 found[layer][units] = group
     return found
 

@@ -92,7 +92,7 @@ def among_alike(report, n=99, cost=0.0):
     strata = {layer: np.zeros(10, int) for layer in measured.partition.labels}
     lost = np.rint(measured.permuted[:n] * cost).astype(np.int32)
     right = (measured.permuted_right * (1 - cost) * n / 99).astype(np.int32)
-    within = Within(strata, measured.permuted[:n] - lost, right)
+    within = Within(strata, measured.permuted[:n] - lost, right, n_asked=n + (n < 99))
     return dataclasses.replace(report, measured=dataclasses.replace(measured, within=within))
 
 
@@ -100,15 +100,38 @@ def among_alike(report, n=99, cost=0.0):
 
 
 def test_the_verdict_says_whether_importance_is_of_strong_weights_alone(report):
-    assert "strong weights" not in report.verdict
+    assert "strength" not in report.verdict
     more, not_more = among_alike(report), among_alike(report, cost=0.5)
-    assert "That is not for strong weights alone: they cost " in more.verdict
+    assert "Some parts matter beyond the strength of their units: all 4 together cost on" in (
+        more.verdict
+    )
     assert "than parts of units of similar strength; exact p = " in more.verdict
-    assert "Whether that is for more than strong weights is undecided: " in not_more.verdict
+    assert "Whether any part matters beyond the strength of its units is undecided: " in (
+        not_more.verdict
+    )
     assert not_more.mean_within()[2] < 0
     tests = more.tests.set_index("measure")
     assert tests.loc["within_strata", "p"] == more.within_strata.p
     assert "importance among units of similar strength" in more._repr_html_()
+
+
+def test_a_verdict_names_parts_found_that_units_of_similar_strength_say_nothing_of(report):
+    kept = among_alike(report).measured
+    strata = {layer: (np.arange(10) >= 4).astype(int) for layer in kept.partition.labels}
+    strata["first"] = np.zeros(10, int)
+    within = dataclasses.replace(kept.within, strata=strata)
+    some = dataclasses.replace(report, measured=dataclasses.replace(kept, within=within))
+    assert "all 2 together cost on average" in some.verdict
+    assert "and 1 of those found cannot be compared so." in some.verdict
+    assert "Among units of similar strength, 2 parts cannot change and are left out." in (
+        some.summary()
+    )
+
+
+def test_a_budget_that_cuts_permutations_among_units_of_similar_strength_is_said(report):
+    cut = among_alike(report, n=29)
+    assert "allowed 29 of 30 permutations among units of similar strength" in cut.summary()
+    assert "among units of similar strength." not in among_alike(report).summary()
 
 
 def test_what_units_of_similar_strength_say_is_kept(report, tmp_path):

@@ -18,6 +18,7 @@ N_BOOTSTRAPS = 2000
 N_BOOTSTRAPS_OF_CLASSES = 100
 """Fewer: each compares all parts with all random sets again."""
 
+_DIGITS = 9
 _INTERVAL = (2.5, 97.5)
 _NORMAL, _MIDDLE = 1.96, (15.87, 84.13)
 _VALUES_AT_ONCE = 2**24
@@ -95,7 +96,9 @@ def excess_damage(
     equal = np.full(n_permutations, 1 / n_permutations)
     weights = rng.multinomial(n_permutations, equal, n_draws)
     draws += weights @ (accuracies - accuracies.mean(axis=0)) / n_permutations
-    return Effects(100 * beyond.mean(axis=1), 100 * draws / n_images)
+    # Whether an effect is above 0 must not be up to rounding where there is none.
+    each, draws = 100 * beyond.mean(axis=1), 100 * draws / n_images
+    return Effects(each.round(_DIGITS), draws.round(_DIGITS))
 
 
 def damages_in_images(

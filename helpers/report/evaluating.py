@@ -132,7 +132,7 @@ def evaluate(
     choices = protocols.protocol(protocol)
     seed = validation.check_seed(random_state, "random_state")
     _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
-    if n_within != 0 or isinstance(n_within, bool):
+    if not (_is_integer(n_within) and n_within == 0):
         _check_at_least("n_within", n_within, MIN_PERMUTATIONS, "0, or integers")
     _check_at_least("n_random", n_random, 1)
     is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
@@ -152,7 +152,7 @@ def evaluate(
     measured = measure(subject, divided, n_permutations, seed, left, progress, groups, n_within)
     if groups is not None and measured.within is None:
         changes = any(divided.can_change(each, groups) for each in divided.subclusters())
-        unknown = [_unknown(_TOO_SHORT if changes else _NOTHING_CHANGES)]
+        unknown += [_unknown(_TOO_SHORT if changes else _NOTHING_CHANGES)]
     took = time.monotonic() - started
     if budget is not None and took > 1.1 * budget:
         notes = [
@@ -208,15 +208,38 @@ def _strata(
 
         try:
             graph = graphs.weight_graph(subject.model, protocol.edge_norm, protocol.batch_norm)
-            return strata(graph, partition), []
         except ValueError as error:
             # What it advises besides is for who has no partition yet.
             reason = str(error).removeprefix("model: ").partition("; ")[0]
+        else:
+            return _strata_in(graph, partition)
     return None, [_unknown(reason)]
 
 
+def _strata_in(graph: Any, partition: Partition) -> tuple[dict[str, Any], list[str]]:
+    """Group units of the layers that a graph has; permutations leave the others' as they are."""
+    known = {layer: each for layer, each in partition.labels.items() if layer in graph.layers}
+    groups = strata(graph, Partition.from_labels(known))
+    fixed = [layer for layer in partition.labels if layer not in known]
+    live = {layer: each[partition.live_units(layer)] for layer, each in groups.items()}
+    small = [layer for layer, each in live.items() if len(np.unique(each)) == len(each) > 1]
+    groups |= {layer: np.arange(len(partition.labels[layer])) for layer in fixed}
+    notes = []
+    if fixed:
+        notes.append(
+            f"Of {', '.join(fixed)} the graph of weights has no units, so that nothing is known of "
+            "their strength."
+        )
+    if small:
+        notes.append(
+            f"{', '.join(small)}: too few units to be grouped by strength, so that nothing is said "
+            "of it there."
+        )
+    return groups, notes
+
+
 _TOO_SHORT = "the budget is too short for it"
-_NOTHING_CHANGES = "each part is all units of groups of similar strength"
+_NOTHING_CHANGES = "no permutation among units of similar strength changes a part"
 
 
 def _unknown(reason: str) -> str:
@@ -237,7 +260,10 @@ def _unused(**options: Any) -> list[str]:
     ]
 
 
+def _is_integer(given: Any) -> bool:
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
+
+
 def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:
-    is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
-    if not is_integer or given < least:
+    if not _is_integer(given) or given < least:
         raise ValueError(f"{name}: {given!r} was given; accepted are {accepted} from {least}")

@@ -54,11 +54,14 @@ class Within:
         The groups, of similar strength, of each hidden layer: `partitions.strata`.
     permuted, permuted_right : ndarray of int
         As of `Measured`; a part that no permutation within groups changes is not lesioned again.
+    n_asked : int
+        Permutations that were asked for; a budget may allow fewer.
     """
 
     strata: dict[str, npt.NDArray[np.intp]]
     permuted: npt.NDArray[np.int32]
     permuted_right: npt.NDArray[np.int32]
+    n_asked: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +204,7 @@ def measure(
             n = min(n, int(later.left(each) / (each * int(in_groups.sum()))))
         if n >= MIN_PERMUTATIONS:
             within = _within(subject, partition, strata, n, true, (seed, 4), teller)
+            within = replace(within, n_asked=min(n_within, tally.done))
     layers = _costly_layers(subject, intact, true, tally, parts)
     sizes = orderings_for(partition, tally.done)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
@@ -242,7 +246,7 @@ def _within(
     _draw(subject, draws, tally, np.flatnonzero(changing), None, teller, "among alike")
     tally.repeat(true, np.flatnonzero(~changing))
     groups = {layer: np.asarray(strata[layer]) for layer in partition.labels}
-    return Within(groups, tally.by_class, tally.by_image)
+    return Within(groups, tally.by_class, tally.by_image, n)
 
 
 def orderings_for(partition: Partition, n_permutations: int) -> tuple[int, int]:

@@ -125,6 +125,7 @@ def _within_arrays(measured: Measured) -> dict[str, Any]:
     return strata | {
         "within_permuted": measured.within.permuted,
         "within_permuted_right": measured.within.permuted_right,
+        "within_asked": np.array(measured.within.n_asked),
     }
 
 
@@ -135,6 +136,7 @@ def _within(arrays: dict[str, Any], layers: list[str]) -> Within | None:
         strata={layer: arrays[f"{_STRATA}{i}"] for i, layer in enumerate(layers)},
         permuted=arrays["within_permuted"],
         permuted_right=arrays["within_permuted_right"],
+        n_asked=int(arrays["within_asked"]),
     )
 
 

@@ -163,13 +163,19 @@ def _on_similar_strength(report: "Report") -> list[str]:
     measured = report.measured
     if measured.within is None:
         return []
+    found, done = [], len(measured.within.permuted)
     n_fixed = int((~measured.changes_within & ~measured.is_complete).sum())
-    if not n_fixed:
-        return []
-    return [
-        f"Among units of similar strength, {count(n_fixed, 'part')} cannot change and "
-        f"{'is' if n_fixed == 1 else 'are'} left out."
-    ]
+    if n_fixed:
+        found.append(
+            f"Among units of similar strength, {count(n_fixed, 'part')} cannot change and "
+            f"{'is' if n_fixed == 1 else 'are'} left out."
+        )
+    if done < measured.within.n_asked:
+        found.append(
+            f"The budget of time allowed {done} of {measured.within.n_asked} permutations among "
+            "units of similar strength."
+        )
+    return found
 
 
 def n_orderings_of(report: "Report") -> int:
@@ -198,9 +204,10 @@ def how(report: "Report") -> list[str]:
         "gives random parts of the same sizes; all parts are tested together, whatever units they "
         "share. Single parts have p values corrected for their number (familywise).",
         *_how_within(report),
-        f"Effects: percentage points of accuracy{weighed(report)} that a lesion costs beyond the "
-        "mean of its random parts; 95 % intervals by 2,000 bootstraps of images within classes and "
-        "of permutations, of the effects on classes by 100 of images alone.",
+        f"Effects: percentage points of accuracy{weighed(report)}; what a lesion costs beyond the "
+        "mean of its random parts. 95 % intervals by 2,000 bootstraps of images within classes and "
+        "of permutations, of the effects on classes by 100 of images alone. They are for this very "
+        "partition: that one leaves out 0 is no finding without the p value beside it.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         f"cost as many images, whatever their size{along}. That parts matter for particular "
@@ -306,19 +313,28 @@ def _of_importance(report: "Report") -> str:
 
 
 def _of_strength(report: "Report") -> str:
-    """Say whether important parts are so for more than the strength of their units."""
+    """Say whether any part of important ones matters beyond the strength of its units.
+
+    The test is of all parts together: of those that are found it would be too bold, because they
+    are chosen for what they cost.
+    """
     test, (mean, low, high) = report.within_strata, report.mean_within()
-    if test is None or is_important(report) != "yes" or not report.measured.changes_within.any():
+    changes = report.measured.changes_within
+    if test is None or is_important(report) != "yes" or not changes.any():
         return ""
-    is_more = test.p <= ALPHA and mean > 0
+    is_more = test.p <= ALPHA and ((test.familywise <= ALPHA).any() or high >= 0)
     answer = (
-        "That is not for strong weights alone"
+        "Some parts matter beyond the strength of their units"
         if is_more
-        else "Whether that is for more than strong weights is undecided"
+        else "Whether any part matters beyond the strength of its units is undecided"
     )
+    though = "though " * (is_more and mean < 0)
+    n_fixed = int((found_parts(report) & ~changes).sum())
+    cannot = f", and {n_fixed} of those found cannot be compared so" * bool(n_fixed)
     return (
-        f"{answer}: they cost {_size(mean, low, high)} than parts of units of similar strength; "
-        f"exact p = {p_text(test.p)}."
+        f"{answer}: {though}all {int(changes.sum())} together cost on average "
+        f"{_size(mean, low, high)} than parts of units of similar strength; exact "
+        f"p = {p_text(test.p)}{cannot}."
     )
 
 
