@@ -342,6 +342,13 @@ def test_clusters_of_responses_to_the_judged_images_are_said_to_be_such(network)
     assert "the very images" not in helpers.evaluate(*network, n_clusters=4, **QUIET).summary()
 
 
+def test_clusters_that_are_whole_layers_are_refused_with_a_way_out(network, monkeypatch):
+    whole = Partition.from_labels({"first": np.zeros(12, int), "second": np.ones(8, int)})
+    monkeypatch.setattr(evaluation, "partition_of", lambda *_, **__: whole)
+    with pytest.raises(ValueError, match=r"that divide a layer; that is what .*scope='layerwise'"):
+        helpers.evaluate(*network, n_clusters=2, **QUIET)
+
+
 def test_options_of_clustering_beside_a_partition_are_said_not_to_be_used(network, report):
     found = helpers.evaluate(*network, HALVES, n_clusters=5, edges="activations", **QUIET)
     assert "n_clusters = 5 was not used, because a partition was given." in found.summary()

@@ -188,7 +188,13 @@ def _clustered(
     made = evaluation.partition_of(
         subject.model, n_clusters, protocol, seed, edges=edges, scope=scope, x=x
     )
-    divided, notes = partition_given(made, subject)
+    try:
+        divided, notes = partition_given(made, subject)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; that is what spectral clustering made: more clusters (n_clusters), or "
+            "clustering layer by layer (scope='layerwise'), may divide one"
+        ) from None
     if edges == "activations":
         notes = [
             *notes,
