@@ -1185,6 +1185,16 @@ def test_a_column_called_like_a_parameter_is_kept_beside_it(few):
     assert found["n_found"].tolist() == table(2)["unit"].tolist()
 
 
+def test_a_run_that_left_no_row_is_not_said_to_have_left_any(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    for n, rows in ((1, table(2)), (2, table(2)[:0])):
+        pretend(few.store, point(few, n=n), scores=rows)
+    assert main(few, "collect", few.sweep, "--partial")[0] == 0
+    assert main(few, "collect", few.sweep, "--partial", "--add")[0] == 0
+    (path,) = (few.folder / "results").glob("*.json")
+    assert [run["parameters"]["n"] for run in json.loads(path.read_text())["runs"]] == [1]
+
+
 def test_a_run_that_is_listed_twice_is_collected_once(few):
     pretend(few.store, point(few), scores=table(2))
     assert len(collecting.collect([point(few), point(few, n=2)], few.store)) == 2

@@ -80,16 +80,22 @@ class Collected:
         ValueError
             If there are none.
         """
-        ours = pd.Series(True, index=self._table.index)
-        known = [name for name in run.parameters if name in self._table]
-        for name in known:
-            value = run.parameters[name]
-            column = self._table[name]
-            # Nothing between two commas is read as NaN.
-            ours &= column.isna() | (column == "") if value == "" else column == value
+        ours = _are_of(run, self._table)
         if not ours.any():
             raise ValueError(f"{self._path}: there are no rows of {run}, which it is said to be of")
+        known = [name for name in run.parameters if name in self._table]
         return self._table[ours].drop(columns=known).reset_index(drop=True)
+
+
+def _are_of(run: Run, table: "pd.DataFrame") -> "pd.Series[bool]":
+    """Return which rows of a collected table are of a run, by its parameters."""
+    ours = pd.Series(True, index=table.index)
+    for name, value in run.parameters.items():
+        if name in table:
+            column = table[name]
+            # Nothing between two commas is read as NaN.
+            ours &= column.isna() | (column == "") if value == "" else column == value
+    return ours
 
 
 _NOTHING = Collected()
@@ -170,7 +176,8 @@ def write(
     target : Path
         A CSV or, after its suffix, a Parquet file; ``NAME.json`` is written beside it.
     runs : sequence of Run
-        What it was collected from; those that are not finished are left out.
+        What it was collected from; those that are not finished, or kept an empty table, are left
+        out.
     store : Store
         Where they are kept.
     before : Collected, optional
@@ -181,7 +188,11 @@ def write(
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
-    found = [store.record(run) if store.finished(run) else before.record(run) for run in runs]
+    found = [
+        store.record(run) if store.finished(run) else before.record(run)
+        for run in runs
+        if _are_of(run, table).any()
+    ]
     records = [record for record in found if record]
     origin = {
         "sha256": sha256_of(target),
