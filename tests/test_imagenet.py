@@ -168,15 +168,15 @@ def test_the_whole_path_runs_at_full_size(by_synset):
 
 @pytest.fixture
 def small_networks(monkeypatch):
-    """The command's networks and photographs at 64 pixels, untrained, with three classes."""
+    """The command's networks and photographs at 32 pixels, untrained, with three classes."""
     make, choose = networks.imagenet, imagenet.validation_images
 
     def small(name, weights):
         assert weights == "imagenet"
-        return make(name, None, (64, 64, 3), len(SYNSETS))
+        return make(name, None, (32, 32, 3), len(SYNSETS))
 
     monkeypatch.setattr(networks, "imagenet", small)
-    monkeypatch.setattr(imagenet, "validation_images", partial(choose, size=64))
+    monkeypatch.setattr(imagenet, "validation_images", partial(choose, size=32))
 
 
 def test_one_command_fills_the_rows_of_a_network(by_synset, small_networks, tmp_path):
