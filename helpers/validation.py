@@ -194,10 +194,14 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     ValueError
         If it is anything but an integer from 0; None would draw anew each time.
     """
-    is_integer = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not is_integer or seed < 0:
+    if not is_integer(seed) or seed < 0:
         raise ValueError(f"{name}: {seed!r} was given; accepted are integers from 0")
     return int(seed)
+
+
+def is_integer(given: Any) -> bool:
+    """Whether something is an integer, of Python's or NumPy's; True and False are none."""
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
 
 
 def _from_one_hot(rows: npt.NDArray[Any]) -> npt.NDArray[np.intp]:

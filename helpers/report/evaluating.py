@@ -132,7 +132,7 @@ def evaluate(
     choices = protocols.protocol(protocol)
     seed = validation.check_seed(random_state, "random_state")
     _check_at_least("n_permutations", n_permutations, MIN_PERMUTATIONS)
-    if not (_is_integer(n_within) and n_within == 0):
+    if not (validation.is_integer(n_within) and n_within == 0):
         _check_at_least("n_within", n_within, MIN_PERMUTATIONS, "0, or integers")
     _check_at_least("n_random", n_random, 1)
     is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
@@ -266,10 +266,6 @@ def _unused(**options: Any) -> list[str]:
     ]
 
 
-def _is_integer(given: Any) -> bool:
-    return isinstance(given, int | np.integer) and not isinstance(given, bool)
-
-
 def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:
-    if not _is_integer(given) or given < least:
+    if not validation.is_integer(given) or given < least:
         raise ValueError(f"{name}: {given!r} was given; accepted are {accepted} from {least}")

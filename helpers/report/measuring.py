@@ -203,8 +203,8 @@ def measure(
             later = replace(limits, share=started + _SHARES["groups"] * budget)
             n = min(n, int(later.left(each) / (each * int(in_groups.sum()))))
         if n >= MIN_PERMUTATIONS:
-            within = _within(subject, partition, strata, n, true, (seed, 4), teller)
-            within = replace(within, n_asked=min(n_within, tally.done))
+            asked = min(n_within, tally.done)
+            within = _within(subject, partition, strata, n, asked, true, (seed, 4), teller)
     layers = _costly_layers(subject, intact, true, tally, parts)
     sizes = orderings_for(partition, tally.done)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
@@ -235,6 +235,7 @@ def _within(
     partition: Partition,
     strata: Mapping[str, npt.NDArray[np.intp]],
     n: int,
+    n_asked: int,
     true: npt.NDArray[np.bool_],
     seed: tuple[int, int],
     teller: "_Teller",
@@ -246,7 +247,7 @@ def _within(
     _draw(subject, draws, tally, np.flatnonzero(changing), None, teller, "among alike")
     tally.repeat(true, np.flatnonzero(~changing))
     groups = {layer: np.asarray(strata[layer]) for layer in partition.labels}
-    return Within(groups, tally.by_class, tally.by_image, n)
+    return Within(groups, tally.by_class, tally.by_image, n_asked)
 
 
 def orderings_for(partition: Partition, n_permutations: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from helpers import validation
 from helpers.partitions import ISOLATED, Partition
 from helpers.report.subject import Subject
 
@@ -90,8 +91,7 @@ def check_n_clusters(n_clusters: Any, subject: Subject) -> int:
         fewer than two units on average.
     """
     n_units = sum(subject.layers.values())
-    is_integer = isinstance(n_clusters, int | np.integer) and not isinstance(n_clusters, bool)
-    if not is_integer or not 2 <= n_clusters <= n_units // 2:
+    if not validation.is_integer(n_clusters) or not 2 <= n_clusters <= n_units // 2:
         raise ValueError(
             f"n_clusters: {n_clusters!r} was given; accepted are 2 to {n_units // 2}, half the "
             f"number of hidden units of {subject.name!r}"
@@ -234,16 +234,16 @@ def _members_of(communities: Iterable[Any]) -> Iterable[tuple[str, int, int]]:
             raise ValueError(f"partition: {community!r} was given as a community; {_ACCEPTED}")
         for member in community:
             is_pair = isinstance(member, tuple | list) and len(member) == 2
-            if not is_pair or not isinstance(member[0], str) or not _is_integer(member[1]):
+            if (
+                not is_pair
+                or not isinstance(member[0], str)
+                or not validation.is_integer(member[1])
+            ):
                 raise ValueError(
                     f"partition: {member!r} was given as a member of a community; accepted are "
                     "pairs (layer, unit)"
                 )
             yield member[0], int(member[1]), label
-
-
-def _is_integer(given: Any) -> bool:
-    return isinstance(given, int | np.integer) and not isinstance(given, bool)
 
 
 def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: str) -> Labels:

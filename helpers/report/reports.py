@@ -336,6 +336,7 @@ class Report:
 
     @cached_property
     def _damages(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Losses of accuracy where labels are permuted within layers."""
         return self._losses(self.measured)
 
     def _losses(

@@ -242,8 +242,7 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
 
 
 def _width(layer: Any, given: Any) -> int:
-    is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
-    if not is_integer or given < 1:
+    if not validation.is_integer(given) or given < 1:
         raise ValueError(
             f"layers: {given!r} units were given for {layer!r}; accepted are 1, 2, ..."
         )
