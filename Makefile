@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml requirements.txt
 	test -n "$$python" || { echo 'Python 3.11, 3.12 or 3.13 is needed' >&2; exit 1; }; \
 	echo "Making $(VENV) with $$($$python --version); this takes a few minutes."; \
 	$$python -m venv --clear $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 	    --requirement requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation --editable .

@@ -39,6 +39,7 @@ def test_lesions_on_jax_equal_zeroing_weights_there():
     tests = Path(__file__).parent
     path = os.pathsep.join([str(tests), str(tests.parent)])
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": path}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # Compiling takes longest.
     made = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
     )

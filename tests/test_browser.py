@@ -354,7 +354,10 @@ def test_nothing_on_a_page_keeps_readers_out(book, axe, name, screen, light):
         page.goto(f"{book.address}{name}.html")
         page.evaluate(SETTLE)
         page.evaluate(axe)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        # In the dark nothing but colours is another.
+        rules = "runOnly: ['color-contrast', 'link-in-text-block'], " if light == "dark" else ""
+        run = f"axe.run(document, {{{rules}resultTypes: ['violations']}})"
+        found = page.evaluate(run)["violations"]
         grave = [each for each in found if each["impact"] in ("serious", "critical")]
         assert [(each["id"], each["nodes"][0]["html"][:120]) for each in grave] == []
 
