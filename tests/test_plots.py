@@ -127,6 +127,18 @@ def test_profiles_of_many_sub_clusters_leave_no_gap_between_them(profiles):
     assert drawn == [True] * n + [False] * (len(drawn) - n)
 
 
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (5, 5), (6, 3), (8, 4), (10, 5), (11, 4)])
+def test_profiles_stand_in_rows_that_leave_few_places_empty(profiles, n, columns):
+    several = replace(
+        profiles,
+        subclusters=profiles.subclusters[:1] * n,
+        true=np.tile(profiles.true[:1], (n, 1)),
+        random=np.tile(profiles.random[:1], (n, 1, 1)),
+    )
+    grid = plots.accuracy_profiles(several).axes[0].get_gridspec()
+    assert grid.ncols == columns
+
+
 def test_both_forms_of_a_test_are_seen_where_they_agree():
     table = pd.DataFrame(
         [

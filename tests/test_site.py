@@ -99,6 +99,14 @@ def test_code_that_teaches_is_shown_without_the_sentence_that_it_makes(page):
     assert reading.readable(page).cells[-2].source == "n = len(cut)\nn"
 
 
+def test_what_is_folded_says_that_it_is_a_table(page):
+    page.cells[4].metadata["tags"] = ["hide-output"]
+    said = [each.metadata.get("mystnb", {}) for each in reading.readable(page).cells]
+    assert [each["code_prompt_show"] for each in said if "code_prompt_show" in each] == [
+        "Show the table"
+    ]
+
+
 def test_a_page_that_is_made_readable_stays_as_it_is(page):
     before = nbformat.writes(page)
     reading.readable(page)

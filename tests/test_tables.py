@@ -64,10 +64,10 @@ def test_what_could_not_be_tested_is_a_dash():
 
 
 def test_a_table_for_reading_shows_the_twins_by_their_median():
-    shown = tables.subcluster_table(compared(), "accuracy compared")
+    shown = tables.subcluster_table(compared(), "accuracy left")
     assert shown.index.tolist() == [("a", 0), ("a", 1), ("b", 2)]
     assert shown["twins' median"].tolist() == [0.6] * 3
-    assert shown["accuracy compared"].tolist() == [0.5, 0.2, 0.9]
+    assert shown["accuracy left"].tolist() == [0.5, 0.2, 0.9]
     assert shown["p"].tolist() == ["0.5", "0.25", "–"]
     assert shown.columns[0] == "p"
     assert shown["excluded"].tolist() == ["", "", "complete"]

@@ -20,6 +20,9 @@ Sentences first, and then figures.
 
 _PARAMETERS = ("parameters", "injected-parameters")
 
+_FOLDED = {"code_prompt_show": "Show the table", "code_prompt_hide": "Hide the table"}
+"""What one clicks on where an output is folded: on these pages only long tables are."""
+
 
 def readable(page: Any) -> Any:
     """Return a notebook for rendering.
@@ -97,6 +100,8 @@ def _is_figure(cell: Any) -> bool:
 def _without_code(cell: Any) -> Any:
     copy = nbformat.from_dict(cell)  # type: ignore[no-untyped-call]
     copy.metadata["tags"] = [*cell.metadata.get("tags", []), "remove-input"]
+    if "hide-output" in copy.metadata["tags"]:
+        copy.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | _FOLDED
     return copy
 
 

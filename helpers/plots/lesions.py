@@ -26,7 +26,8 @@ from helpers.plots.style import (
     subcluster_names,
 )
 
-_PANELS_IN_A_ROW = 4
+_PANELS_IN_A_ROW = (4, 5, 3)
+"""How many, the most readable first where as few places stay empty."""
 
 _TWINS: dict[str, Any] = {"color": GREY, "lw": 3.5, "alpha": 0.6, "solid_capstyle": "butt"}
 
@@ -46,7 +47,7 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
     over all classes. Classes have no order, so that no line joins them.
     """
     n_classes = len(profiles.class_sizes)
-    columns = min(_PANELS_IN_A_ROW, max(len(profiles.subclusters), 1))
+    columns = _columns(len(profiles.subclusters))
     rows = max(1, math.ceil(len(profiles.subclusters) / columns))
     figure, panels = make_panels(0.6 + 1.35 * rows, rows, columns, sharex=True, sharey=True)
     for axes in panels.flat[len(profiles.subclusters) :]:
@@ -88,6 +89,13 @@ def accuracy_profiles(profiles: LesionProfiles) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+def _columns(n_panels: int) -> int:
+    """Return how many panels stand side by side, so that few places stay empty."""
+    if n_panels <= max(_PANELS_IN_A_ROW):
+        return max(n_panels, 1)
+    return min(_PANELS_IN_A_ROW, key=lambda columns: -n_panels % columns)
 
 
 @styled
