@@ -205,3 +205,16 @@ def test_pages_at_paper_scale_come_from_the_sweep_file():
         source = settings.NOTEBOOKS / f"{name}.ipynb"
         assert points.point(source, given).parameters == points.point(source, parameters).parameters
         assert notebook.metadata.papermill.exception is None
+
+
+@pytest.mark.parametrize("path", sorted(settings.BOOK.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_page_has_the_words_and_the_code_of_its_notebook(path):
+    def cells(folder):
+        injected = {"parameters", "injected-parameters"}
+        return [
+            (cell.cell_type, cell.source, set(cell.metadata.get("tags", [])))
+            for cell in nbformat.read(folder / path.name, as_version=4).cells
+            if not injected & set(cell.metadata.get("tags", []))
+        ]
+
+    assert cells(settings.BOOK) == cells(settings.NOTEBOOKS)

@@ -260,7 +260,20 @@ HIDDEN_PARTS_OF_TABLES = """() => [...document.querySelectorAll("article table")
 }).map(table => table.textContent.replace(/\\s+/g, " ").slice(0, 80))"""
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("name", ["book/05-lesion-tests", "book/08-double-lesions"])
+def test_pictures_on_a_page_answer_when_they_are_asked(book, name, screen):
+    with book.visitor(screen) as page:
+        page.goto(f"{book.address}{name}.html")
+        page.evaluate(SETTLE)
+        said = []
+        for label in ("first", "last"):
+            getattr(page.locator(".explorer label[data-marks]:visible"), label).click()
+            said.append(page.locator(".explorer .said").inner_text())
+        assert len(set(said)) == 2
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_no_box_cuts_a_table_on_a_desktop(book, name):
     with book.visitor() as page:
         page.goto(f"{book.address}{name}.html")

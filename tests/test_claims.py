@@ -110,6 +110,14 @@ def test_a_claim_about_classes_needs_the_test_of_the_effect_besides():
     assert row_of(both, UNEVEN)["verdict"] == "undecided"
 
 
+def test_of_a_claim_that_lacks_its_second_test_no_p_value_is_shown():
+    alone = made("mnist-mlp", "coherence", STRONG, [1.3] * 5)
+    nowhere = made("mnist-mlp", "coherence", [np.nan] * 5, [np.nan] * 5, "exact_effect")
+    for more, shown in (([], "–"), ([nowhere], "1")):
+        row = row_of(judged(found(pd.concat([alone, *more]))), UNEVEN)
+        assert (row["verdict"], row["p"]) == ("undecided", shown)
+
+
 def test_an_effect_of_some_networks_only_says_of_how_many():
     two = made("mnist-mlp", "coherence", NOTHING, [1.0, 1.5, np.nan, np.nan, np.nan])
     assert row_of(judged(found(two)), UNEVEN)["effect"].endswith(", in 2 of 5 networks")

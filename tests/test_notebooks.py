@@ -18,7 +18,10 @@ SECTIONS = sorted(settings.NOTEBOOKS.glob("*.ipynb"))
 PAGES = sorted(settings.BOOK.glob("*.ipynb"))
 
 
-OF_THE_FORM = r"(What|How|Which|The same|Panels|Columns of|Rows of|Two panels|A (bar|square))\b"
+OF_THE_FORM = (
+    r"(What|How|Which|The same|Panels|Columns of|Rows of|(Two|Four) (panels|rows|histograms)"
+    r"|A (bar|square|histogram))\b"
+)
 """How captions and alternative texts begin that say what a figure is and not what it shows."""
 
 
@@ -83,6 +86,16 @@ def test_figures_have_a_name_a_caption_and_a_description(section):
         assert len(alternative) > 40
         for text in (cell.metadata["mystnb"]["figure"]["caption"], alternative):
             assert not re.match(OF_THE_FORM, text), "begin with what there is to see"
+
+
+def test_pictures_between_the_prose_are_described_by_what_there_is_to_see():
+    alternatives = [
+        alternative
+        for path in settings.BOOK.glob("*.md")
+        for alternative in re.findall(r"^:alt: (.*)$", path.read_text(), re.M)
+    ]
+    assert len(alternatives) > 5
+    assert [each for each in alternatives if re.match(OF_THE_FORM, each)] == []
 
 
 def parameters_of(path):
@@ -172,6 +185,17 @@ def test_the_first_page_quotes_effects_and_verdicts_of_the_page_behind_it(folder
         }
         holding = "; ".join(f"{family}s" for family, each in verdicts.items() if each == {"holds"})
         assert f"holds ({holding})" in first
+
+
+def test_sizes_of_tests_on_two_pages_are_the_same():
+    """Page 11 measures them for one network, page 09 shows those of several."""
+    measured, collected = (printed(settings.BOOK, each) for each in ("11", "09"))
+    size = r"(\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\))</td>"
+    rows = re.findall(rf"<th>([^<]+)</th>\s*<td>[\d,]+</td>\s*<td>{size}", measured)
+    assert len(rows) > 10
+    for name, of_one in rows:
+        of_all = rf"<th>{re.escape(name)}</th>(\s*<td>[^<]*</td>)*?\s*<td>{re.escape(of_one)}"
+        assert re.search(of_all, collected), name
 
 
 def test_accuracies_on_two_pages_are_the_same():

@@ -155,9 +155,10 @@ def test_table_1_shows_beside_p_values_how_much_it_matters(found):
     table = table1.side_by_side(table1.table1(lesions, constructed, exact))
     effect = table["mean effect", "PAPER"]
     assert effect["mlp, mnist", "importance"] == "3 points"
-    assert effect["mlp, mnist", "class-wise range"] == "1.2 times"
+    assert effect["mlp, mnist", "class-wise range"] == "1.2 times, at equal damage"
     assert effect["mlp-rgb, mnist", "score"] == "1.25 times"
     assert effect["cnn, mnist", "importance"] == "–"
+    assert table["networks"].loc[("mlp, mnist", "importance")].tolist() == ["3", "5"]
     means = table1.mean_effects(table1.table1(lesions, constructed, exact))
     means = means.set_index(["network", "measure"]).loc["mlp, mnist", "importance"]
     assert tuple(means[["low", "high"]]) == pytest.approx(statistics.mean_interval(points))

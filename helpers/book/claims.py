@@ -90,6 +90,9 @@ class Judged:
         If there is nothing to test.
     n_effects : int, optional
         In how many networks there is an effect to speak of, if not in all.
+    lacks_a_test : bool
+        Whether one of two tests that it takes has not been made, so that p is not known. It then
+        counts as 1.
     """
 
     network: str
@@ -102,6 +105,7 @@ class Judged:
     unit: Unit = POINTS
     verdict: str = ""
     n_effects: int | None = None
+    lacks_a_test: bool = False
 
 
 class Question(Protocol):
@@ -125,7 +129,7 @@ class Tested:
         Regular expression for names of the zoo.
     also : str, optional
         A second test that has to find it, too, because the first may find something else: of both
-        p values the larger counts. Where it was not made, nothing was found.
+        p values the larger counts. Where it was not made, it counts as if it found nothing.
     """
 
     table: str
@@ -143,14 +147,17 @@ class Tested:
             & (table["measure"] == self.measure)
             & table["network"].str.match(self.networks)
         ]
-        chosen = chosen.dropna(subset="p").sort_values("replicate", kind="stable")
+        chosen = chosen.sort_values("replicate", kind="stable")
         return [
-            self._of_kind(str(name), rows) for name, rows in chosen.groupby("network", sort=False)
+            self._of_kind(str(name), rows)
+            for name, rows in chosen.groupby("network", sort=False)
+            if rows["p"].notna().any()
         ]
 
     def _of_kind(self, name: str, rows: pd.DataFrame) -> Judged:
         by_test = {
-            str(test): each.drop_duplicates("replicate") for test, each in rows.groupby("test")
+            str(test): each.drop_duplicates("replicate")
+            for test, each in rows.dropna(subset="p").groupby("test")
         }
         known = by_test.get(self.test, rows[:0])
         label = published.in_words(name)
@@ -173,6 +180,7 @@ class Tested:
             high,
             self.unit,
             n_effects=int(effects.notna().sum()),
+            lacks_a_test=bool(self.also) and self.also not in set(rows["test"]),
         )
 
 
@@ -334,9 +342,10 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     pandas.DataFrame of str
         A row per claim and kind of network: verdict, first because a phone shows what is first;
         claim, network; networks, how many of ours are behind it, and of how many if they are too
-        few; p, the partial conjunction after Holm's correction over all claims; reverse, for the
-        opposite effect, not corrected; effect, the mean over networks with its interval, and of
-        how many networks if not of all; section.
+        few; p, the partial conjunction after Holm's correction over all claims, a dash where there
+        is no test, or one of two has not been made; reverse, for the opposite effect, not
+        corrected; effect, the mean over networks with its interval, and of how many networks if
+        not of all; section.
 
     Notes
     -----
@@ -462,7 +471,7 @@ def _row(claim: Claim, each: Judged, p: float) -> dict[str, str]:
         "network": each.network,
         "verdict": verdict,
         "networks": f"{each.n_networks}" + f" of {N_NETWORKS}" * (verdict == TOO_FEW),
-        "p": format_p(p),
+        "p": "–" if each.lacks_a_test else format_p(p),
         "reverse": format_p(each.reverse),
         "effect": _effect(each),
     }

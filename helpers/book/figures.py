@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.book.table1 import mean_effects
-from helpers.book.tables import effect_in_units, rows_of
+from helpers.book.table1 import effect_in_words, mean_effects
+from helpers.book.tables import rows_of
 from helpers.plots.headings import MEASURES, TESTS
 from helpers.plots.style import (
     BLACK,
@@ -108,8 +108,7 @@ def table1(table: pd.DataFrame) -> Figure:
     effects = mean_effects(table)
     for row in effects.to_dict("records"):
         y = position[row["network"], row["measure"]]
-        text = effect_in_units(row | {"low": np.nan})
-        panels[0, 1].text(1.03, y, text, transform=beside, va="center")
+        panels[0, 1].text(1.03, y, effect_in_words(row), transform=beside, va="center")
     if len(effects):
         panels[0, 1].text(1.03, 0.9, "mean effect", transform=beside, va="bottom")
     handles = [

@@ -1,6 +1,6 @@
 """Table 1, published and ours: all p values, their medians, effects, and how often they agree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,9 @@ def table1(lesions: pd.DataFrame, constructed: pd.DataFrame, exact: pd.DataFrame
     return pd.concat([theirs[columns], known[columns]], ignore_index=True)
 
 
+_THEIRS = ("fisher", "chi2")
+"""The tests of the paper."""
+
 _EXACT = {"importance": "importance", "coherence": "class_range"}
 """Measures of exact tests, and in which rows of Table 1 they belong."""
 
@@ -97,11 +100,27 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of str
-        A row per network and measure of which there are numbers of ours; first the mean effect
-        under PAPER, in points, times or nats; for each test and source the median p value (see
-        `medians`) and, of several networks, the range; a dash where nothing could be tested.
+        A row per network and measure of which there are numbers of ours; first how many networks
+        of ours are behind the effect, and behind the p values; the mean effect under PAPER, in
+        points, times or nats; for each test and source the median p value (see `medians`) and, of
+        several networks, the range; a dash where nothing could be tested.
     """
-    return _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS))
+    shown = _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS))
+    ours = table[(table["source"] == "paper") & table["test"].isin(["exact", *_THEIRS])]
+    behind = {
+        part: ours[ours["test"].isin(tests)]
+        .dropna(subset=part)
+        .groupby(["network", "measure"])["replicate"]
+        .nunique()
+        for part, tests in (("effect", ours["test"].unique()), ("p", _THEIRS))
+    }
+    n = {
+        part: each.set_axis(each.index.map(_row_name)).reindex(shown.index, fill_value=0)
+        for part, each in behind.items()
+    }
+    for place, (part, heading) in enumerate((("effect", "of effect"), ("p", "of p"))):
+        shown.insert(place, ("networks", heading), n[part].astype(str))
+    return shown
 
 
 def other_table(tests: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +157,7 @@ def _three_ways(table: pd.DataFrame, ways: Sequence[tuple[str, str, str]]) -> pd
         for name, source, prefix in ways
     }
     effects = {
-        tuple(row[key] for key in keys): effect_in_units(row | {"low": np.nan}).partition(" as ")[0]
+        tuple(row[key] for key in keys): effect_in_words(row)
         for row in mean_effects(table).to_dict("records")
     }
     of = {key: group["p"] for key, group in table.groupby([*keys, "test", "source"])}
@@ -161,6 +180,18 @@ def _place(table: pd.DataFrame) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
 def _row_name(row: tuple[Any, ...]) -> tuple[str, ...]:
     network, measure, *ks = row
     return (network, *(f"k = {k}" for k in ks), MEASURES[measure])
+
+
+def effect_in_words(row: Mapping[Any, Any]) -> str:
+    """Return a mean effect in its unit, and of what, where it is not of what the p values are.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of `mean_effects`.
+    """
+    effect = effect_in_units({**row, "low": np.nan}).partition(" as ")[0]
+    return f"{effect}, at equal damage" if row["measure"] == "class_range" else effect
 
 
 def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
