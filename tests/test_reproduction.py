@@ -382,3 +382,11 @@ def test_verdicts_on_constructed_inputs_rest_on_the_many_twins_that_there_are():
     rows = _driven(many, pd.concat([few, other]))
     assert rows[rows["network"] == "mnist-rgb-mlp"]["p"].eq(0.01).all()
     assert rows[rows["network"] == "cifar10-vgg"]["p"].eq(0.2).all()
+
+
+def test_a_kind_of_which_some_networks_only_have_many_twins_is_judged_by_few():
+    few = collected("mnist-rgb-cnn", 0.3, measures=["score"])
+    some = collected("mnist-rgb-cnn", 0.01, [0, 3], protocols=["paper"], measures=["score"])
+    rows = _driven(some, few)
+    assert rows["p"].eq(0.3).all()
+    assert set(rows["replicate"]) == {0, 1, 2, 3, 4}

@@ -48,8 +48,16 @@ def found() -> dict[str, pd.DataFrame]:
 
 
 def _driven(many: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
-    """Return tests of constructed inputs: those with many twins, and of other networks with few."""
-    return pd.concat([many, few[~few["network"].isin(many["network"])]], ignore_index=True)
+    """Return tests of constructed inputs: those with many twins, and of other networks with few.
+
+    A kind of which only some networks have many twins so far is judged by few: all alike.
+    """
+    lacking = set(few.groupby(["network", "replicate"]).groups)
+    lacking -= set(many.groupby(["network", "replicate"]).groups)
+    waiting = {network for network, _ in lacking}
+    is_enough = ~many["network"].isin(waiting)
+    has_few = ~few["network"].isin(many["network"][is_enough])
+    return pd.concat([many[is_enough], few[has_few]], ignore_index=True)
 
 
 def _with_imagenet(rows: pd.DataFrame, table: str) -> pd.DataFrame:
