@@ -52,10 +52,9 @@ def _driven(many: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
 
     A kind of which only some networks have many twins so far is judged by few: all alike.
     """
-    lacking = set(few.groupby(["network", "replicate"]).groups)
-    lacking -= set(many.groupby(["network", "replicate"]).groups)
-    waiting = {network for network, _ in lacking}
-    is_enough = ~many["network"].isin(waiting)
+    each = ["network", "replicate"]
+    has_many = few.set_index(each).index.isin(many.set_index(each).index)
+    is_enough = ~many["network"].isin(few["network"][~has_many])
     has_few = ~few["network"].isin(many["network"][is_enough])
     return pd.concat([many[is_enough], few[has_few]], ignore_index=True)
 
