@@ -131,21 +131,41 @@ def test_the_site_has_an_icon_a_card_a_sitemap_and_a_page_for_what_is_not_there(
     assert f'og:image" content="{address}{site.CARD}"' in (folder / "index.html").read_text()
 
 
-def test_one_setting_makes_a_fork_another_book_and_none_leaves_no_dead_buttons(tmp_path):
+@pytest.fixture(scope="module", params=["https://github.com/someone/their-fork", ""])
+def fork(request, tmp_path_factory):
+    """The address of a repository, and the HTML of a book of one notebook that is said to be there.
+
+    It has our configuration otherwise.
+    """
     config = (settings.ROOT / "_config.yml").read_text()
     assert config.count(REPOSITORY) == 1
-    for repository in ("https://github.com/someone/their-fork", ""):
-        page = small_book(tmp_path / (repository[-4:] or "none"), config, repository)
-        assert REPOSITORY not in page
-        for link in ("their-fork", "mybinder.org", "canonical", "og:url", "/issues"):
-            assert (link in page) == bool(repository), link
-        assert ("https://someone.github.io/their-fork/book/introduction.html" in page) == bool(
-            repository
-        )
+    folder = tmp_path_factory.mktemp("fork")
+    return request.param, small_book(folder, config.replace(REPOSITORY, request.param))
 
 
-def small_book(folder, config, repository):
-    """The first page of a book of one notebook, with our configuration but another repository."""
+def test_one_setting_makes_a_fork_another_book_and_none_leaves_no_dead_buttons(fork):
+    repository, html = fork
+    page = (html / "book" / "introduction.html").read_text()
+    assert REPOSITORY not in page
+    for link in ("their-fork", "mybinder.org", "canonical", "og:url", "/issues"):
+        assert (link in page) == bool(repository), link
+    assert ("https://someone.github.io/their-fork/book/introduction.html" in page) == bool(
+        repository
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not printing.chromium(), reason="no Chromium here")
+def test_a_book_becomes_a_pdf_of_a_cover_contents_and_its_pages(fork):
+    path = printing.print_book(fork[1])
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) == 3
+    assert not (fork[1] / "print.html").exists()
+
+
+def small_book(folder, config):
+    """Where the HTML of a book of one notebook is, with some configuration."""
     source = folder / "book"
     shutil.copytree(settings.BOOK / "_static", source / "_static")
     shutil.copytree(settings.BOOK / "_templates", source / "_templates")
@@ -153,12 +173,12 @@ def small_book(folder, config, repository):
     cell = nbformat.v4.new_markdown_cell("# Title\n\nWords.")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source / "introduction.ipynb")
     (folder / "_toc.yml").write_text("format: jb-book\nroot: book/introduction\n")
-    (folder / "_config.yml").write_text(config.replace(REPOSITORY, repository))
+    (folder / "_config.yml").write_text(config)
     script = Path(sys.executable).with_name("jupyter-book")
     path = os.environ | {"PYTHONPATH": str(settings.HELPERS.parent)}
     built = subprocess.run([script, "build", folder], env=path, capture_output=True, text=True)
     assert not built.returncode, built.stderr
-    return (folder / "_build" / "html" / "book" / "introduction.html").read_text()
+    return folder / "_build" / "html"
 
 
 def test_a_broken_reference_fails_the_build(tmp_path, monkeypatch):
