@@ -411,6 +411,12 @@ class _Edges:
                 "of units, which no graph of weights shows; say yourself which units belong "
                 "together, with `Partition.from_labels`"
             )
+        if given.paths and not self._is_ours(step):
+            raise ValueError(
+                f"model: layer {step.name!r} weighs another axis than that of the units before it, "
+                "which no graph of weights shows; say yourself which units belong together, with "
+                "`Partition.from_labels`"
+            )
         self.widths[name] = rule.n_units
         magnitudes = rule.magnitudes(self._norm)
         if not np.isfinite(magnitudes).all():
@@ -432,11 +438,15 @@ class _Edges:
         """Say where what an operation without units of its own puts out comes from."""
         rule, shapes = step.rule, [self._program.shapes[each] for each in step.inputs]
         lost = frozenset().union(*(each.lost_in for each in given))
-        if isinstance(rule, Elementwise | Spatial) or _prepares(step.operation):
+        is_ours = self._is_ours(step)
+        is_spatial = isinstance(rule, Spatial) and is_ours
+        if isinstance(rule, Elementwise) or is_spatial or _prepares(step.operation):
             return given[0]
         if isinstance(rule, rules.BatchNorm):
-            paths: Iterable[_Paths] = (self._normalised(each, rule) for each in given[0].paths)
-        elif isinstance(rule, Depthwise):
+            paths: Iterable[_Paths] = (
+                self._normalised(each, rule, is_ours) for each in given[0].paths
+            )
+        elif isinstance(rule, Depthwise) and is_ours:
             kernels = rule.magnitudes(self._norm)
             paths = (_convolved(each, kernels, rule.kernel.shape[-1]) for each in given[0].paths)
         elif isinstance(rule, Merge):
@@ -477,18 +487,33 @@ class _Edges:
         first = next(step for step in self._program.steps if id(step.operation) in self._layers)
         return 1 if len(shape) == 2 else first.unit_axis % len(shape)
 
-    def _normalised(self, paths: _Paths, rule: rules.BatchNorm) -> _Paths:
-        """Return ways through a batch normalisation."""
+    def _is_ours(self, step: Step) -> bool:
+        """Whether an operation that acts on one axis acts on that of the units."""
+        shape = self._program.shapes[step.inputs[0]]
+        if isinstance(step.rule, Spatial):
+            axis = step.rule.axis
+        elif isinstance(step.rule, rules.BatchNorm):
+            axis = step.operation.axis
+        elif isinstance(step.rule, Depthwise | Linear):
+            axis = rules.channel_axis(step.operation)
+        else:
+            return True
+        return axis % len(shape) == self._axis(shape)
+
+    def _normalised(self, paths: _Paths, rule: rules.BatchNorm, is_ours: bool) -> _Paths:
+        """Return ways through a batch normalisation, whose axis may be another than the units'."""
         if not self._normalises or not paths.is_open:
             return paths
+        if not is_ours or (
+            not paths.is_depthwise and len(np.unique(paths.units)) < len(paths.units)
+        ):
+            raise ValueError(
+                f"model: {rule.layer.name!r} does not normalise the units of {paths.layer!r}, but "
+                "their positions; leave batch normalisation out with batch_norm='none'"
+            )
         here = rule.factors[paths.channels]
         if paths.is_depthwise:
             return replace(paths, weights=paths.weights * here, is_open=False)
-        if len(np.unique(paths.units)) < len(paths.units):
-            raise ValueError(
-                f"model: {rule.layer.name!r} does not normalise the units of {paths.layer!r}, but "
-                "their flattened positions; leave batch normalisation out with batch_norm='none'"
-            )
         factors = np.ones(self.widths[paths.layer])
         factors[paths.units] = here
         return replace(paths, factors=factors, is_open=False)

@@ -127,7 +127,16 @@ def _check_input(model: "keras.Model", symbolic: Any, x: Any) -> npt.NDArray[Any
     if not np.isfinite(images).all():
         n_bad = int((~np.isfinite(images).reshape(len(images), -1).all(axis=1)).sum())
         raise ValueError(f"x: {n_bad} of {len(images)} inputs have values that are not finite")
-    return images
+    return images if is_exact else _rounded(images, symbolic.dtype)
+
+
+def _rounded(images: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[np.float32]:
+    """Return numbers rounded as an input of some type rounds them, such as float16."""
+    if dtype == "float32":
+        return images
+    from helpers.backend import keras
+
+    return np.asarray(keras.ops.cast(keras.ops.cast(images, dtype), "float32"))
 
 
 def _check_shape(model: "keras.Model", symbolic: Any, shape: tuple[int, ...]) -> None:

@@ -570,6 +570,115 @@ def test_layers_that_share_a_variable_are_refused():
         lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])
 
 
+class Holder(L.Layer):
+    """Does what another layer does, and has its weights."""
+
+    def __init__(self, inner, **options):
+        super().__init__(**options)
+        self.inner = inner
+
+    def call(self, z):
+        return self.inner(z)
+
+
+def used_elsewhere(kind):
+    """A model of which layer d is used once by itself, and once by something that is called."""
+    d, image, steps = (
+        L.Dense(6, activation="relu", name="d"),
+        keras.Input((6,)),
+        keras.Input((5, 6)),
+    )
+    if kind == "time steps":
+        both = [d(image), L.GlobalAveragePooling1D()(L.TimeDistributed(d)(steps))]
+        return keras.Model([image, steps], L.Dense(3)(L.Add()(both)))
+    if kind == "tied":
+        words, embedding = keras.Input((5,), dtype="int32"), L.Embedding(6, 6)
+        model = keras.Model(words, L.Dense(3)(L.Flatten()(d(embedding(words)))))
+        d._tracker.unlock()
+        d._kernel = embedding._embeddings
+        return model
+    other = Holder(d) if kind == "custom layer" else L.SpectralNormalization(d)
+    return keras.Model(image, L.Dense(3)(other(d(image))))
+
+
+@pytest.mark.parametrize("kind", ["time steps", "tied", "custom layer", "spectral norm"])
+def test_units_whose_weights_something_else_uses_are_refused(kind):
+    with pytest.raises(ValueError, match=r"'d' and '.*' of .* share the variable '.*', so that"):
+        forward.read(used_elsewhere(kind))
+
+
+def test_a_layer_of_a_model_that_is_used_twice_may_be_lesioned_at_both_uses():
+    image = keras.Input((6,))
+    inner = keras.Model(image, L.Dense(6, activation="relu", name="d")(image))
+    check(randomised(keras.Model(image, L.Dense(3)(inner(inner(image)))), 0))
+
+
+@pytest.mark.parametrize("head", [L.SimpleRNN, L.LSTM, L.GRU, L.EinsumDense])
+def test_a_sigmoid_is_taken_off_only_where_nothing_is_weighed_besides(head):
+    image, options = keras.Input((5, 4)), {"activation": "sigmoid"}
+    z = L.Dense(8, activation="relu", name="a")(image)
+    if head is L.EinsumDense:
+        last = head("ab,bc->ac", output_shape=1, **options)(L.Flatten()(z))
+    else:
+        last = head(1, **options)(z)
+    with pytest.raises(ValueError, match="a single score that is no sigmoid; accepted are the"):
+        forward.read_classifier(keras.Model(image, last))
+
+
+@pytest.mark.parametrize("head", ["einsum", "recurrent", "normalised"])
+def test_what_is_before_a_head_without_units_is_no_output(head):
+    image = keras.Input((5, 4))
+    z = L.Dense(8, activation="relu", name="b")(L.Dense(8, activation="relu", name="a")(image))
+    if head == "einsum":
+        z = L.EinsumDense("abc,cd->ad", output_shape=(8,), activation="softmax")(z)
+    elif head == "recurrent":
+        z = L.Softmax()(L.GRU(8)(z))
+    else:
+        z = L.Softmax()(L.LayerNormalization()(L.GlobalAveragePooling1D()(z)))
+    program = forward.read_classifier(keras.Model(image, z))
+    expected = {"b"} if head == "normalised" else set()
+    assert program.layers_behind(program.outputs) == expected
+
+
+def test_one_number_for_each_image_is_not_added_to_several():
+    """Keras takes ten images' numbers for a bias where they are added to ten classes."""
+    image = keras.Input((6,))
+    one, many = L.Dense(1)(image), L.Dense(10)(image)
+    for wrong in (L.Add()([many, one]), many + one):
+        with pytest.raises(ValueError, match="adds one number for each image to several"):
+            forward.read(keras.Model(image, wrong))
+    check(randomised(keras.Model(image, many + keras.ops.repeat(one, 10, axis=-1)), 0))
+    check(randomised(keras.Model(image, L.Add()([one, many])), 0))
+
+
+def test_an_array_that_a_function_is_given_may_be_changed_in_place():
+    rng, image, factors = np.random.default_rng(0), keras.Input((6, 6, 3)), np.ones(8, np.float32)
+    z = keras.ops.multiply(L.Conv2D(8, 3, name="a", activation="relu")(image), factors)
+    z = L.Conv2D(8, 3, name="b")(z)
+    model = keras.Model(image, L.Dense(4)(L.GlobalAveragePooling2D()(z)))
+    x, asked = noise((50, 6, 6, 3)), [{"a": rng.permutation(8)[:3]} for _ in range(30)]
+    for _ in range(2):
+        y = np.asarray(model(x)).argmax(axis=1)
+        found = lesions.correct(model, x, y, asked)
+        np.testing.assert_array_equal(found, brute_force.correct(model, x, y, asked))
+        factors[:] = 3 * rng.normal(size=8)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_inputs_of_low_precision_are_rounded_as_the_model_rounds_them(dtype):
+    image = keras.Input((6,), dtype=dtype)
+    z = L.Dense(8, activation="relu", name="a", dtype="float32")(image)
+    model = randomised(keras.Model(image, L.Dense(3, dtype="float32")(z)), 0)
+    check(model, x=100 * noise((60, 6)))
+
+
+def test_lesions_are_given_one_by_one():
+    image = keras.Input((6,))
+    model = keras.Model(image, L.Dense(3)(L.Dense(4, name="a")(image)))
+    with pytest.raises(ValueError, match="lesions: a mapping was given; accepted is a sequence"):
+        lesions.correct(model, noise((2, 6)), [0, 1], {"a": [0]})
+
+
 def test_lesions_of_models_with_images_on_the_second_axis_are_exact_however_many():
     image = keras.Input((12, 6))
     z = keras.ops.transpose(L.Dense(8, activation="relu", name="a")(image), (1, 0, 2))

@@ -182,6 +182,35 @@ def test_batch_normalisation_of_flattened_feature_maps_is_refused():
         graphs.weight_graph(model)
 
 
+@pytest.mark.parametrize("n_maps", [4, 16])
+def test_batch_normalisation_of_another_axis_is_refused_or_left_out(n_maps):
+    convolutions = [L.Conv2D(n_maps, 3, padding="same", name=each) for each in "ab"]
+    behind = [L.BatchNormalization(axis=1, name="norm"), L.Flatten(), L.Dense(2)]
+    model = keras.Sequential([keras.Input((6, 6, 2)), *convolutions, *behind])
+    with pytest.raises(ValueError, match="'norm' does not normalise the units of 'b'"):
+        graphs.weight_graph(model)
+    graph = graphs.weight_graph(model, "l1", batch_norm="none")
+    kernel = np.asarray(model.get_layer("b").kernel)
+    np.testing.assert_allclose(block(graph, "a", "b"), abs(kernel).sum((0, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pool", [L.GlobalAveragePooling1D, L.MaxPooling1D])
+def test_pooling_over_units_loses_track_of_them(pool):
+    image = keras.Input((6, 3))
+    z = pool(data_format="channels_first", name="pool")(L.Dense(4, name="a")(image))
+    model = keras.Model(image, L.Dense(3)(L.Dense(5, name="b")(z)))
+    with pytest.raises(ValueError, match="'b' reads what pool made of units"):
+        graphs.weight_graph(model)
+
+
+def test_weights_of_another_axis_than_that_of_the_units_are_no_edges():
+    image = keras.Input((3, 6, 6))
+    z = L.Conv2D(4, 3, data_format="channels_first", name="a")(image)
+    model = keras.Model(image, L.Dense(3)(L.Flatten()(L.Dense(5, name="b")(z))))
+    with pytest.raises(ValueError, match="'b' weighs another axis than that of the units before"):
+        graphs.weight_graph(model)
+
+
 def test_batch_normalisation_scales_the_weights_into_its_neurons():
     image = keras.Input((3,), name="image")
     norm = L.BatchNormalization(name="norm")

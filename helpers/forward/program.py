@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class Step:
         How a change of a few channels travels through it; None if it is called.
     n_units : int
         How many units' pre-activations it puts out; 0 if it is no layer of units.
+    others : tuple
+        What it is called with besides tensors of the program, such as an array.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Step:
     call: Callable[[Sequence[Array]], list[Array]]
     rule: Rule | None
     n_units: int = 0
+    others: tuple[Any, ...] = ()
 
     @property
     def unit_axis(self) -> int:
@@ -221,7 +225,8 @@ class Program:
     def layers_behind(self, tensors: Sequence[int]) -> set[str]:
         """Return the layers with units that tensors come from without another one in between.
 
-        A depthwise convolution, which weighs each channel by itself, does not count.
+        A depthwise convolution, which weighs each channel by itself, does not count. A layer that
+        weighs channels, but has no units that can be lesioned, is in between, too.
         """
         found, wanted = set(), set(tensors)
         for step in reversed(self.steps):
@@ -229,9 +234,15 @@ class Program:
                 continue
             if step.n_units and not isinstance(step.rule, Depthwise):
                 found.add(self._first_names[id(step.operation)])
-            else:
+            elif not self._weighs(step):
                 wanted.update(step.inputs)
         return found
+
+    def _weighs(self, step: Step) -> bool:
+        """Whether a step has weights that make other channels: no scale, as of a normalisation."""
+        widths = {self.shapes[each][-1] for each in (*step.inputs, *step.outputs)}
+        is_other = len(widths) > 1 or isinstance(step.operation, _WEIGHING)
+        return step.rule is None and bool(_variables(step)) and is_other
 
     def inputs_of(self, tensor: int) -> list[str]:
         """Return the names of the model's inputs that a tensor comes from, in their order."""
@@ -362,8 +373,10 @@ def read(model: keras.Model) -> Program:
     Raises
     ------
     ValueError
-        If the model has no graph, or a `call` of its own; says what to do then. If two layers of
-        units have a variable in common, so that a lesion of one would be one of both.
+        If the model has no graph, or a `call` of its own; says what to do then. If something else
+        has a variable of a layer of units, so that a lesion of one would be one of both. On
+        TensorFlow, if one number for each image is added to several, which Keras gets wrong for
+        some numbers of images.
     """
     core = _core(model)
     if core is None:
@@ -390,12 +403,22 @@ def read(model: keras.Model) -> Program:
     )
 
 
+_WEIGHING = (keras.layers.EinsumDense, keras.layers.RNN, keras.layers.Wrapper)
+"""Layers that weigh channels, and have no units that can be lesioned."""
+
+
+def _variables(step: Step) -> list[Any]:
+    """Return the variables of a layer, and of layers within it; a function has none."""
+    return list(getattr(step.operation, "variables", ()))
+
+
 def _check_unshared(model: keras.Model, steps: Sequence[Step]) -> None:
     owners: dict[int, Step] = {}
-    for step in steps:
-        for variable in step.operation.variables if step.n_units else ():
+    # What has units comes first: only their variables must not be anywhere else.
+    for step in sorted(steps, key=lambda each: not each.n_units):
+        for variable in _variables(step):
             owner = owners.setdefault(id(variable), step)
-            if owner.operation is not step.operation:
+            if owner.n_units and owner.operation is not step.operation:
                 raise ValueError(
                     f"model: layers {owner.name!r} and {step.name!r} of {model.name!r} share the "
                     f"variable {variable.name!r}, so that neither can be lesioned alone"
@@ -440,8 +463,9 @@ def read_classifier(model: keras.Model) -> Classifier:
     scores = softmaxed(program, output) if shape[1] > 1 else _before_sigmoid(program, output)
     if scores is None:
         raise ValueError(
-            f"model: {model.name!r} has a single score that is no sigmoid; accepted are a sigmoid, "
-            "the probability of class 1, or one score per class"
+            f"model: {model.name!r} has a single score that is no sigmoid; accepted are the "
+            "sigmoid of a Dense layer or an Activation, the probability of class 1, or one score "
+            "per class"
         )
     classifier = Classifier(
         **{each.name: getattr(program, each.name) for each in fields(program)},
@@ -634,10 +658,13 @@ class _Reader:
         if rules.has_units(operation) and len(inputs) == 1:
             self._add_units(node, name, inputs, outputs)
             return outputs
+        _check_broadcast(operation, [each.shape for each in node.input_tensors])
         call = partial(_call, operation, node)
         others = [each for each in _arguments(node) if not isinstance(each, keras.KerasTensor)]
         rule = rules.rule_of(operation, partial(_first, call), len(inputs), others)
-        step = Step(name, operation, tuple(inputs), tuple(outputs), call, rule)
+        step = Step(
+            name, operation, tuple(inputs), tuple(outputs), call, rule, others=tuple(others)
+        )
         self._append(step, node, rules.is_smooth(operation))
         return outputs
 
@@ -662,6 +689,24 @@ class _Reader:
         if not is_single or (step.rule is None and not is_smooth):
             self.rough.add(len(self.steps))
         self.steps.append(step)
+
+
+def _check_broadcast(operation: keras.Operation, shapes: Sequence[tuple[int | None, ...]]) -> None:
+    """Refuse what Keras on TensorFlow gets wrong: one number for each image, added to several.
+
+    Where there are as many images as numbers, it takes the images' numbers for a bias
+    (``keras.ops.add`` of Keras 3.15).
+    """
+    is_added = type(operation).__name__ == "Add" and keras.backend.backend() == "tensorflow"
+    if is_added and any(
+        set(shape[1:]) == {1} and max((size or 2 for size in first[1:]), default=1) > 1
+        for first, shape in pairwise(shapes)
+    ):
+        raise ValueError(
+            f"model: {operation.name!r} adds one number for each image to several, which Keras on "
+            "TensorFlow gets wrong for some numbers of images; repeat the number first, such as by "
+            "keras.ops.repeat"
+        )
 
 
 def _core(operation: Any) -> Any:
@@ -722,11 +767,10 @@ def _without_activation(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _in_single_precision(operation: keras.Operation, node: Any) -> bool:
-    """Whether an operation computes in float32, weights included."""
-    return (
-        getattr(operation, "compute_dtype", "float32") == "float32"
-        and not getattr(operation, "quantization_mode", None)
-        and all(each.dtype == "float32" for each in node.outputs)
+    """Whether an operation, and all within it, computes in float32, weights included."""
+    within = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else ()
+    return all(each.dtype == "float32" for each in node.outputs) and all(
+        each.compute_dtype == "float32" and not each.quantization_mode for each in within
     )
 
 
@@ -763,10 +807,9 @@ def _before_sigmoid(program: Program, output: int) -> int | None:
         step = program.steps[program.producers[output]]
         if not rules.is_silent(step.operation):
             is_function = type(step.operation).__module__ == "keras.src.ops.nn"
-            activation = None if step.n_units else getattr(step.operation, "activation", None)
-            is_sigmoid = activation is keras.activations.sigmoid or (
-                is_function and type(step.operation).__name__ == "Sigmoid"
-            )
+            is_sigmoid = (
+                _acts(step) and step.operation.activation is keras.activations.sigmoid
+            ) or (is_function and type(step.operation).__name__ == "Sigmoid")
             return step.inputs[0] if is_sigmoid else None
         (output,) = step.inputs
     return None
@@ -779,12 +822,15 @@ def _keeps_order(step: Step) -> bool:
         return False
     if type(operation) is keras.layers.Softmax:
         return operation.axis in (-1, 1)
-    acts = type(operation) is keras.layers.Activation or (
-        rules.has_units(operation) and not step.n_units
-    )
     return rules.is_silent(operation) or (
-        acts and operation.activation is keras.activations.softmax
+        _acts(step) and operation.activation is keras.activations.softmax
     )
+
+
+def _acts(step: Step) -> bool:
+    """Whether a step applies an activation, and does nothing else."""
+    is_half = rules.has_units(step.operation) and not step.n_units
+    return type(step.operation) is keras.layers.Activation or is_half
 
 
 def _full_name(name: str, names: Sequence[str], listed: Sequence[str], none: str) -> str:

@@ -75,7 +75,8 @@ def correct(
         Their classes, see `validation.check_classes`; 0 and 1 if a sigmoid is the only output.
     lesions : sequence of mapping of str to int array
         Layer name to indices of the units that are lesioned there; ``{}`` lesions nothing. A
-        layer that is used several times is lesioned at every use.
+        layer that is used several times is lesioned at every use. A lesioned unit adds up to zero
+        whatever it takes in; weights of zero would make NaN of what is not finite.
     executor : concurrent.futures.Executor, optional
         Where batches of images are worked on, see `lesions.elsewhere`; by default a thread for
         each core. Results do not depend on it.
@@ -269,6 +270,7 @@ def _marks(program: Classifier) -> list[Any]:
     for step in program.steps:
         marks += [step.operation, type(step.rule), *step.inputs]
         marks += _attributes(step.operation, set())
+        marks += _attributes(step.others, set())
     return marks
 
 
@@ -309,6 +311,8 @@ def _judged(
     is_whole = isinstance(batch_size, int | np.integer) and batch_size >= 1
     if batch_size is not None and not is_whole:
         raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
+    if any(isinstance(lesions, Mapping) for _, lesions in groups):
+        raise ValueError("lesions: a mapping was given; accepted is a sequence of mappings")
     known, images, classes = _read(model, x, y)
     program = known.prepared.program
     by_steps = [
