@@ -645,10 +645,35 @@ def test_one_number_for_each_image_is_not_added_to_several():
     image = keras.Input((6,))
     one, many = L.Dense(1)(image), L.Dense(10)(image)
     for wrong in (L.Add()([many, one]), many + one):
-        with pytest.raises(ValueError, match="adds one number for each image to several"):
+        with pytest.raises(ValueError, match=r"adds a tensor of shape \(None, 1\) to one of shape"):
             forward.read(keras.Model(image, wrong))
     check(randomised(keras.Model(image, many + keras.ops.repeat(one, 10, axis=-1)), 0))
     check(randomised(keras.Model(image, L.Add()([one, many])), 0))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_right"),
+    [
+        ((4, 4), (4, 1), False),
+        ((4, 4), (1, 4), True),
+        ((4, 5), (4, 1), True),
+        ((3, 3, 5), (1, 3, 1), False),
+        ((3, 4, 5), (3, 1, 1), True),
+        ((3, 4, 5), (3, 4, 1), True),
+    ],
+)
+def test_sums_that_keras_gets_wrong_of_one_image_are_refused(first, second, is_right):
+    """Where they are accepted, Keras adds as NumPy does, and where not, it does not."""
+    rng = np.random.default_rng(0)
+    one, other = (rng.normal(size=(1, *shape)).astype(np.float32) for shape in (first, second))
+    assert np.allclose(keras.ops.add(one, other), one + other) == is_right
+    inputs = [keras.Input(shape) for shape in (first, second)]
+    model = keras.Model(inputs, L.Flatten()(inputs[0] + inputs[1]))
+    if is_right:
+        forward.read(model)
+    else:
+        with pytest.raises(ValueError, match="which Keras on TensorFlow gets wrong for some"):
+            forward.read(model)
 
 
 def test_an_array_that_a_function_is_given_may_be_changed_in_place():

@@ -240,9 +240,10 @@ class Program:
 
     def _weighs(self, step: Step) -> bool:
         """Whether a step has weights that make other channels: no scale, as of a normalisation."""
-        widths = {self.shapes[each][-1] for each in (*step.inputs, *step.outputs)}
-        is_other = len(widths) > 1 or isinstance(step.operation, _WEIGHING)
-        return step.rule is None and bool(_variables(step)) and is_other
+        if step.rule is not None or not _variables(step):
+            return False
+        widths = {self.shapes[each][-1:] for each in (*step.inputs, *step.outputs)}
+        return len(widths) > 1 or isinstance(step.operation, _WEIGHING)
 
     def inputs_of(self, tensor: int) -> list[str]:
         """Return the names of the model's inputs that a tensor comes from, in their order."""
@@ -375,8 +376,8 @@ def read(model: keras.Model) -> Program:
     ValueError
         If the model has no graph, or a `call` of its own; says what to do then. If something else
         has a variable of a layer of units, so that a lesion of one would be one of both. On
-        TensorFlow, if one number for each image is added to several, which Keras gets wrong for
-        some numbers of images.
+        TensorFlow, if tensors are added whose shapes differ so that Keras gets it wrong for some
+        numbers of images, such as one number for each to several.
     """
     core = _core(model)
     if core is None:
@@ -692,21 +693,25 @@ class _Reader:
 
 
 def _check_broadcast(operation: keras.Operation, shapes: Sequence[tuple[int | None, ...]]) -> None:
-    """Refuse what Keras on TensorFlow gets wrong: one number for each image, added to several.
+    """Refuse sums that Keras on TensorFlow gets wrong for some numbers of images.
 
-    Where there are as many images as numbers, it takes the images' numbers for a bias
-    (``keras.ops.add`` of Keras 3.15).
+    ``keras.ops.add`` (Keras 3.15) takes what it adds for a bias if all axes but one have length
+    one: along the last axis of the other tensor if that is as long, or along the second. The one
+    axis may be that of the images; or, of a single image, another one.
     """
-    is_added = type(operation).__name__ == "Add" and keras.backend.backend() == "tensorflow"
-    if is_added and any(
-        set(shape[1:]) == {1} and max((size or 2 for size in first[1:]), default=1) > 1
-        for first, shape in pairwise(shapes)
-    ):
-        raise ValueError(
-            f"model: {operation.name!r} adds one number for each image to several, which Keras on "
-            "TensorFlow gets wrong for some numbers of images; repeat the number first, such as by "
-            "keras.ops.repeat"
-        )
+    if type(operation).__name__ != "Add" or keras.backend.backend() != "tensorflow":
+        return
+    for first, second in pairwise(shapes):
+        if len(first) != len(second) or all(size == 1 for size in first[1:]):
+            continue
+        own = [axis for axis, size in enumerate(second) if axis and size != 1]
+        places = [axis for axis in (len(first) - 1, 1) if own and first[axis] == second[own[0]]]
+        if not own or (len(own) == 1 and places and places[0] != own[0]):
+            raise ValueError(
+                f"model: {operation.name!r} adds a tensor of shape {second} to one of shape "
+                f"{first}, which Keras on TensorFlow gets wrong for some numbers of images; make "
+                "their shapes equal first, such as by keras.ops.repeat"
+            )
 
 
 def _core(operation: Any) -> Any:
