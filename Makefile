@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml requirements.txt
 	$$python -m venv --clear $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 	    --requirement requirements.txt
+	@$(PYTHON) -m compileall -qq -j 0 $(VENV)/lib || true # Templates of some packages are no Python.
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation --editable .
 	touch $@

@@ -697,13 +697,6 @@ def test_inputs_of_low_precision_are_rounded_as_the_model_rounds_them(dtype):
     check(model, x=100 * noise((60, 6)))
 
 
-def test_lesions_are_given_one_by_one():
-    image = keras.Input((6,))
-    model = keras.Model(image, L.Dense(3)(L.Dense(4, name="a")(image)))
-    with pytest.raises(ValueError, match="lesions: a mapping was given; accepted is a sequence"):
-        lesions.correct(model, noise((2, 6)), [0, 1], {"a": [0]})
-
-
 def test_lesions_of_models_with_images_on_the_second_axis_are_exact_however_many():
     image = keras.Input((12, 6))
     z = keras.ops.transpose(L.Dense(8, activation="relu", name="a")(image), (1, 0, 2))

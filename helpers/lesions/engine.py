@@ -311,8 +311,6 @@ def _judged(
     is_whole = isinstance(batch_size, int | np.integer) and batch_size >= 1
     if batch_size is not None and not is_whole:
         raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
-    if any(isinstance(lesions, Mapping) for _, lesions in groups):
-        raise ValueError("lesions: a mapping was given; accepted is a sequence of mappings")
     known, images, classes = _read(model, x, y)
     program = known.prepared.program
     by_steps = [
