@@ -405,17 +405,15 @@ class _Edges:
         name = self._layers.get(id(step.operation))
         if name is None:
             return _Provenance()
+        why = ""
         if given.lost_in:
+            why = f"reads what {' and '.join(sorted(given.lost_in))} made of units"
+        elif given.paths and not self._is_ours(step):
+            why = "weighs another axis than that of the units before it"
+        if why:
             raise ValueError(
-                f"model: layer {step.name!r} reads what {' and '.join(sorted(given.lost_in))} made "
-                "of units, which no graph of weights shows; say yourself which units belong "
-                "together, with `Partition.from_labels`"
-            )
-        if given.paths and not self._is_ours(step):
-            raise ValueError(
-                f"model: layer {step.name!r} weighs another axis than that of the units before it, "
-                "which no graph of weights shows; say yourself which units belong together, with "
-                "`Partition.from_labels`"
+                f"model: layer {step.name!r} {why}, which no graph of weights shows; say yourself "
+                "which units belong together, with `Partition.from_labels`"
             )
         self.widths[name] = rule.n_units
         magnitudes = rule.magnitudes(self._norm)

@@ -106,20 +106,15 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         several networks, the range; a dash where nothing could be tested.
     """
     shown = _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS))
-    ours = table[(table["source"] == "paper") & table["test"].isin(["exact", *_THEIRS])]
-    behind = {
-        part: ours[ours["test"].isin(tests)]
-        .dropna(subset=part)
-        .groupby(["network", "measure"])["replicate"]
-        .nunique()
-        for part, tests in (("effect", ours["test"].unique()), ("p", _THEIRS))
+    ours = table[table["source"] == "paper"]
+    counted = {
+        "of effect": ours.dropna(subset="effect"),
+        "of p": ours[ours["test"].isin(_THEIRS)].dropna(subset="p"),
     }
-    n = {
-        part: each.set_axis(each.index.map(_row_name)).reindex(shown.index, fill_value=0)
-        for part, each in behind.items()
-    }
-    for place, (part, heading) in enumerate((("effect", "of effect"), ("p", "of p"))):
-        shown.insert(place, ("networks", heading), n[part].astype(str))
+    for place, (heading, rows) in enumerate(counted.items()):
+        n = rows.groupby(["network", "measure"])["replicate"].nunique()
+        n = n.set_axis(n.index.map(_row_name)).reindex(shown.index, fill_value=0)
+        shown.insert(place, ("networks", heading), n.astype(str))
     return shown
 
 
@@ -153,7 +148,7 @@ def _three_ways(table: pd.DataFrame, ways: Sequence[tuple[str, str, str]]) -> pd
     keys = ["network", "measure", *table.columns.intersection(["k"])]
     columns = {
         (TESTS[test], name): (prefix + test, source)
-        for test in ("fisher", "chi2")
+        for test in _THEIRS
         for name, source, prefix in ways
     }
     effects = {
