@@ -262,6 +262,14 @@ def test_a_verdict_has_one_mark_for_all_kinds_of_networks_and_leads_to_its_figur
     assert "… not run here</a>" in claims.chips(claims.about(JUDGED, "B"), "x")
 
 
+def test_published_p_values_are_no_evidence_if_untrained_networks_have_small_ones_too():
+    marked = claims.no_evidence_chip(pd.Series([1e-9, 0.05]), "VGGs & co", "13.html#fig")
+    assert ">✗ no evidence: VGGs &amp; co</a>" in marked
+    assert 'class="verdict does-not-hold" href="13.html#fig"' in marked
+    assert claims.no_evidence_chip(pd.Series([1e-9, 0.06]), "VGGs", "x") == ""
+    assert claims.no_evidence_chip(pd.Series([], dtype=float), "VGGs", "x") == ""
+
+
 def test_effects_are_told_in_short_from_the_least_to_the_largest_mean_of_each_family():
     assert claims.in_short(claims.about(JUDGED, "A")) == "MLPs 0.75 to 2.5 points, CNNs -0.1 points"
     assert claims.in_short(claims.about(JUDGED, "B")) == ""

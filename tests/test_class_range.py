@@ -76,6 +76,14 @@ def test_the_range_is_the_spread_of_the_damages_over_their_mean():
     np.testing.assert_allclose(ranges, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64])
+def test_counts_without_a_sign_give_the_same_range(kind):
+    sizes = np.full(10, 100)
+    counts, intact = random_counts(sizes, 20)
+    ranges = measures.class_wise_range(counts.astype(kind), intact.astype(kind), sizes.astype(kind))
+    np.testing.assert_array_equal(ranges, measures.class_wise_range(counts, intact, sizes))
+
+
 @pytest.mark.parametrize("sizes", [MNIST, np.array([90, 0, 89]), np.full(10, 100)])
 def test_ranges_are_fractions_rounded_once(sizes):
     counts, intact = random_counts(sizes, 300)

@@ -141,6 +141,15 @@ def test_some_of_the_sub_clusters_are_compared_as_among_all():
     assert (some.measure, some.fingerprint) == (found.measure, found.fingerprint)
 
 
+def test_some_of_the_sub_clusters_keep_the_effects_of_permuted_ones():
+    effects = {"effect": np.array([1.0, 2.0, 9.0]), "permuted_effect": np.ones(RANDOM.shape)}
+    found = compared(fixed=np.zeros(3, bool), **effects)
+    some = found.where([True, True, False])
+    p = some.combine().set_index("test")["p"]
+    assert p["exact_effect"] == 1 / (1 + RANDOM.shape[1])
+    assert some.permuted_effect.shape == (2, RANDOM.shape[1])
+
+
 @pytest.mark.parametrize(
     ("true", "random"),
     [(TRUE[:2], RANDOM), (TRUE, RANDOM[:2]), (TRUE, RANDOM[:, :0]), (TRUE, TRUE)],

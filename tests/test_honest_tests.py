@@ -1,5 +1,7 @@
 """Permuted partitions, effects, and class-wise coherence at equal damage, end to end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -252,6 +254,22 @@ def test_sets_that_cost_too_little_or_more_than_random_ones_are_not_comparable()
     assert found.is_comparable.tolist() == [False, True, False]
     np.testing.assert_array_equal(found.p, [1, 1, 1])
     assert np.isnan(found.typical[[0, 2]]).all()
+
+
+def test_counts_without_a_sign_compare_as_others_do():
+    partition = Partition.from_labels({"a": [0, 0, 1, 1]})
+    random = orderings_of(staircase([0, 30, 60, 90, 120]), np.array([1000, 1000]), partition, 20, 4)
+    counts = np.array([[981, 1003], [1000, 960], [800, 1000]])
+    unsigned = replace(
+        random,
+        intact=random.intact.astype(np.uint16),
+        sets={"a": [(sizes, each.astype(np.uint16)) for sizes, each in random.sets["a"]]},
+    )
+    ours = measures.at_equal_damage(counts, "a", random)
+    theirs = measures.at_equal_damage(counts.astype(np.uint16), "a", unsigned)
+    assert ours.damage[0] == 16
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
 
 
 def test_a_layer_without_orderings_and_an_unknown_spread_are_named():

@@ -324,9 +324,8 @@ def test_the_summary_has_a_row_for_all_and_one_for_each_layer_of_x():
     assert summary.index.tolist() == ["all", "a", "a, too"]
     assert summary["tested"].tolist() == [4, 2, 2]
     assert summary["p"].tolist() == [test.p, test.by_layer["a"].p, test.by_layer["a, too"].p]
-    for row in summary.itertuples():
-        interval = statistics.share_interval(round(row.p * 41) - 1, 40)
-        assert (row.p_low, row.p_high) == interval
+    for row, of in zip(summary.itertuples(), (test, *test.by_layer.values()), strict=True):
+        assert (row.p_low, row.p_high) == of.interval
     assert summary["excess"].tolist() == pytest.approx(
         [each["excess"].median() for each in (table, table[:2], table[2:])]
     )
@@ -423,3 +422,15 @@ def test_no_stratum_with_both_kinds_gives_nan_and_a_reason():
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="table: columns within, edge are missing"):
         measures.within_against_across(pd.DataFrame({"steps": [1]}), ["edge"])
+
+
+def test_pairs_of_which_nobody_knows_whether_they_are_within_are_refused():
+    table = pd.DataFrame({"steps": 1, "within": [True, None, False], "edge": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match="within is of object; accepted is bool"):
+        measures.within_against_across(table, ["edge"])
+
+
+@pytest.mark.parametrize(("lesioned", "n"), [(5, 4), (-1, 10)])
+def test_more_correct_images_than_there_are_have_no_logit(lesioned, n):
+    with pytest.raises(ValueError, match="counts: accepted are 0 to n_images"):
+        lesions.logit_loss(3, lesioned, n)

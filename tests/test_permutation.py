@@ -104,12 +104,34 @@ def test_its_monte_carlo_interval_holds_what_all_permutations_would_give():
     assert hits >= 190
 
 
-def test_its_monte_carlo_interval_is_too_narrow_for_many_sub_clusters_as_it_says():
+@pytest.mark.parametrize("together", [0.0, 0.5])
+def test_its_monte_carlo_interval_holds_for_many_sub_clusters_together(together):
     rng = np.random.default_rng(0)
-    true = rng.normal(size=30)
-    limit = statistics.permutation_test(true, rng.normal(size=(9999, 30))).p
-    intervals = [permutation_test(true, rng.normal(size=(99, 30))).interval for _ in range(200)]
-    assert 130 <= sum(low <= limit <= high for low, high in intervals) < 190
+
+    def drawn(n):
+        shared = rng.normal(size=(n, 1))
+        return together * shared + np.sqrt(1 - together**2) * rng.normal(size=(n, 30))
+
+    hits, as_if_independent = [], []
+    for _ in range(150):
+        true = drawn(1)[0] + 0.3
+        limit = permutation_test(true, drawn(4999)).p
+        test = permutation_test(true, drawn(99))
+        shares = statistics.share_interval(round(100 * test.p) - 1, 99)
+        for each, (low, high) in ((hits, test.interval), (as_if_independent, shares)):
+            each.append(low <= limit <= high)
+    assert np.mean(hits) > 0.92
+    assert together or np.mean(as_if_independent) < 0.92
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 19])
+def test_its_monte_carlo_interval_is_within_bounds_for_few_permutations(n):
+    rng = np.random.default_rng(0)
+    for shift in (0, 5):
+        test = permutation_test(rng.normal(size=4) + shift, rng.normal(size=(n, 4)))
+        assert 0 <= test.interval.low <= test.p - 1 / (n + 1) + 1e-9
+        assert test.interval.high <= 1
+        assert test.interval.high >= (test.p * (n + 1) - 1) / n
 
 
 def test_nothing_to_test_has_no_monte_carlo_interval():
@@ -210,6 +232,7 @@ def test_nothing_to_test_gives_nan_and_a_reason():
         (([1.0], np.empty((0, 1))), "at least one permutation"),
         (([[1.0]], [[1.0]]), r"accepted are \(S,\) and \(B, S\)"),
         (([np.nan], [[1.0]]), "true"),
+        ((np.ma.array([1.0], mask=[True]), [[1.0]]), "true"),
         (([1.0], [[np.nan]]), "permuted"),
         (([1.0], [[1.0]], "both"), "'both' was given; accepted are right, left, two-sided"),
         (([1.0], [[1.0]], "right", [True, False]), r"tested: shape \(2,\) was given"),
@@ -237,6 +260,17 @@ def test_the_mean_effect_is_ranked_among_those_of_permuted_partitions():
     assert statistics.mean_effect_p(effects) == 3 / 4  # Means 2, 1, 2 and 2: ties count.
     assert np.isnan(statistics.mean_effect_p([[np.nan, 1.0], [np.nan, 2.0]]))
     assert np.isnan(statistics.mean_effect_p(np.empty((0, 3))))
+
+
+@pytest.mark.parametrize("effects", [[1.0, 2.0], np.empty((2, 0))])
+def test_effects_of_another_shape_are_refused(effects):
+    with pytest.raises(ValueError, match="effects: shape"):
+        statistics.mean_effect_p(effects)
+
+
+def test_infinite_effects_have_no_mean():
+    with pytest.raises(ValueError, match="effects: infinite"):
+        statistics.mean_effect_p([[np.inf, 1.0], [-np.inf, 2.0]])
 
 
 def test_a_permuted_partition_without_an_effect_counts_as_one_with_as_large_a_mean():

@@ -357,6 +357,8 @@ def test_the_other_tables_have_a_row_for_each_kind_of_network_measure_and_number
     under_one = collected("fashion-mlp", 0.5, [0], measures=measures).query("protocol == 'paper'")
     rows = pd.concat([pd.concat([mlps, under_one]).assign(k=k, effect=float(k)) for k in (18, 8)])
     table = table1.other_table(rows)
+    uneven = table.loc[("MLP on MNIST", "k = 18", "class-wise range")]
+    assert uneven["mean effect", "PAPER"] == "18 times"  # Of random sets, whatever they cost.
     ks, names = ("k = 8", "k = 18"), ("importance", "class-wise range")
     assert list(table.index) == [
         (network, k, name)

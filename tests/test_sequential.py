@@ -115,6 +115,8 @@ def test_with_nothing_to_test_there_is_no_p_value_and_nothing_is_drawn():
         ({"true": [[1.0]]}, "true and reference"),
         ({"reference": np.zeros((3, 2))}, "true and reference"),
         ({"max_permutations": 0}, "max_permutations: 0"),
+        ({"max_permutations": 19.5}, "max_permutations: 19.5"),
+        ({"max_exceeding": 2.5}, "max_exceeding: 2.5"),
         ({"max_exceeding": 0}, "max_exceeding: 0"),
         ({"tested": [True, True]}, "tested"),
         ({"draws": [[1.0, 2.0]]}, "draws"),

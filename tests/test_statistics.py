@@ -40,6 +40,8 @@ def test_a_p_value_is_a_rank_among_the_random_values(true, random, side, ties, e
     [
         ((1, []), "random: a sequence of at least one"),
         ((np.nan, [1, 2]), "true: NaN"),
+        (([3, 1, 2], [1, 2, 3]), r"true: shape \(3,\) was given; accepted is a number"),
+        ((1, np.ma.array([2, 9], mask=[False, True])), "random: NaN"),
         ((1, [2, np.nan]), "random: NaN"),
         ((1, [2], "both"), "side: 'both' was given; accepted are right, left"),
         ((1, [2], "left", "mid"), "ties: 'mid' was given; accepted are inclusive, strict"),
@@ -396,11 +398,11 @@ def test_corrections_of_a_table_keep_its_rows_index_and_columns():
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_a_test_is_significant_by_itself_if_its_p_value_is_below_the_level():
+def test_a_test_is_significant_by_itself_if_its_p_value_is_at_most_the_level():
     table = pd.DataFrame({"test": "a", "p": [0.049, 0.05, 0.051, 0.1]})
     strict, lenient = (statistics.multiple_comparisons(table, fwer=each) for each in (0.05, 0.1))
-    assert strict["by_itself"].tolist() == [True, False, False, False]
-    assert lenient["by_itself"].tolist() == [True, True, True, False]
+    assert strict["by_itself"].tolist() == [True, True, False, False]
+    assert lenient["by_itself"].tolist() == [True, True, True, True]
 
 
 def test_an_index_that_repeats_does_not_mix_up_tests():

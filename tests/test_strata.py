@@ -117,7 +117,8 @@ def test_its_size_is_right():
     [
         (([1.0, 2.0], [True], [0, 0]), r"shapes \(2,\), \(1,\) and \(2,\) were given"),
         (([[1.0]], [[True]], [[0]]), "one-dimensional arrays of one length"),
-        (([np.nan], [True], [0]), "values: NaN cannot be compared"),
+        (([np.nan], [True], [0]), "values: accepted are finite numbers"),
+        (([np.inf, 1.0], [True, False], [0, 0]), "values: accepted are finite numbers"),
         (([1.0], [True], [0], "both"), "'both' was given; accepted are right, left, two-sided"),
         (([1.0], [True], [0], "right", 0), "n_draws: 0 was given"),
     ],

@@ -332,6 +332,16 @@ def test_an_exact_p_value_is_shown_with_its_monte_carlo_interval_and_effect():
     shown = tables.exact_table(pd.DataFrame([row])).loc["importance"]
     assert shown["exact p"] == "0.05 (0.011 to 0.14)"
     assert shown["mean effect"] == "1.5 (1 to 2) points"
+    assert shown["p of the mean effect"] == "–"
+    of_mean = row | {"test": "exact_effect", "p": 0.25, "p_low": 0.1, "p_high": 0.4}
+    both = tables.exact_table(pd.DataFrame([row, of_mean])).loc["importance"]
+    assert both["p of the mean effect"] == "0.25 (0.1 to 0.4)"
+
+
+def test_chances_are_shown_with_the_monte_carlo_interval_of_their_p_value():
+    kinds = {"kind": ["important"], "found": [3], "expected": [0.28], "chance": [0.25], "p": [0.05]}
+    shown = tables.chance_table(pd.DataFrame(kinds), 19).loc["important"]
+    assert shown["exact p"] == "0.05 (< 0.0001 to 0.18)"
 
 
 def test_reports_side_by_side_have_no_p_value_without_its_effect():

@@ -425,6 +425,29 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
     return " ".join(marks)
 
 
+def no_evidence_chip(untrained: "pd.Series[float]", whose: str, address: str) -> str:
+    """Return a mark for published p values that say nothing, if they do.
+
+    Parameters
+    ----------
+    untrained : Series of float
+        What the same procedure gives of networks that have learned nothing.
+    whose : str
+        What the published ones are of.
+    address : str
+        Of the figure behind it.
+
+    Returns
+    -------
+    str
+        HTML; nothing unless each of these networks has a low p value, too.
+    """
+    if untrained.empty or not (untrained <= LEVEL).all():
+        return ""
+    said = escape(f"✗ no evidence: {whose}")
+    return f'<a class="verdict does-not-hold" href="{escape(address)}">{said}</a>'
+
+
 def in_short(rows: pd.DataFrame) -> str:
     """Return the least and the largest mean effect on each family of networks.
 

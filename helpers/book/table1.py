@@ -16,7 +16,7 @@ from helpers.book.tables import (
 from helpers.plots.headings import MEASURES, TESTS
 
 LEVEL = 0.05
-"""P values below it are called low."""
+"""P values up to it are called low."""
 
 
 ROW = ["network", "measure", "test", "source"]
@@ -105,7 +105,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         points, times or nats; for each test and source the median p value (see `medians`) and, of
         several networks, the range; a dash where nothing could be tested.
     """
-    shown = _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS))
+    shown = _three_ways(ours_and_theirs(table), (THEIR_WAY, *WAYS), effect_in_words)
     ours = table[table["source"] == "paper"]
     counted = {
         "of effect": ours.dropna(subset="effect"),
@@ -138,12 +138,16 @@ def other_table(tests: pd.DataFrame) -> pd.DataFrame:
     keys = ["network", "measure", *named.columns.intersection(["k"])]
     runs = named.drop_duplicates([*keys, "replicate", "source"])
     n_both = runs.groupby([*keys, "replicate"]).size().eq(2).groupby(keys).sum()
-    shown = _three_ways(named, WAYS)
+    shown = _three_ways(named, WAYS, _in_words)
     shown.insert(0, ("networks", ""), n_both.set_axis(n_both.index.map(_row_name)).astype(str))
     return shown
 
 
-def _three_ways(table: pd.DataFrame, ways: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+def _three_ways(
+    table: pd.DataFrame,
+    ways: Sequence[tuple[str, str, str]],
+    in_words: Callable[[Mapping[Any, Any]], str],
+) -> pd.DataFrame:
     """Return mean effects and p values with a row per network, measure and k (if there is one)."""
     keys = ["network", "measure", *table.columns.intersection(["k"])]
     columns = {
@@ -152,7 +156,7 @@ def _three_ways(table: pd.DataFrame, ways: Sequence[tuple[str, str, str]]) -> pd
         for name, source, prefix in ways
     }
     effects = {
-        tuple(row[key] for key in keys): effect_in_words(row)
+        tuple(row[key] for key in keys): in_words(row)
         for row in mean_effects(table).to_dict("records")
     }
     of = {key: group["p"] for key, group in table.groupby([*keys, "test", "source"])}
@@ -178,15 +182,19 @@ def _row_name(row: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def effect_in_words(row: Mapping[Any, Any]) -> str:
-    """Return a mean effect in its unit, and of what, where it is not of what the p values are.
+    """Return a mean effect of Table 1 in its unit, and of what, where it is of no p value there.
 
     Parameters
     ----------
     row : mapping
-        A row of `mean_effects`.
+        A row of `mean_effects` of `table1`.
     """
-    effect = effect_in_units({**row, "low": np.nan}).partition(" as ")[0]
+    effect = _in_words(row)
     return f"{effect}, at equal damage" if row["measure"] == "class_range" else effect
+
+
+def _in_words(row: Mapping[Any, Any]) -> str:
+    return effect_in_units({**row, "low": np.nan}).partition(" as ")[0]
 
 
 def mean_effects(table: pd.DataFrame) -> pd.DataFrame:
@@ -249,7 +257,7 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
             ours = _ranges(table, prefix + test, source).add_suffix(" ours")
             both = theirs.join(ours, how="inner")
             overlap = (both["low"] <= both["high ours"]) & (both["low ours"] <= both["high"])
-            is_same = (both["median"] < LEVEL) == (both["median ours"] < LEVEL)
+            is_same = (both["median"] <= LEVEL) == (both["median ours"] <= LEVEL)
             rows[TESTS[test], name] = {
                 "ranges overlap": f"{overlap.sum()} of {len(both)}",
                 "same side of 0.05": f"{is_same.sum()} of {len(both)}",

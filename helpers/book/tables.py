@@ -61,10 +61,14 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame of str
         One row per measure: numbers of sub-clusters, the exact p value with its Monte-Carlo
         interval and the two-sided one, the mean effect, with its interval over test images if
-        there is one, and the exact p value of that effect, where it has one of its own.
+        there is one, and the exact p value of that effect with its Monte-Carlo interval, where it
+        has one of its own.
     """
     rows = {}
-    of_effects = tests[tests["test"] == "exact_effect"].set_index("measure")["p"]
+    of_effects = {
+        row["measure"]: format_p_with_interval(row["p"], row["p_low"], row["p_high"])
+        for row in tests[tests["test"] == "exact_effect"].to_dict("records")
+    }
     for row in tests[tests["test"] == "exact"].to_dict("records"):
         rows[MEASURES[row["measure"]]] = {
             "tested": str(row["tested"]),
@@ -72,7 +76,7 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
             "exact p": format_p_with_interval(row["p"], row["p_low"], row["p_high"]),
             "two-sided": format_p(row["p_two_sided"]),
             "mean effect": effect_in_units(row),
-            "p of the mean effect": format_p(of_effects.get(row["measure"], np.nan)),
+            "p of the mean effect": of_effects.get(row["measure"], "–"),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -183,25 +187,31 @@ def compared_table(compared: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def chance_table(kinds: pd.DataFrame) -> pd.DataFrame:
+def chance_table(kinds: pd.DataFrame, n_permutations: int) -> pd.DataFrame:
     """Return how many sub-clusters are of a kind beside what chance gives, for reading.
 
     Parameters
     ----------
     kinds : pandas.DataFrame
         Of `measures.kinds_by_chance`.
+    n_permutations : int
+        Permuted partitions behind it.
 
     Returns
     -------
     pandas.DataFrame of str
         One row per kind.
     """
+    p = [
+        format_p_with_interval(each, *statistics.rank_interval(each, n_permutations))
+        for each in kinds["p"]
+    ]
     return pd.DataFrame(
         {
             "found": kinds["found"].astype(str).to_list(),
             "expected by chance": kinds["expected"].map("{:.2g}".format).to_list(),
             "permuted partitions with any": kinds["chance"].map("{:.0%}".format).to_list(),
-            "exact p": kinds["p"].map(format_p).to_list(),
+            "exact p": p,
         },
         index=kinds["kind"].to_list(),
     )

@@ -393,10 +393,17 @@ def logit_loss(
     ndarray of float
         ln((c + 1/2) / (n - c + 1/2)) of the intact network less that of the lesioned one; the
         halves keep it finite (Haldane, 1956, Annals of Human Genetics 20).
+
+    Raises
+    ------
+    ValueError
+        If there are more correct images, or fewer than none, than there are images.
     """
 
     def logit(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
         right = np.asarray(counts, dtype=np.float64)
+        if (right < 0).any() or (right > n_images).any():
+            raise ValueError(f"counts: accepted are 0 to n_images, {n_images}")
         return np.log((right + 0.5) / (n_images - right + 0.5))
 
     return np.asarray(logit(intact) - logit(lesioned))

@@ -43,7 +43,9 @@ def class_wise_range(
     """
     weights, common = class_weights(class_sizes)
     present = class_sizes > 0
-    damages = ((intact - counts).astype(object) * weights)[..., present]
+    # Signed: what is gained would wrap around in counts that have no sign.
+    lost = np.asarray(intact, np.int64) - np.asarray(counts, np.int64)
+    damages = (lost.astype(object) * weights)[..., present]
     n_classes = int(present.sum())
     totals = np.asarray(abs(damages.sum(axis=-1)), dtype=object)
     spans = np.asarray(damages.max(axis=-1) - damages.min(axis=-1), dtype=object)

@@ -149,6 +149,7 @@ class Comparison:
             excluded=self.excluded[mask],
             fixed=None if self.fixed is None else self.fixed[mask],
             effect=None if self.effect is None else self.effect[mask],
+            permuted_effect=None if self.permuted_effect is None else self.permuted_effect[mask],
             outcomes=None
             if self.outcomes is None
             else replace(
@@ -282,7 +283,7 @@ class Comparison:
         if self.effect is not None and self.permuted_effect is not None:
             effects = np.column_stack([self.effect, self.permuted_effect])[tested]
             p["exact_effect"] = statistics.mean_effect_p(effects)
-            between["exact_effect"] = _monte_carlo_interval(p["exact_effect"], self.n_random)
+            between["exact_effect"] = statistics.rank_interval(p["exact_effect"], self.n_random)
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
             p["chi2"] = statistics.chi2(self.p[tested], self.n_random)
@@ -293,7 +294,7 @@ class Comparison:
                 for statistic in ("fisher", "chi2"):
                     name = f"exchangeable_{statistic}"
                     p[name] = statistics.exchangeable(*values, self.side, statistic, _N_DRAWS, rng)
-                    between[name] = _monte_carlo_interval(p[name], _N_DRAWS)
+                    between[name] = statistics.rank_interval(p[name], _N_DRAWS)
                 reverse = statistics.exchangeable(*values, other, "fisher", _N_DRAWS, rng)
                 both["exchangeable_fisher"] = statistics.two_sided(
                     p["exchangeable_fisher"], reverse
@@ -327,13 +328,6 @@ class Comparison:
         means = self._points(self._drawn(random_state))[:, tested].mean(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         return effect, float(low), float(high)
-
-
-def _monte_carlo_interval(p: float, n_draws: int) -> statistics.Interval:
-    """Return where a p value (r + 1) / (n + 1) would be with all draws there are; NaN of NaN."""
-    if np.isnan(p):
-        return statistics.Interval(np.nan, np.nan)
-    return statistics.share_interval(round(p * (n_draws + 1)) - 1, n_draws)
 
 
 def compare(

@@ -6,7 +6,7 @@ random sets of its layer that cost as many images as it does, whatever their siz
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -130,11 +130,11 @@ def by_spread(
             raise ValueError(f"spread: {spread!r} was given; accepted are {', '.join(SPREADS)}")
     if layer not in random.sets:
         return {spread: _incomparable(counts, random, spread) for spread in spreads}
-    nested = [random.intact - each for _, each in random.sets[layer]]
+    nested = [_lost(random, each) for _, each in random.sets[layer]]
     step = max(_VALUES_AT_ONCE // (len(nested) * len(random.intact)), 1)
     parts: dict[Spread, list[EqualDamage]] = {spread: [] for spread in spreads}
     for start in range(0, max(len(counts), 1), step):
-        lost = random.intact - np.asarray(counts)[start : start + step]
+        lost = _lost(random, np.asarray(counts)[start : start + step])
         profiles = np.stack([_at(lost.sum(axis=1), losses) for losses in nested], axis=1)
         for spread, of in parts.items():
             of.append(_compared(lost, profiles, random, spread))
@@ -184,7 +184,7 @@ def wherever(
 def _incomparable(
     counts: npt.NDArray[np.int64], random: "Orderings", spread: Spread
 ) -> EqualDamage:
-    lost, n = random.intact - counts, len(counts)
+    lost, n = _lost(random, counts), len(counts)
     return EqualDamage(
         np.zeros(n, dtype=np.int64),
         _spread(lost, random.class_sizes, spread),
@@ -192,6 +192,11 @@ def _incomparable(
         lost.sum(axis=1),
         np.zeros(n, dtype=np.int64),
     )
+
+
+def _lost(random: "Orderings", counts: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    """Return losses with a sign, which a gain needs, whatever kind of integers are given."""
+    return np.asarray(random.intact, np.int64) - np.asarray(counts, np.int64)
 
 
 def coherence(

@@ -151,17 +151,14 @@ def interaction_summary(found: "MatchedPairs") -> pd.DataFrame:
         A row for all pairs, and one for each layer with an X: layer, "all" or its name; tested
         and excluded, numbers of pairs; dependent and redundant, how many were found to be so;
         interaction and excess, medians of tested pairs, see `interaction`; p, of
-        `interaction_test`, with p_low and p_high, its 95 % Monte-Carlo interval (Clopper and
-        Pearson, 1934); and reason, why nothing was tested, or "".
+        `interaction_test`, with p_low and p_high, its 95 % Monte-Carlo interval; and reason, why
+        nothing was tested, or "".
     """
     table, whole = interaction(found), interaction_test(found)
     rows = []
     for layer, test in {"all": whole, **whole.by_layer}.items():
         ours = table if test is whole else table[table["x_layer"] == layer]
         tested = ours[ours["excluded"] == ""]
-        n = test.n_permutations
-        n_reached = 0 if test.reason else round(test.p * (n + 1)) - 1
-        low, high = statistics.share_interval(n_reached, n)
         rows.append(
             {
                 "layer": layer,
@@ -172,8 +169,8 @@ def interaction_summary(found: "MatchedPairs") -> pd.DataFrame:
                 "interaction": tested["interaction"].median(),
                 "excess": tested["excess"].median(),
                 "p": test.p,
-                "p_low": np.nan if test.reason else low,
-                "p_high": np.nan if test.reason else high,
+                "p_low": test.interval.low,
+                "p_high": test.interval.high,
                 "reason": test.reason,
             }
         )
@@ -213,10 +210,12 @@ def within_against_across(
     Raises
     ------
     ValueError
-        If a column is missing.
+        If a column is missing, or within is not of bool.
     """
     if missing := [each for each in ("within", *values, *strata) if each not in table]:
         raise ValueError(f"table: columns {', '.join(missing)} are missing")
+    if table["within"].dtype != bool:
+        raise ValueError(f"table: within is of {table['within'].dtype}; accepted is bool")
     of = table.groupby(list(strata), sort=False).ngroup().to_numpy()
     rows = []
     for value in values:

@@ -12,6 +12,7 @@ from helpers.statistics.replicates import (
     Interval,
     mean_interval,
     partial_conjunction,
+    rank_interval,
     share_interval,
     two_sided,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "p_value",
     "partial_conjunction",
     "permutation_test",
+    "rank_interval",
     "sequential_permutation_test",
     "share_interval",
     "stratified_test",

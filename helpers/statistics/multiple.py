@@ -84,7 +84,7 @@ def multiple_comparisons(
     Returns
     -------
     pandas.DataFrame
-        The table, and: by_itself, whether p is below `fwer`; benjamini_hochberg, whether the
+        The table, and: by_itself, whether p is at most `fwer`; benjamini_hochberg, whether the
         test is significant within its family, as Table 4 has it; holm, whether it is over the
         whole table, as Table 5 has it.
 
@@ -102,7 +102,7 @@ def multiple_comparisons(
         False, index=table.index, columns=["by_itself", "benjamini_hochberg", "holm"]
     )
     if len(tests):
-        verdicts.loc[is_test, "by_itself"] = tests["p"] < fwer
+        verdicts.loc[is_test, "by_itself"] = tests["p"] <= fwer
         verdicts.loc[is_test, "benjamini_hochberg"] = tests.groupby("test")["p"].transform(
             lambda family: benjamini_hochberg(family, fdr)
         )

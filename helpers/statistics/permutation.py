@@ -5,21 +5,25 @@ permutations within layers, whatever the sub-clusters share. So the test below i
 no independence: nonparametric combination (Pesarin, "Multivariate permutation tests", 2001).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from helpers.statistics.ranks import Side, _finite_order, _right_sided
+from helpers.statistics.ranks import Side, _finite_order, _floats, _right_sided
 from helpers.statistics.replicates import Interval, share_interval
 
 AnySide = Side | Literal["two-sided"]
 
 TIED = 1e-12
 """Equal statistics may differ by rounding, depending on the order of summation."""
+
+_N_HALVES = 100
+"""Halves of the permutations by which one sees how much a p value hangs on which were drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +39,8 @@ class PermutationTest:
     familywise : ndarray of float, shape (S,)
         The same, corrected for how many there are: if the null hypothesis holds for all, the
         smallest of them is at most alpha with a probability of at most alpha.
-    n_permutations : int
-        How many permuted partitions there were, B; no p value is below 1 / (B + 1).
+    ranks : ndarray of int, shape (B + 1, n_tested)
+        Of each tested sub-cluster in each partition, 1 the most extreme; row 0 is the true one.
     reason : str
         Why nothing was tested; empty if something was.
     by_layer : mapping
@@ -46,23 +50,32 @@ class PermutationTest:
     p: float
     each: npt.NDArray[np.float64]
     familywise: npt.NDArray[np.float64]
-    n_permutations: int
+    ranks: npt.NDArray[np.intp] = field(repr=False)
     reason: str = ""
     by_layer: Mapping[Any, "PermutationTest"] = field(default_factory=dict)
 
     @property
+    def n_permutations(self) -> int:
+        """How many permuted partitions there were, B; no p value is below 1 / (B + 1)."""
+        return len(self.ranks) - 1
+
+    @cached_property
     def interval(self) -> Interval:
         """95 % Monte-Carlo interval of `p`: where it would be with all permutations there are.
 
-        That of the share of the permuted partitions that are at least as extreme as the true one
-        (`share_interval`), as if each were ranked among all permutations and not among these: of
-        one sub-cluster it is exact, of thirty that are independent it holds four times in five.
-        NaN if nothing was tested.
+        That of the share of the permuted partitions that are at least as extreme as the true one.
+        Since each is ranked among these permutations, and not among all, p varies more than such
+        a share: by how much more is seen from random halves of the permutations, and as many
+        independent ones as vary like that are counted (Korn and Graubard, 1998, Survey
+        Methodology 24). NaN if nothing was tested.
         """
         if self.reason:
             return Interval(float("nan"), float("nan"))
-        n_reached = round(self.p * (self.n_permutations + 1)) - 1
-        return share_interval(n_reached, self.n_permutations)
+        n, share = self.n_permutations, (self.p * len(self.ranks) - 1) / (len(self.ranks) - 1)
+        halves = [_reached(half)[1:].mean() for half in _halves(self.ranks)]
+        # A half varies about the whole as the whole does about all there are.
+        times = max(1.0, n * float(np.var(halves)) / (share * (1 - share))) if 0 < share < 1 else 1
+        return share_interval(round(share * n) / times, n / times)
 
 
 def permutation_test(
@@ -96,7 +109,8 @@ def permutation_test(
     Raises
     ------
     ValueError
-        If shapes do not fit, there is no permutation, a tested value is NaN, or the side unknown.
+        If shapes do not fit, there is no permutation, a tested value is NaN or masked, or the side
+        unknown.
 
     Notes
     -----
@@ -115,7 +129,7 @@ def permutation_test(
     >>> test.p, test.familywise.shape
     (0.01, (3,))
     """
-    first, others = np.asarray(true, dtype=float), np.asarray(permuted, dtype=float)
+    first, others = _floats(true), _floats(permuted)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
         raise ValueError(
             f"true and permuted: shapes {first.shape} and {others.shape} were given; accepted are "
@@ -175,16 +189,29 @@ def _of_each(given: npt.ArrayLike, name: str, values: npt.NDArray[np.float64]) -
 
 def _tested(ranks: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_]) -> PermutationTest:
     """Combine ranks, shape (B + 1, S), 1 the most extreme, row 0 the true partition's."""
-    n_rows, ours = len(ranks), ranks[:, chosen]
+    ours = ranks[:, chosen]
     each, familywise = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
     if not chosen.any():
         reason = "no sub-cluster can change: each is complete, or none was given"
-        return PermutationTest(float("nan"), each, familywise, n_rows - 1, reason)
-    statistics = -2 * np.log(ours / n_rows).sum(axis=1)
-    reached = statistics >= statistics[0] * (1 - TIED)
-    each[chosen] = ours[0] / n_rows
+        return PermutationTest(float("nan"), each, familywise, ours, reason)
+    each[chosen] = ours[0] / len(ours)
     familywise[chosen] = (ours.min(axis=1)[:, None] <= ours[0]).mean(axis=0)
-    return PermutationTest(float(reached.mean()), each, familywise, n_rows - 1)
+    return PermutationTest(float(_reached(ours).mean()), each, familywise, ours)
+
+
+def _reached(ranks: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return which partitions are as extreme as the first, all sub-clusters together."""
+    statistics = -2 * np.log(ranks / len(ranks)).sum(axis=1)
+    return np.asarray(statistics >= statistics[0] * (1 - TIED))
+
+
+def _halves(ranks: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield ranks among random halves of the permutations, and the true partition."""
+    n = len(ranks) - 1
+    rng = np.random.default_rng(0)
+    for _ in range(_N_HALVES if n > 1 else 0):
+        rows = np.concatenate([[0], 1 + rng.permutation(n)[: n // 2]])
+        yield scipy.stats.rankdata(ranks[rows], method="max", axis=0).astype(np.intp)
 
 
 def mean_effect_p(effects: npt.ArrayLike) -> float:
@@ -204,12 +231,21 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
         How many effects are known makes it neither smaller nor larger; a permuted partition of
         which none is counts as one with as large a mean. NaN if none is of the true one.
 
+    Raises
+    ------
+    ValueError
+        If the shape is another, or an effect infinite.
+
     Examples
     --------
     >>> mean_effect_p([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.0, np.nan, np.nan]])
     0.25
     """
-    given = np.asarray(effects, dtype=np.float64)
+    given = _floats(effects)
+    if given.ndim != 2 or not given.shape[1]:
+        raise ValueError(f"effects: shape {given.shape} was given; accepted is (S, B + 1)")
+    if np.isinf(given).any():
+        raise ValueError("effects: infinite ones have no mean; NaN stands for what is not known")
     n_known = (~np.isnan(given)).sum(axis=0)
     if not n_known[0]:
         return float("nan")

@@ -40,7 +40,8 @@ def p_value(
     Raises
     ------
     ValueError
-        If there are no random values, a value is NaN, or an option is unknown.
+        If there are no random values, the true one is no number, a value is NaN or masked, or an
+        option is unknown.
 
     Examples
     --------
@@ -50,15 +51,22 @@ def p_value(
     >>> statistics.p_value(3.0, [1.0, 2.0, 3.0, 1.5])
     0.4
     """
-    values = _finite_order(np.atleast_1d(np.asarray(random, dtype=float)), "random")
-    _finite_order(np.asarray(true, dtype=float), "true")
+    values = _finite_order(np.atleast_1d(_floats(random)), "random")
+    one = _finite_order(_floats(true), "true")
     if values.size == 0 or values.ndim != 1:
         raise ValueError("random: a sequence of at least one random value is needed")
-    values, extreme = _right_sided(values, side), _right_sided(np.asarray(true, float), side)
+    if one.ndim:
+        raise ValueError(f"true: shape {one.shape} was given; accepted is a number")
+    values, extreme = _right_sided(values, side), _right_sided(one, side)
     if ties not in ("inclusive", "strict"):
         raise ValueError(f"ties: {ties!r} was given; accepted are inclusive, strict")
     n_extreme = np.sum(values >= extreme if ties == "inclusive" else values > extreme)
     return float((n_extreme + 1) / (values.size + 1))
+
+
+def _floats(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return values as floats; NaN where an array masks them, which NumPy would show again."""
+    return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))
 
 
 def _right_sided(values: npt.NDArray[np.float64], side: Side) -> npt.NDArray[np.float64]:

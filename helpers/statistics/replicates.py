@@ -14,13 +14,14 @@ class Interval(NamedTuple):
     high: float
 
 
-def share_interval(n_hits: int, n: int, level: float = 0.95) -> Interval:
+def share_interval(n_hits: float, n: float, level: float = 0.95) -> Interval:
     """Return the exact interval of a share (Clopper and Pearson, 1934, Biometrika 26).
 
     Parameters
     ----------
-    n_hits, n : int
-        So many of so many. Of a Monte-Carlo p value (r + 1) / (n + 1): r of n.
+    n_hits, n : float
+        So many of so many. Of a Monte-Carlo p value (r + 1) / (n + 1): r of n. They are no whole
+        numbers where draws that depend on each other count as fewer independent ones.
     level : float
         Coverage, in (0, 1).
 
@@ -34,10 +35,40 @@ def share_interval(n_hits: int, n: int, level: float = 0.95) -> Interval:
     ValueError
         If there are more hits than tries, or no tries.
     """
-    if not 0 <= n_hits <= n or n < 1:
-        raise ValueError(f"n_hits: {n_hits} of {n} was given; accepted are 0 to n, n from 1")
-    found = scipy.stats.binomtest(int(n_hits), int(n)).proportion_ci(level, method="exact")
-    return Interval(float(found.low), float(found.high))
+    if not 0 <= n_hits <= n or n <= 0:
+        raise ValueError(f"n_hits: {n_hits} of {n} was given; accepted are 0 to n, n above 0")
+    tail = (1 - level) / 2
+    low = scipy.stats.beta.ppf(tail, n_hits, n - n_hits + 1) if n_hits else 0.0
+    high = scipy.stats.beta.isf(tail, n_hits + 1, n - n_hits) if n_hits < n else 1.0
+    return Interval(float(low), float(high))
+
+
+def rank_interval(p: float, n_draws: int, level: float = 0.95) -> Interval:
+    """Return where a Monte-Carlo p value would be with all draws there are.
+
+    Parameters
+    ----------
+    p : float
+        (r + 1) / (n + 1), r of n draws at least as extreme; NaN if there is none.
+    n_draws : int
+        Draws, n, independent of each other.
+    level : float
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        That of the share r / n, see `share_interval`; NaN of NaN.
+
+    Examples
+    --------
+    >>> from helpers import statistics
+    >>> statistics.rank_interval(0.05, 19).high < 0.2
+    True
+    """
+    if np.isnan(p):
+        return Interval(float("nan"), float("nan"))
+    return share_interval(round(p * (n_draws + 1)) - 1, n_draws, level)
 
 
 def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:

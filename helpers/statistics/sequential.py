@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.statistics.permutation import TIED, which_tested
-from helpers.statistics.ranks import Side, _finite_order, _right_sided
+from helpers.statistics.ranks import Side, _finite_order, _floats, _right_sided
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def sequential_permutation_test(
     Raises
     ------
     ValueError
-        If shapes do not fit, a tested value is NaN, a number is not positive, or the side unknown.
+        If shapes do not fit, a tested value is NaN, a number is none from 1, or the side unknown.
 
     Notes
     -----
@@ -98,7 +98,7 @@ def sequential_permutation_test(
     >>> len(list(draws)) > 900  # Most were not needed.
     True
     """
-    first, others = np.asarray(true, dtype=float), np.asarray(reference, dtype=float)
+    first, others = _floats(true), _floats(reference)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
         raise ValueError(
             f"true and reference: shapes {first.shape} and {others.shape} were given; accepted "
@@ -108,7 +108,7 @@ def sequential_permutation_test(
         ("max_permutations", max_permutations),
         ("max_exceeding", max_exceeding),
     ):
-        if number < 1:
+        if number < 1 or number != int(number):
             raise ValueError(f"{name}: {number} was given; accepted are integers from 1")
     chosen = which_tested(tested, first)
     each = np.full(len(first), np.nan)
@@ -121,7 +121,7 @@ def sequential_permutation_test(
     n_drawn, n_exceeding = 0, 0
     p = 1.0
     for values in draws:
-        row = np.asarray(values, dtype=float)
+        row = _floats(values)
         if row.shape != first.shape:
             raise ValueError(f"draws: shape {row.shape} was given; accepted is {first.shape}")
         n_drawn += 1

@@ -74,7 +74,7 @@ def stratified_test(
     Raises
     ------
     ValueError
-        If shapes do not fit, a value is NaN, or an option is unknown.
+        If shapes do not fit, a value is NaN or infinite, or an option is unknown.
 
     Notes
     -----
@@ -129,8 +129,8 @@ def _check(
             f"values, chosen and strata: shapes {values.shape}, {chosen.shape} and "
             f"{strata.shape} were given; accepted are one-dimensional arrays of one length"
         )
-    if np.isnan(values).any():
-        raise ValueError("values: NaN cannot be compared; leave undefined values out first")
+    if not np.isfinite(values).all():
+        raise ValueError("values: accepted are finite numbers; leave undefined values out first")
     if side not in ("right", "left", "two-sided"):
         raise ValueError(f"side: {side!r} was given; accepted are right, left, two-sided")
     if n_draws < 1:
