@@ -649,9 +649,22 @@ def _checked_adjacency(graph: "Graph") -> Any:
     return adjacency
 
 
+def _by_unit(layer: str, given: "pd.Series[int]") -> "pd.Series[int]":
+    """Return labels in the order of the units that their index names."""
+    in_order = given.sort_index()
+    if not np.array_equal(in_order.index, np.arange(len(given))):
+        raise ValueError(
+            f"labels: the Series of {layer!r} has an index that is not the units, 0 to "
+            f"{len(given) - 1}"
+        )
+    return in_order
+
+
 def _checked_labels(layer: str, given: npt.ArrayLike) -> npt.NDArray[np.intp]:
     if np.ma.is_masked(given):
         raise ValueError(f"labels: a masked array was given for {layer!r}; accepted are whole ones")
+    if isinstance(given, pd.Series):
+        given = _by_unit(layer, given)
     labels = np.asarray(given)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(

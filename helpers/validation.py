@@ -106,7 +106,7 @@ def _check_input(model: "keras.Model", symbolic: Any, x: Any) -> npt.NDArray[Any
     if isinstance(x, ImageFiles):  # Read when needed: never all at once.
         _check_shape(model, symbolic, x.shape)
         return x  # type: ignore[return-value]
-    given = _array("x", x)
+    given = as_array("x", x)
     if not (np.issubdtype(given.dtype, np.number) or given.dtype == bool) or np.iscomplexobj(given):
         raise ValueError(f"x: values of type {given.dtype} were given; accepted are real numbers")
     _check_shape(model, symbolic, given.shape)
@@ -157,7 +157,8 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
     Parameters
     ----------
     y : array-like or tensor, shape (n_images,), (n_images, 1) or (n_images, n_classes)
-        Classes as whole numbers from 0, by themselves or in a column; or one-hot rows.
+        Classes as whole numbers from 0, by themselves or in a column, of two classes also as
+        truths; or one-hot rows.
     n_images, n_classes : int
         How many images and classes there are.
 
@@ -171,8 +172,12 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
         If there are more or fewer classes than images, if one is out of range or no whole number,
         or if rows are not one-hot.
     """
-    given = _array("y", y)
-    given = given.astype(np.uint8) if given.dtype == bool and given.ndim == 2 else given
+    given = as_array("y", y)
+    if given.dtype == bool and given.ndim == 1 and n_classes > 2:
+        raise ValueError(
+            f"y: truths were given for {n_classes} classes; accepted are whole numbers"
+        )
+    given = as_numbers(given)
     if not np.issubdtype(given.dtype, np.number) or np.iscomplexobj(given):
         raise ValueError(f"y: values of type {given.dtype} were given; accepted are whole numbers")
     if given.ndim == 2 and given.shape[1] == 1:
@@ -193,6 +198,13 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
             f"y: classes {given.min():g} to {given.max():g} were given for {n_classes} outputs"
         )
     return given.astype(np.int64, copy=False)
+
+
+def as_numbers(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return classes that are numbers in all but their type as such: truths, and objects."""
+    if given.dtype == object and all(map(is_integer, given.flat)):
+        return np.array(given.tolist())
+    return given.astype(np.uint8) if given.dtype == bool else given
 
 
 def check_seed(seed: Any, name: str = "seed") -> int:
@@ -219,7 +231,7 @@ def _from_one_hot(rows: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     return np.asarray(rows.argmax(axis=1))
 
 
-def _array(name: str, given: Any) -> npt.NDArray[Any]:
+def as_array(name: str, given: Any) -> npt.NDArray[Any]:
     """Turn lists and tensors into arrays.
 
     Raises

@@ -30,6 +30,7 @@ def files(tmp_path):
     y = model.predict(x, verbose=0).argmax(-1)
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "data.npz", x=x, y=y)
+    np.save(tmp_path / "single.npy", x)
     np.savez(tmp_path / "test.npz", x_test=x, y_test=y, x_train=x[:3], y_train=y[:3])
     rows = "\n".join(f"hidden,{unit},{unit // 4}" for unit in range(8))
     (tmp_path / "labels.csv").write_text(f"layer,unit,label\n{rows}\n")
@@ -66,7 +67,8 @@ def test_without_labels_a_network_is_clustered_and_quiet_it_shows_no_progress(fi
     [
         (["none.keras", "data.npz"], "model: there is no file"),
         (["model.keras", "none.npz"], "data: there is no file"),
-        (["model.keras", "labels.csv"], "is no .npz file of plain arrays"),
+        (["model.keras", "labels.csv"], "is no .npz file of plain arrays\n"),
+        (["model.keras", "single.npy"], "no .npz file of plain arrays (it holds a single array)"),
         (["model.keras", "model.keras"], "accepted are x and y, or x_test and y_test"),
         (["model.keras", "data.npz", "--partition", "none.csv"], "partition: there is no file"),
         (["model.keras", "data.npz", "--clusters", "5"], "n_clusters: 5 was given; accepted are"),

@@ -18,7 +18,7 @@ import brute_force
 import helpers
 from helpers import Partition, evaluation, graphs, partitions, statistics
 from helpers.backend import keras
-from helpers.report import evaluating, measuring
+from helpers.report import evaluating, measuring, subject
 from helpers.settings import ROOT
 
 QUIET = {"progress": False, "n_permutations": 39}
@@ -333,7 +333,9 @@ def test_what_costs_less_than_an_image_per_class_is_not_compared_by_class():
     assert found.class_range.p == 1
     assert "They matter for particular classes: undecided (no part can be compared" in found.verdict
     assert "falls on classes cannot be compared for 2 parts" in found.summary()
-    assert found.verdict.startswith("These 2 clusters are not important: ")
+    # Nobody knows whether anything was lesioned.
+    assert found.verdict.startswith("Whether these 2 clusters are important is undecided: ")
+    assert "No lesion changed what is right of any image" in found.summary()
 
 
 def test_clusters_of_responses_to_the_judged_images_are_said_to_be_such(network):
@@ -406,7 +408,7 @@ def test_a_budget_allows_fewer_permutations_and_the_report_says_so(capsys):
     said = capsys.readouterr().err
     assert "2 parts, 2 of them testable, and 999 permutations: 2,001 lesions on 10 images" in said
     assert "images; then up to 2,200 of random sets that grow, to compare how lesions" in said
-    assert re.search(r"the budget allows \d+ of 999 permutations; about \d+ s more", said)
+    assert re.search(r"the budget allows \d+ of 999 permutations; about [\d.]+ s more", said)
 
 
 def costly_function(seconds):
@@ -422,7 +424,7 @@ def costly_function(seconds):
 def test_without_a_budget_it_says_how_long_the_sets_that_grow_may_take(capsys):
     helpers.evaluate(**costly_function(0.002), n_permutations=200)
     said = capsys.readouterr().err
-    assert re.search(r"about \d+ s more, going by the first, then up to \d+ s for what", said)
+    assert re.search(r"about [\d.]+ s more, going by the first, then up to [\d.]+ s for what", said)
     assert "growing random sets" in said
 
 
@@ -480,7 +482,7 @@ def test_permutations_leave_time_for_the_orderings_that_there_must_be(monkeypatc
 
 def test_a_budget_that_is_too_short_for_the_least_is_said_to_have_been():
     found = helpers.evaluate(**slow_function(0.03), budget=0.1, progress=False)
-    assert re.search(r"It took \d+ s where 1 s were given: there are 19 perm", found.summary())
+    assert re.search(r"It took \d+ s where 0.1 s were given: there are 19 perm", found.summary())
 
 
 def test_calls_keep_within_the_memory_that_they_are_given():
@@ -504,7 +506,7 @@ def said_by(capsys, options, **more):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")]
+    ("seconds", "text"), [(0.2, "0.2 s"), (89, "89 s"), (300, "5 min"), (7200, "2.0 h")]
 )
 def test_durations_are_said_as_one_says_them(seconds, text):
     assert measuring.duration(seconds) == text
@@ -656,14 +658,17 @@ def test_weights_that_are_not_finite_are_refused_whatever_the_partition(network)
         helpers.evaluate(model, x, y, HALVES, **QUIET)
 
 
-def test_a_dataset_must_end_have_batches_and_classes(network):
+def test_a_dataset_must_end_have_batches_and_classes(network, monkeypatch):
     import tensorflow as tf
 
     model, x, y = network
+    monkeypatch.setattr(subject, "_MOST_IMAGES", 1000)
     pairs = tf.data.Dataset.from_tensor_slices((x, y))
     for dataset, classes, message in (
         (pairs.batch(64), y, "y: given beside a tf.data.Dataset"),
         (pairs, None, "x: a tf.data.Dataset of single images was given; use its .batch"),
+        (pairs.map(lambda image, label: (image, tf.one_hot(label, 3))), None, "use its .batch"),
+        (pairs.repeat().filter(lambda *_: True).batch(64), None, "or one without an end"),
         (pairs.batch(64).repeat(), None, "x: a tf.data.Dataset was given that repeats without"),
         (pairs.batch(64).take(0), None, "x: a tf.data.Dataset without any batch"),
         (tf.data.Dataset.from_tensor_slices(x).batch(9), None, "none of pairs"),
@@ -677,16 +682,18 @@ def test_a_dataset_must_end_have_batches_and_classes(network):
     [
         ({"layers": None}, "layers: a function of lesions needs the names of its layers"),
         ({"layers": {"hidden": 0}}, "layers: 0 units were given for 'hidden'"),
+        ({"layers": {0: 40}}, "layers: 0 was given as a name; accepted are strings"),
+        ({"layers": {"\ud800": 40}}, "was given as a name; accepted are strings"),
         ({"y": None}, "y: None was given; a function of lesions needs the classes"),
         ({"y": []}, r"y: an array of shape \(0,\) was given"),
         ({"y": [0.5] * 200}, "y: classes that are no whole numbers"),
         ({"y": [np.inf] * 200}, "y: classes that are not finite"),
         ({"y": [np.nan] * 200}, "y: classes that are not finite"),
         ({"y": [1j] * 200}, "y: values of type complex128 were given"),
-        ({"y": [[0], [0, 1]]}, "y: what was given makes no array of classes"),
-        ({"y": [10**7] * 200}, "y: classes up to 10000000 were given; accepted are 0 to 99999"),
+        ({"y": [[0], [0, 1]]}, "y: what was given is no array"),
+        ({"y": [10**7] * 200}, "y: classes up to 10000000 were given, of which 1 are there"),
         ({"y": ["cat"] * 200}, "y: values of type <U3 were given"),
-        ({"y": [0, 1]}, r"model: the function returned bool of shape \(1, 200\) for 1 lesions and"),
+        ({"y": [0, 1]}, r"model: the function returned bool of shape \(3, 200\) for 3 lesions and"),
         ({"model": lambda lesions: np.zeros((len(lesions), 200))}, "returned float64 of shape"),
         ({"partition": None}, "partition: None was given; a function of lesions has no graph"),
         ({"executor": "here"}, "executor: a function of lesions decides by itself"),
@@ -698,6 +705,77 @@ def test_a_function_must_say_what_it_cannot_be_asked(change, message):
     options |= {"model": correct, "y": y} | QUIET | change
     with pytest.raises(ValueError, match=message):
         helpers.evaluate(**options)
+
+
+class Forgetful:
+    """A network that stays lesioned."""
+
+    def __init__(self):
+        self.kept = np.ones(40, bool)
+
+    def __call__(self, lesions):
+        right = []
+        for lesion in lesions:
+            self.kept[lesion.get("hidden", [])] = False
+            right.append(np.full(200, self.kept.all()))
+        return np.array(right)
+
+
+def test_a_function_that_does_not_restore_its_network_is_refused():
+    options = {"y": np.arange(200) % 4, "partition": {"hidden": np.arange(40) // 20}}
+    with pytest.raises(ValueError, match="200 of 200 images right once and wrong the next time"):
+        helpers.evaluate(Forgetful(), **options, layers={"hidden": 40}, **QUIET)
+    rng = np.random.default_rng(0)
+
+    def unsure(lesions):
+        return np.array([rng.random(200) < (0.5 if lesion else 1) for lesion in lesions])
+
+    with pytest.raises(ValueError, match="wrong the next time, under the same lesion"):
+        helpers.evaluate(unsure, **options, layers={"hidden": 40}, **QUIET)
+
+
+def test_a_function_that_tires_is_noticed_at_the_end():
+    correct, y = planted()
+    n_calls = iter(range(10**6))
+
+    def tires(lesions):
+        return correct(lesions) if next(n_calls) < 4 else ~correct(lesions)
+
+    options = {"y": y, "partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    with pytest.raises(ValueError, match="other images are right after many lesions than before"):
+        helpers.evaluate(tires, **options, **QUIET)
+
+
+def test_classes_of_a_function_may_be_truths_or_objects_but_not_masked():
+    correct, y = planted()
+    options = {"partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}} | QUIET
+    ours = helpers.evaluate(correct, y=y, **options)
+    same = helpers.evaluate(correct, y=y.astype(object), **options)
+    pd.testing.assert_frame_equal(ours.subclusters, same.subclusters)
+    two = helpers.evaluate(correct, y=y > 1, **options)
+    assert two.measured.class_sizes.tolist() == [(y <= 1).sum(), (y > 1).sum()]
+    with pytest.raises(ValueError, match="y: a masked array was given"):
+        helpers.evaluate(correct, y=np.ma.array(y, mask=y == 1), **options)
+
+
+def test_the_whole_network_is_not_taken_for_a_layer_of_that_name():
+    correct, y = planted()
+    labels = np.arange(40) // 10
+
+    def function(name):
+        return lambda lesions: correct([{"hidden": each.get(name, [])} for each in lesions])
+
+    def found(name):
+        widths = {name: 40, "idle": 40}
+        partition = {name: labels, "idle": labels}
+        return helpers.evaluate(function(name), y=y, partition=partition, layers=widths, **QUIET)
+
+    ours, theirs = found("all"), found("first")
+    columns = ["tested", "found", "effect", "p"]
+    pd.testing.assert_frame_equal(ours.effects[columns], theirs.effects[columns])
+    assert ours.effects["tested"][1] == 4
+    assert ours._repr_html_().count("all layers") == theirs._repr_html_().count("all layers") == 2
+    pd.testing.assert_frame_equal(helpers.compare([ours]), helpers.compare([theirs]))
 
 
 def test_a_function_may_use_its_array_again_and_must_not_change_its_mind():
@@ -863,6 +941,25 @@ def test_units_may_belong_to_no_cluster(network):
 FIRST = HALVES["first"]
 
 
+def test_labels_of_a_series_belong_to_the_units_of_its_index(network):
+    order = np.random.default_rng(0).permutation(12)
+    given = {"first": pd.Series(FIRST).iloc[order], "second": HALVES["second"]}
+    found = helpers.evaluate(*network, given, **QUIET)
+    np.testing.assert_array_equal(found.measured.partition.labels["first"], FIRST)
+
+
+def test_labels_of_nodes_are_a_partition(network):
+    given = {(layer, i): int(each) for layer in HALVES for i, each in enumerate(HALVES[layer])}
+    found = helpers.evaluate(*network, given, **QUIET)
+    np.testing.assert_array_equal(found.measured.partition.labels["first"], FIRST)
+
+
+@pytest.mark.parametrize("option", [{"edges": "weight"}, {"scope": "local"}])
+def test_an_unknown_way_of_clustering_is_refused_also_beside_a_partition(network, option):
+    with pytest.raises(ValueError, match=r"(edges|scope): '(weight|local)' was given; accepted"):
+        helpers.evaluate(*network, HALVES, **option, **QUIET)
+
+
 @pytest.mark.parametrize(
     ("partition", "message"),
     [
@@ -873,7 +970,7 @@ FIRST = HALVES["first"]
             r"labels of shape \(18,\) were given; accepted is one for each of the 20",
         ),
         ({"first": [0, 1]}, "partition: 2 labels were given for layer 'first', which has 12 units"),
-        ({"first": [0.5] * 12}, "labels: 'first' needs one integer from -1 per unit"),
+        ({"first": [0.5] * 12}, "partition: 'first' needs one integer from -1 per unit"),
         ({"third": [0, 1]}, "partition: layer 'third' was given; accepted are first, second"),
         ({"out": [0, 1, 2]}, "partition: it labels no hidden layer; accepted are first, second"),
         ({}, "partition: it labels no hidden layer"),
@@ -883,7 +980,21 @@ FIRST = HALVES["first"]
         ({"first": [0] * 12, "second": [1] * 8}, "partition: no layer has units of two clusters"),
         ([{("first", 0)}, {("first", 0)}], "partition: unit 0 of 'first' was given twice"),
         ([{("first", 12)}], "partition: unit 12 of 'first' was given, which has units 0 to 11"),
-        ([{("first", 1)}], "11 of the 12 units of 'first' are in none of the sets, the first is 0"),
+        (
+            [{("first", 1)}],
+            r"11 of the 12 units of 'first' are in none of them \(units of no cluster have the la",
+        ),
+        ({0: FIRST}, "partition: 0 was given for a layer; accepted are a Partition"),
+        (
+            {("first", 0.5): 1},
+            r"partition: \('first', 0.5\): 1 was given; accepted are a layer's n",
+        ),
+        (
+            {"first": pd.Series(FIRST, index=range(1, 13))},
+            "an index that is not the units, 0 to 11",
+        ),
+        ([frozenset(range(99))], r"partition: 0 was given as a member of a community"),
+        (iter([[{("first", 1)}, {("first", 0)}]]), r"partition: \{.*\} was given as a member"),
         ([{("third", 1)}], "partition: layer 'third' was given"),
         ([{1, 2}], r"partition: 1 was given as a member of a community; accepted are pairs"),
         ([1, 2], "partition: labels of shape .2,. were given; accepted is one for each of the 20"),
@@ -970,14 +1081,34 @@ def test_reports_on_one_network_stand_side_by_side(network, report):
     assert len(helpers.compare([report, report])) == 2
 
 
+def test_functions_that_are_right_alike_are_not_one_network():
+    y = np.arange(200) % 2
+
+    def function(n):
+        def correct(lesions):
+            lost = np.arange(200) < n
+            return np.array([~(lost & (len(each.get("h", [])) > 9)) for each in lesions])
+
+        return helpers.evaluate(
+            correct, y=y, partition={"h": np.arange(20) // 10}, layers={"h": 20}, **QUIET
+        )
+
+    with pytest.raises(ValueError, match="they are on different networks or images"):
+        helpers.compare([function(40), function(80)])
+    assert len(helpers.compare([function(40), function(40)])) == 2
+
+
 def test_reports_on_other_networks_or_none_are_not_compared(network, report):
     model, x, y = network
     other = helpers.evaluate(model, x[:100], y[:100], HALVES, **QUIET)
+    released = helpers.evaluate(*network, HALVES, protocol="released", **QUIET)
     for reports, message in (
         ([report, other], "they are on different networks or images"),
         ([], "reports: none was given"),
         ([3], "reports: int was given"),
         (report, "reports: one was given; accepted are several"),
+        (None, "reports: NoneType was given"),
+        ([report, released], "reports: protocols paper, released were followed"),
     ):
         with pytest.raises(ValueError, match=message):
             helpers.compare(reports)

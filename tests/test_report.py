@@ -367,9 +367,10 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
         ),
         (
             *(0.06, 0.2, 2.7, [0.01, 1, 1, 1]),
-            "Whether these 2 clusters are important is undecided: lesions of their 4 parts cost on "
-            "average 2.1 points more (1.6 to 2.7) than random parts of the same size, and 1 of "
-            "them more by themselves; exact p = .060.",
+            "Whether these 2 clusters are important as a whole is undecided: lesions of their 4 "
+            "parts cost on average 2.1 points more (1.6 to 2.7) than random parts of the same "
+            "size, but one of them more by itself, 3.0 points more (1.6 to 2.7), p = .010 "
+            "corrected for the number of parts; exact p = .060 of all together.",
         ),
     ],
 )
@@ -430,8 +431,16 @@ def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
     found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
     assert "particular classes: yes (1.25 times (1.10 to 1.40) as uneven" in found.verdict
     damage, small = "which larger damage alone brings about, too", "an effect too small or unsure"
-    cases = ((1.05, 1.01, 0.01, small), (1.3, 0.9, 0.01, small), (1.3, 1.2, 0.06, damage))
-    for effect, low, p, why in cases:
+    few = "but parts of random partitions cost too little to be compared in 40.0 % of them"
+    cases = (
+        (1.05, 1.01, 0.01, 0.0, small),
+        (1.3, 0.9, 0.01, 0.0, small),
+        (1.3, 1.2, 0.06, 0.0, damage),
+        (1.3, 1.2, 0.5, 0.4, damage),
+        (1.3, 1.2, 0.45, 0.4, few),
+    )
+    for effect, low, p, incomparable, why in cases:
+        vars(found)["share_incomparable"] = incomparable
         vars(found)["effects"] = report.effects.assign(effect=effect, low=low, high=1.6)
         vars(found)["class_effect_p"] = p
         assert words.is_class_wise(found) == "undecided"
@@ -450,8 +459,11 @@ def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
         "average 4.0 points less (3.0 to 5.0) than random parts of the same size, but single ones "
         "up to 6.2 points more, which may be luck; exact p = .40."
     )
-    named = with_effects(report, 0.4, 0.5, each, -5, -3, [0.01, 1, 1, 1]).verdict
-    assert "same size, and 1 of them more by themselves; exact p = .40." in named
+    named = with_effects(report, 0.4, 0.5, each, 5, 8, [0.01, 0.02, 1, 1]).verdict
+    assert (
+        "same size, but 2 of them more by themselves, on average 6.9 points less (-8.0 to -5.0), "
+        "p = at most .020 corrected for the number of parts; exact p = .40 of all together."
+    ) in named.replace("−", "-")
 
 
 @pytest.mark.parametrize(
@@ -524,6 +536,37 @@ def test_a_report_that_was_saved_is_the_same_when_it_is_loaded(report, tmp_path)
     ]
 
 
+def test_numbers_of_numpy_are_saved_as_others_are(tmp_path):
+    sizes = {"n_permutations": np.int64(19), "n_random": np.int32(9)}
+    labels = {"a": np.arange(20) // 10}
+    found = helpers.evaluate(
+        lambda lesions: np.array(
+            [np.arange(40) >= sum(map(len, each.values())) for each in lesions]
+        ),
+        y=np.arange(40) % 2,
+        partition=labels,
+        layers={"a": 20},
+        progress=False,
+        **sizes,
+    )
+    assert Report.load(found.save(tmp_path)).n_asked == 19
+
+
+def test_two_reports_in_one_folder_are_none(report, enough, tmp_path):
+    first, second = (each.save(tmp_path / name) for each, name in ((report, "a"), (enough, "b")))
+    (first / "measured.npz").write_bytes((second / "measured.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"measured.npz is not the one that belongs to report"):
+        Report.load(first)
+
+
+def test_a_report_goes_neither_into_a_file_nor_its_page_into_a_folder(report, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"folder: .* is a file"):
+        report.save(tmp_path / "file")
+    with pytest.raises(ValueError, match=r"path: .* is a folder; accepted is a file"):
+        report.to_html(tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["empty", "no json", "no arrays", "other format", "cut"])
 def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
     folder = tmp_path / "report"
@@ -537,7 +580,7 @@ def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
         (folder / "measured.npz").unlink()
     if damage == "other format":
         text = (folder / "report.json").read_text()
-        (folder / "report.json").write_text(text.replace('"format": 3', '"format": 99'))
+        (folder / "report.json").write_text(text.replace('"format": 4', '"format": 99'))
     if damage == "cut":
         data = (folder / "measured.npz").read_bytes()
         (folder / "measured.npz").write_bytes(data[:100])

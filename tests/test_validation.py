@@ -105,7 +105,7 @@ def test_images_that_the_network_does_not_take_are_refused(change, message, mlp)
         (lambda y: np.zeros((40, 3)), "y: rows that are not one-hot"),
         (lambda y: np.eye(4)[y], r"y: an array of shape \(40, 4\) was given; accepted are"),
         (lambda y: y.astype(str), "y: values of type .* were given; accepted are whole numbers"),
-        (lambda y: y == 1, "y: values of type bool were given"),
+        (lambda y: y == 1, "y: truths were given for 3 classes"),
         (lambda y: None, "y: values of type object were given"),
     ],
 )

@@ -15,21 +15,21 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
     Parameters
     ----------
     reports : mapping of str to Report, or iterable of Report
-        By what each partition is called; otherwise by where it comes from.
+        By what each partition is called; otherwise by where it comes from. All under one protocol.
 
     Returns
     -------
     pandas.DataFrame
-        One row per report, indexed by its name: clusters, parts, tested; for importance and for
-        class_range: found (single parts), effect, low, high, p, as in `Report.effects`; of
-        importance among units of similar strength: within_effect, within_low, within_high,
-        within_p, NaN where that was not asked; important and class_wise, the verdicts "yes", "no"
-        or "undecided".
+        One row per report, indexed by its name: clusters, parts, tested, permutations; for
+        importance and for class_range: found (single parts), effect, low, high, p, as in
+        `Report.effects`; of importance among units of similar strength: within_effect, within_low,
+        within_high, within_p, NaN where that was not asked; important and class_wise, the verdicts
+        "yes", "no" or "undecided".
 
     Raises
     ------
     ValueError
-        If there are none, or they are not on the same network and images.
+        If there are none, they are not on the same network and images, or their protocols differ.
 
     Examples
     --------
@@ -50,6 +50,10 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
     """
     if isinstance(reports, Report):
         raise ValueError("reports: one was given; accepted are several, in a list or a mapping")
+    given: object = reports  # Whatever its type says.
+    if not isinstance(given, Iterable):
+        what = type(given).__name__
+        raise ValueError(f"reports: {what} was given; accepted are reports of `evaluate`")
     ours = list(reports.values() if isinstance(reports, Mapping) else reports)
     wrong = [each for each in ours if not isinstance(each, Report)]
     if wrong or not ours:
@@ -61,6 +65,9 @@ def compare(reports: Mapping[str, Report] | Iterable[Report]) -> pd.DataFrame:
             "reports: they are on different networks or images; accepted are reports on several "
             "partitions of one network, on the same images"
         )
+    if len({each.protocol for each in ours}) > 1:
+        protocols = ", ".join(sorted({each.protocol.name for each in ours}))
+        raise ValueError(f"reports: protocols {protocols} were followed; accepted is a single one")
     by_source = [f"{i}: {each.source}" for i, each in enumerate(ours, 1)]
     names = list(reports) if isinstance(reports, Mapping) else by_source
     return pd.DataFrame([_row(each) for each in ours], index=pd.Index(names))
@@ -71,8 +78,9 @@ def _row(report: Report) -> dict[str, object]:
         "clusters": report.n_clusters,
         "parts": len(report.measured.parts),
         "tested": int((~report.measured.is_complete).sum()),
+        "permutations": report.measured.n_permutations,
     }
-    of_all = report.effects[report.effects["layer"] == "all"].set_index("measure")
+    of_all = report.effects.drop_duplicates("measure").set_index("measure")  # The first of each.
     for measure in ("importance", "class_range"):
         for column in ("found", "effect", "low", "high", "p"):
             row[f"{measure}_{column}"] = of_all.loc[measure, column]

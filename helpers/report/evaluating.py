@@ -53,7 +53,8 @@ def evaluate(
         A built classifier; or the path of a ``.keras`` file, from which nothing is executed; or,
         for networks of any other framework, a function from a list of lesions, ``{layer: array of
         unit indices}`` (``{}`` lesions nothing), to whether each image is classified correctly:
-        bool, shape (n_lesions, n_images).
+        bool, shape (n_lesions, n_images). It must restore the network after each lesion: first of
+        all it is asked twice about the intact network and each layer without any unit.
     x : array-like, tensor, list, mapping or tf.data.Dataset
         What ``model.predict`` takes, one row per image; a list or a mapping for several inputs. A
         dataset is one of batches of images and classes. Not needed with a function.
@@ -62,9 +63,9 @@ def evaluate(
     partition : optional
         Which units belong together. By default spectral clustering of the network's graph; or a
         `Partition`; ``{layer: labels}`` with an integer per unit; communities, iterables of
-        (layer, unit), as NetworkX finds them; a fitted clusterer of scikit-learn, or its
-        ``labels_``, of all hidden units layer by layer, or of the vertices of the network's
-        `graphs.weight_graph`; or the path of a CSV with the columns layer, unit and
+        (layer, unit), as NetworkX finds them, or ``{(layer, unit): label}``; a fitted clusterer of
+        scikit-learn, or its ``labels_``, of all hidden units layer by layer, or of the vertices of
+        the network's `graphs.weight_graph`; or the path of a CSV with the columns layer, unit and
         label. The label -1 means no cluster.
     n_clusters : int
         Clusters to make if no partition is given, at most half as many as hidden units.
@@ -104,7 +105,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        Before anything is computed, if something that was given is not accepted; says what is.
+        Before anything is computed, if something that was given is not accepted; says what is. In
+        the end, if a function of lesions no longer answers as it did at the beginning.
 
     Examples
     --------
@@ -138,6 +140,7 @@ def evaluate(
     is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
     if budget is not None and not (is_number and 0 < budget < math.inf):
         raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
+    _check_clustering(edges, scope)
     started = time.monotonic()
     subject = subject_of(model, x, y, layers, executor)
     if partition is None:
@@ -165,8 +168,8 @@ def evaluate(
         source=source,
         measured=measured,
         protocol=choices,
-        n_random=n_random,
-        n_asked=n_permutations,
+        n_random=int(n_random),
+        n_asked=int(n_permutations),
         random_state=seed,
         fingerprint=subject.fingerprint,
         notes=(*notes, *unknown),
@@ -264,6 +267,17 @@ def _unused(**options: Any) -> list[str]:
         for name, given in options.items()
         if given != defaults[name].default
     ]
+
+
+def _check_clustering(edges: Any, scope: Any) -> None:
+    """Refuse unknown ways of clustering, also where nothing is clustered."""
+    if (edges, scope) == ("weights", "global"):
+        return
+    from helpers.evaluation import EDGES, SCOPES  # Here, so that a function loads no Keras.
+
+    for name, given, accepted in (("edges", edges, EDGES), ("scope", scope, SCOPES)):
+        if given not in accepted:
+            raise ValueError(f"{name}: {given!r} was given; accepted are {', '.join(accepted)}")
 
 
 def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:

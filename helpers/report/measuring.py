@@ -173,6 +173,11 @@ def measure(
     Returns
     -------
     Measured
+
+    Raises
+    ------
+    ValueError
+        If the intact network gets other images right at the end than at the beginning.
     """
     started = time.monotonic()
     deadline = None if budget is None else started + budget
@@ -208,6 +213,11 @@ def measure(
     layers = _costly_layers(subject, intact, true, tally, parts)
     sizes = orderings_for(partition, tally.done)
     nested = _nested(subject, partition, layers, sizes, seed, deadline, teller)
+    if not np.array_equal(nested.intact, intact):
+        raise ValueError(
+            "model: without any lesion, other images are right after many lesions than before; "
+            "accepted is one that does not change"
+        )
     return Measured(
         partition=partition,
         classes=subject.classes,
@@ -512,6 +522,8 @@ class _Teller:
 
 def duration(seconds: float) -> str:
     """Return a duration as one says it."""
+    if seconds < 0.95:
+        return f"{seconds:.1g} s"
     if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
+        return f"{round(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

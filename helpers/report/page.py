@@ -111,7 +111,8 @@ def _head(report: "Report") -> str:
 
 def _effects_tables(report: "Report") -> str:
     units = {"importance": "points of accuracy", "class_range": "times as uneven as random sets"}
-    tested = report.effects[(report.effects["tested"] > 0) | (report.effects["layer"] == "all")]
+    effects = report.effects.assign(whole=~report.effects["measure"].duplicated())
+    tested = effects[(effects["tested"] > 0) | effects["whole"]]
     tables = "".join(
         f"<div>{_effects_table(measure, f'{MEASURES[measure].capitalize()}: {unit}', table)}</div>"
         for measure, unit in units.items()
@@ -129,7 +130,7 @@ def _effects_table(measure: str, caption: str, table: pd.DataFrame) -> str:
     unit = _UNITS[measure]
     rows = [
         (
-            ["all layers" if row.layer == "all" else row.layer],
+            ["all layers" if row.whole else row.layer],
             [
                 _number(row.effect, unit),
                 _interval(row.low, row.high, unit),

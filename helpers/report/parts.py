@@ -19,9 +19,10 @@ Labels = dict[str, npt.NDArray[np.intp]]
 
 _MISSING = -2
 _ACCEPTED = (
-    "accepted are a Partition, {layer: labels}, sets of (layer, unit), a fitted clusterer or its "
-    "labels, and the path of a CSV with the columns layer, unit, label"
+    "accepted are a Partition, {layer: labels}, {(layer, unit): label}, sets of (layer, unit), a "
+    "fitted clusterer or its labels, and the path of a CSV with the columns layer, unit, label"
 )
+_IN_NONE = "in none of them (units of no cluster have the label -1 in {layer: labels})"
 
 
 def partition_given(given: Any, subject: Subject) -> tuple[Partition, list[str]]:
@@ -103,7 +104,8 @@ def _labels_of(given: Any, subject: Subject) -> Mapping[str, Any]:
     if isinstance(given, Partition):
         return {layer: given.labels[layer] for layer in given.hidden}
     if isinstance(given, Mapping):
-        return given
+        # As {(layer, unit): label}, which is how graphs' nodes are divided.
+        return _assembled(_pairs_of(given), subject, _IN_NONE) if _has_pairs(given) else given
     if isinstance(given, str | Path):
         return _assembled(_rows_of(Path(given)), subject, "not in the file")
     if hasattr(given, "labels_"):
@@ -113,7 +115,23 @@ def _labels_of(given: Any, subject: Subject) -> Mapping[str, Any]:
     if hasattr(given, "fit") or not isinstance(given, Iterable):
         fitted = ", not fitted yet" if hasattr(given, "fit") else ""
         raise ValueError(f"partition: {type(given).__name__}{fitted} was given; {_ACCEPTED}")
-    return _assembled(_members_of(given), subject, "in none of the sets")
+    return _assembled(_members_of(given), subject, _IN_NONE)
+
+
+def _has_pairs(given: Mapping[Any, Any]) -> bool:
+    return bool(given) and all(isinstance(each, tuple) and len(each) == 2 for each in given)
+
+
+def _pairs_of(given: Mapping[Any, Any]) -> Iterable[tuple[str, int, int]]:
+    """Yield layers, units and labels."""
+    for (layer, unit), label in given.items():
+        numbers = all(map(validation.is_integer, (unit, label)))
+        if not isinstance(layer, str) or not numbers:
+            raise ValueError(
+                f"partition: {(layer, unit)!r}: {label!r} was given; accepted are a layer's name, "
+                "the number of a unit, and a label"
+            )
+        yield layer, int(unit), int(label)
 
 
 def _are_labels(given: Any) -> bool:
@@ -127,7 +145,14 @@ def _are_labels(given: Any) -> bool:
 def _fitting(given: Mapping[str, Any], subject: Subject) -> tuple[Labels, list[str]]:
     """Return labels by the full names of hidden layers, in their order, if they fit."""
     labels: Labels = {}
-    for layer, of_layer in Partition.from_labels(given).labels.items():
+    unnamed = [each for each in given if not isinstance(each, str)]
+    if unnamed:
+        raise ValueError(f"partition: {unnamed[0]!r} was given for a layer; {_ACCEPTED}")
+    try:
+        checked = Partition.from_labels(given).labels
+    except ValueError as error:
+        raise ValueError(str(error).replace("labels: ", "partition: ", 1)) from None
+    for layer, of_layer in checked.items():
         if layer in subject.ends:
             alike = [each for each in subject.layers if each.endswith(f"/{layer}")]
             if alike and not any(each in given for each in alike):
@@ -204,7 +229,9 @@ def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
     if not path.is_file():
         raise ValueError(f"partition: there is no file {path}")
     try:
-        table = pd.read_csv(path, dtype={"layer": str}, keep_default_na=False)
+        table = pd.read_csv(
+            path, dtype={"layer": str}, keep_default_na=False, skipinitialspace=True
+        )
     except (ValueError, OSError) as error:
         raise ValueError(f"partition: {path} is no CSV ({error})") from None
     if not isinstance(table.index, pd.RangeIndex):
@@ -231,7 +258,9 @@ def _members_of(communities: Iterable[Any]) -> Iterable[tuple[str, int, int]]:
     """Yield layers, units and labels of communities."""
     for label, community in enumerate(communities):
         if isinstance(community, str) or not isinstance(community, Iterable):
-            raise ValueError(f"partition: {community!r} was given as a community; {_ACCEPTED}")
+            raise ValueError(
+                f"partition: {_short(community)} was given as a community; {_ACCEPTED}"
+            )
         for member in community:
             is_pair = isinstance(member, tuple | list) and len(member) == 2
             if (
@@ -240,10 +269,19 @@ def _members_of(communities: Iterable[Any]) -> Iterable[tuple[str, int, int]]:
                 or not validation.is_integer(member[1])
             ):
                 raise ValueError(
-                    f"partition: {member!r} was given as a member of a community; accepted are "
-                    "pairs (layer, unit)"
+                    f"partition: {_short(member)} was given as a member of a community; accepted "
+                    "are pairs (layer, unit)"
                 )
             yield member[0], int(member[1]), label
+
+
+def _short(given: Any) -> str:
+    said = repr(given)
+    return said if len(said) <= _LONG else f"{said[:_LONG]} …"
+
+
+_LONG = 60
+"""Characters of what was given that are repeated."""
 
 
 def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: str) -> Labels:

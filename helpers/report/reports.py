@@ -123,6 +123,12 @@ class Report:
         times = np.array([each.times for each in self._by_spread["range"]])
         return statistics.mean_effect_p(times[~self.measured.is_complete])
 
+    @cached_property
+    def share_incomparable(self) -> float:
+        """Share of partitions, true and permuted, of which no part can be compared on classes."""
+        times = np.array([each.times for each in self._by_spread["range"]])
+        return float(np.isnan(times[~self.measured.is_complete]).all(axis=0).mean())
+
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each part costs enough images to compare how they fall on classes, shape (S,)."""
@@ -224,7 +230,7 @@ class Report:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """One row per question for the network, layer "all", and for each layer.
+        """For each question a row for the network, whose layer is "all", and one for each layer.
 
         Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
         .05), effect, low, high (95 % interval): for importance the mean over tested parts of
@@ -233,12 +239,12 @@ class Report:
         """
         return pd.DataFrame(
             [
-                self._effect_row(measure, layer, test, of_chosen)
+                self._effect_row(measure, layer, tested, of_chosen)
                 for measure, test, of_chosen in (
                     ("importance", self.importance, self.effect.mean),
                     ("class_range", self.class_range, partial(self._mean_times, "range")),
                 )
-                for layer in ("all", *test.by_layer)
+                for layer, tested in ((None, test), *test.by_layer.items())
             ]
         )
 
@@ -278,6 +284,11 @@ class Report:
         -------
         Path
             The same.
+
+        Raises
+        ------
+        ValueError
+            If there is a folder of this name.
         """
         from helpers.report.page import page
         from helpers.report.storage import write_text
@@ -297,6 +308,11 @@ class Report:
         -------
         Path
             The folder.
+
+        Raises
+        ------
+        ValueError
+            If there is a file of this name.
         """
         from helpers.report.storage import save
 
@@ -363,7 +379,8 @@ class Report:
         _, true = self._counts
         measured = self.measured
         permuted = measured.permuted.astype(np.int64)
-        one_hot = np.eye(measured.n_classes, dtype=np.float32)[measured.classes]
+        one_hot = np.zeros((len(measured.classes), measured.n_classes), dtype=np.float32)
+        one_hot[np.arange(len(one_hot)), measured.classes] = 1
         nested = measured.nested.summed(one_hot)
         found = [
             by_spread(np.vstack([true[i], permuted[:, i]]), each.layer, nested)
@@ -443,23 +460,21 @@ class Report:
     def _effect_row(
         self,
         measure: str,
-        layer: str,
+        layer: str | None,
         test: PermutationTest,
         of_chosen: Callable[[npt.NDArray[np.bool_]], tuple[float, float, float]],
     ) -> dict[str, object]:
         tested = np.isfinite(test.each)
-        if layer != "all":
-            tested &= np.array([each.layer == layer for each in self.measured.parts])
         effect, low, high = of_chosen(tested)
         return {
             "measure": measure,
-            "layer": layer,
+            "layer": "all" if layer is None else layer,
             "tested": int(tested.sum()),
             "found": int((test.familywise[tested] <= ALPHA).sum()),
             "effect": effect,
             "low": low,
             "high": high,
-            "p": test.p if layer == "all" else test.by_layer[layer].p,
+            "p": test.p,
         }
 
 

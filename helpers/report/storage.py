@@ -1,5 +1,6 @@
 """Reports in folders: tables to read, and all that was measured to load again."""
 
+import hashlib
 import json
 import zlib
 from dataclasses import asdict
@@ -17,32 +18,44 @@ from helpers.report.measuring import Measured, Within
 from helpers.report.page import page
 from helpers.report.reports import Report
 
-FORMAT = 3
+FORMAT = 4
+_SETTINGS, _MEASURED = "report.json", "measured.npz"
 _TABLES = ("subclusters", "tests", "effects")
 _LABELS, _STRATA = "labels_", "strata_"
 _NESTED = ("nested_sizes_", "nested_right_")
 
 
 def save(report: Report, folder: Path) -> Path:
-    """Write a report into a folder, see `Report.save`; report.json comes last."""
+    """Write a report into a folder, see `Report.save`.
+
+    What a folder already has is no report any more before it is one again: report.json goes first
+    and comes last.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder: {folder} is a file")
+    settings = _settings(report)
+    (folder / _SETTINGS).unlink(missing_ok=True)
     for name in _TABLES:
         with files.written_whole(folder / f"{name}.csv") as temporary:
             getattr(report, name).to_csv(temporary, index=False)
     write_text(folder / "summary.txt", report.summary() + "\n")
     write_text(folder / "index.html", page(report))
-    with files.written_whole(folder / "measured.npz") as temporary:
+    with files.written_whole(folder / _MEASURED) as temporary:
         np.savez_compressed(temporary, **_arrays(report.measured))
-    write_text(folder / "report.json", json.dumps(_settings(report), indent=2) + "\n")
+    settings["sha256"] = {_MEASURED: _sha256(folder / _MEASURED)}
+    write_text(folder / _SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
 
 
 def load(folder: Path) -> Report:
     """Read a report, see `Report.load`."""
     try:
-        settings = json.loads((folder / "report.json").read_text())
+        settings = json.loads((folder / _SETTINGS).read_text())
         if settings["format"] != FORMAT:
             raise ValueError(f"format {settings['format']}")
-        with np.load(folder / "measured.npz", allow_pickle=False) as archive:
+        if settings["sha256"] != {_MEASURED: _sha256(folder / _MEASURED)}:
+            raise ValueError(f"{_MEASURED} is not the one that belongs to {_SETTINGS}")
+        with np.load(folder / _MEASURED, allow_pickle=False) as archive:
             measured = _measured(dict(archive), settings["layers"])
         return Report(
             name=settings["name"],
@@ -63,9 +76,15 @@ def load(folder: Path) -> Report:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a text file whole."""
+    if path.is_dir():
+        raise ValueError(f"path: {path} is a folder; accepted is a file")
     with files.written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _settings(report: Report) -> dict[str, Any]:

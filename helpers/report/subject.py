@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 Function = Callable[[Sequence["Lesion"]], npt.ArrayLike]
 """Of lesions, ``{layer: units}``: which images are right, bool of shape (n_lesions, n_images)."""
 
-_MOST_CLASSES = 100_000
-"""Of a function of lesions, whose images' classes tell how many there are: ids are no classes."""
+_MANY_CLASSES, _MOST_PER_SEEN = 1000, 10
+"""Of a function of lesions, whose images' classes tell how many there are: from so many on, no more
+than so many for each that is seen, because ids are no classes."""
 
-_INFINITE = -1
-"""What the cardinality of a tf.data.Dataset is that repeats without an end."""
+_INFINITE, _MOST_IMAGES = -1, 1_000_000
+"""What the cardinality of a tf.data.Dataset is that repeats without an end, and up to how many
+images are read of one that does not know its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class Subject:
     correct : callable
         From lesions to bool, shape (n_lesions, n_images).
     fingerprint : str
-        Of the network and the images; of what the intact network gets right, if it is a function.
+        Of the network and the images; of a function, of what it gets right, intact and without
+        each of its layers.
     full_name : callable
         From a name of a layer to its full name; raises ValueError if there is none.
     ends : frozenset of str
@@ -94,7 +97,7 @@ def subject_of(
     if _is_keras(model):
         if layers is not None:
             raise ValueError("layers: given beside a Keras model, which knows its own")
-        return _of_model(model, *_unpacked(x, y), executor)
+        return _of_model(model, *_unpacked(x, y, len(model.inputs[0].shape)), executor)
     if not callable(model):
         raise ValueError(
             f"model: {type(model).__name__} was given; accepted are a keras.Model, the path of a "
@@ -144,13 +147,18 @@ def load_data(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     if not path.is_file():
         raise ValueError(f"data: there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise ValueError("it holds a single array")
+        with loaded as archive:
             for names in (("x", "y"), ("x_test", "y_test")):
                 if set(names) <= set(archive):
                     return archive[names[0]], archive[names[1]]
             held = ", ".join(archive) or "nothing"
     except (ValueError, OSError, AttributeError, TypeError, EOFError, BadZipFile) as error:
-        raise ValueError(f"data: {path} is no .npz file of plain arrays ({error})") from None
+        # NumPy would advise to load objects, which executes what the file brings along.
+        why = "" if "pickle" in str(error) else f" ({error})"
+        raise ValueError(f"data: {path} is no .npz file of plain arrays{why}") from None
     raise ValueError(f"data: {path} holds {held}; accepted are x and y, or x_test and y_test")
 
 
@@ -204,7 +212,7 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
             "layers: a function of lesions needs the names of its layers and how many units each "
             f"has, as in {{'dense': 64}}; {layers!r} was given"
         )
-    widths = {str(layer): _width(layer, given) for layer, given in layers.items()}
+    widths = {_name(layer): _width(layer, given) for layer, given in layers.items()}
     classes, n_classes = _classes_of(y)
     n_images = len(classes)
 
@@ -218,12 +226,9 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
             )
         return right
 
-    first, again = correct([{}]), correct([{}])
-    if not np.array_equal(first, again):
-        raise ValueError(
-            f"model: the function called {int((first != again).sum())} of {n_images} images right "
-            "once and wrong the next time, without any lesion; accepted is one that does not change"
-        )
+    whole = [{layer: np.arange(width)} for layer, width in widths.items()]
+    first, again = correct([{}, *whole, {}]), correct([{}, *whole, {}])
+    _check_unchanged(first, again)
 
     def full_name(layer: str) -> str:
         if layer not in widths:
@@ -236,9 +241,43 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
         classes=classes,
         n_classes=n_classes,
         correct=correct,
-        fingerprint=fingerprint(first, classes),
+        fingerprint=fingerprint(first, classes, *map(_bytes, widths), list(widths.values())),
         full_name=full_name,
     )
+
+
+def _check_unchanged(first: npt.NDArray[np.bool_], again: npt.NDArray[np.bool_]) -> None:
+    """Refuse a function that answers otherwise when it is asked the same again.
+
+    Raises
+    ------
+    ValueError
+        If the same lesions leave other images right, or none at the end others than at the start.
+    """
+    n_images = first.shape[1]
+    for before, after, when in (
+        (first[0], again[0], "without any lesion"),
+        (first[0], first[-1], "without any lesion, after others: does it restore its network?"),
+        (first, again, "under the same lesion"),
+    ):
+        if n_other := int((before != after).reshape(-1, n_images).any(axis=0).sum()):
+            raise ValueError(
+                f"model: the function called {n_other} of {n_images} images right once and wrong "
+                f"the next time, {when}; accepted is one that does not change"
+            )
+
+
+def _name(layer: Any) -> str:
+    try:
+        if isinstance(layer, str) and layer.encode():
+            return layer
+    except UnicodeEncodeError:
+        pass
+    raise ValueError(f"layers: {layer!r} was given as a name; accepted are strings")
+
+
+def _bytes(name: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(name.encode(), dtype=np.uint8)
 
 
 def _width(layer: Any, given: Any) -> int:
@@ -253,10 +292,7 @@ def _classes_of(y: Any) -> tuple[npt.NDArray[np.int64], int]:
     """Return the classes of images that only a function knows, and how many classes there are."""
     if y is None:
         raise ValueError("y: None was given; a function of lesions needs the classes of its images")
-    try:
-        given = np.asarray(y)
-    except ValueError as error:
-        raise ValueError(f"y: what was given makes no array of classes ({error})") from None
+    given = validation.as_numbers(validation.as_array("y", y))
     if given.ndim == 0 or not given.size:
         raise ValueError(f"y: an array of shape {given.shape} was given; accepted is (n_images,)")
     is_one_hot = given.ndim == 2 and given.shape[1] > 1
@@ -265,15 +301,20 @@ def _classes_of(y: Any) -> tuple[npt.NDArray[np.int64], int]:
         raise ValueError("y: classes that are not finite were given")
     largest = int(given.max()) if is_real else -1
     n_classes = given.shape[1] if is_one_hot else largest + 1
-    if n_classes > _MOST_CLASSES:
+    n_seen = n_classes if is_one_hot else len(np.unique(given))
+    if n_classes > max(_MANY_CLASSES, _MOST_PER_SEEN * n_seen):
         raise ValueError(
-            f"y: classes up to {n_classes - 1} were given; accepted are 0 to {_MOST_CLASSES - 1}"
+            f"y: classes up to {n_classes - 1} were given, of which {n_seen} are there; accepted "
+            "are classes that are numbered from 0, without large gaps"
         )
     return validation.check_classes(given, len(given), n_classes), n_classes
 
 
-def _unpacked(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return images and classes, read from a tf.data.Dataset if that is what was given."""
+def _unpacked(x: Any, y: Any, rank: int) -> tuple[Any, Any]:
+    """Return images and classes, read from a tf.data.Dataset if that is what was given.
+
+    Batches of the model's first input have so many axes.
+    """
     if not (hasattr(x, "as_numpy_iterator") and hasattr(x, "element_spec")):
         for name, given in (("x", x), ("y", y)):
             if given is None:
@@ -284,11 +325,21 @@ def _unpacked(x: Any, y: Any) -> tuple[Any, Any]:
     spec = x.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2:
         raise ValueError("x: a tf.data.Dataset was given that is none of pairs (images, classes)")
-    if spec[1].shape.rank == 0:
+    first: Any = next(iter(spec[0].values())) if isinstance(spec[0], Mapping) else spec[0]
+    first = first[0] if isinstance(first, list | tuple) else first
+    if spec[1].shape.rank == 0 or first.shape.rank == rank - 1:
         raise ValueError("x: a tf.data.Dataset of single images was given; use its .batch(256)")
     if int(x.cardinality()) == _INFINITE:
         raise ValueError("x: a tf.data.Dataset was given that repeats without an end")
-    batches = list(x.as_numpy_iterator())
+    batches, n_images = [], 0
+    for batch in x.as_numpy_iterator():
+        batches.append(batch)
+        n_images += len(batch[1])
+        if n_images > _MOST_IMAGES:
+            raise ValueError(
+                f"x: a tf.data.Dataset of more than {_MOST_IMAGES:,} images was given, or one "
+                "without an end; use its .take"
+            )
     if not batches:
         raise ValueError("x: a tf.data.Dataset without any batch was given")
     images, classes = zip(*batches, strict=True)

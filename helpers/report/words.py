@@ -29,14 +29,14 @@ def is_important(report: "Report") -> Answer:
         interval does not lie below 0; "no" if it does not, for no part either, that interval lies
         below one percentage point, also if lesions cost what so few images need not show, and no
         single part's lies above it; else "undecided", also where the intact network is at chance,
-        so that there is nothing to lose.
+        so that there is nothing to lose, or no lesion whatsoever changes what is right.
     """
     tested = ~report.measured.is_complete
     mean, _, high = report.effect.mean(tested)
     if report.importance.p <= ALPHA:
         return "yes" if found_parts(report).any() or high >= 0 else "undecided"
     is_absent = high < LEAST_POINTS and not _standing_out(report).any() and not is_at_chance(report)
-    is_absent = is_absent and mean + _unseen(report) <= LEAST_POINTS
+    is_absent = is_absent and mean + _unseen(report) <= LEAST_POINTS and not _is_untouched(report)
     return "no" if is_absent and not found_parts(report).any() else "undecided"
 
 
@@ -48,7 +48,7 @@ def _unseen(report: "Report") -> float:
     """
     measured = report.measured
     heaviest = image_weights(measured, report.protocol.accuracy)[measured.class_sizes > 0].max()
-    return float(100 * 3 * heaviest / len(measured.classes))
+    return float(min(100 * 3 * heaviest / len(measured.classes), 100.0))
 
 
 def is_at_chance(report: "Report") -> bool:
@@ -129,9 +129,11 @@ def remarks(report: "Report") -> list[str]:
     if report.n_random > measured.n_permutations:
         found.append(f"The paper's tests have {measured.n_permutations} twins per part.")
     if _unseen(report) > LEAST_POINTS:
+        n_images = len(measured.classes)
+        are = f"{count(n_images, 'image')} {'is' if n_images == 1 else 'are'} few"
         found.append(
-            f"{len(measured.classes):,} images are few: a lesion that costs none of them may cost "
-            f"up to {points(_unseen(report))} points of all."
+            f"{are}: a lesion that costs none of them may cost up to "
+            f"{points(_unseen(report))} points of all."
         )
     if is_at_chance(report):
         found.append(
@@ -197,7 +199,7 @@ def how(report: "Report") -> list[str]:
         f"{report.source}: {count(report.n_clusters, 'cluster')} of units in "
         f"{count(n_layers, 'hidden layer')}. A part is what a cluster has in one layer; there are "
         f"{len(measured.parts)}.",
-        f"The network was run on {len(measured.classes):,} images, of which it gets "
+        f"The network was run on {count(len(measured.classes), 'image')}, of which it gets "
         f"{percent(measured.intact.mean())} right. A lesion sets all weights into the units of a "
         "part, and their biases, to zero.",
         f"Exact test: labels were permuted within layers {measured.n_permutations} times, which "
@@ -207,13 +209,15 @@ def how(report: "Report") -> list[str]:
         f"Effects: percentage points of accuracy{weighed(report)}; what a lesion costs beyond the "
         "mean of its random parts. 95 % intervals by 2,000 bootstraps of images within classes and "
         "of permutations, of the effects on classes by 100 of images alone. They are for this very "
-        "partition: that one leaves out 0 is no finding without the p value beside it.",
+        "partition: that one leaves out 0 is no finding without the p value beside it. They take "
+        "the numbers of images of each class as given; where those were drawn by chance, too, "
+        "intervals of single parts are somewhat too short.",
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         f"cost as many images, whatever their size{along}. That parts matter for particular "
         "classes is said only if fewer than one in twenty partitions, the permuted ones and this, "
-        f"have as large an effect{here}: a larger damage alone can make the exact test's p small, "
-        "but not this one.",
+        f"have as large an effect{here}, one of which no part can be compared as if it had: a "
+        "larger damage alone can make the exact test's p small, but not this one.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
@@ -252,8 +256,8 @@ def p_text(p: float) -> str:
 
 
 def points(value: float) -> str:
-    """Return percentage points with as many digits as are needed."""
-    return f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2f}"
+    """Return percentage points with as many digits as are needed; no zero has a sign."""
+    return f"{value:.1f}" if abs(value) >= 0.995 else f"{round(value, 2) + 0.0:.2f}"
 
 
 def interval(low: float, high: float) -> str:
@@ -288,14 +292,18 @@ def _of_importance(report: "Report") -> str:
     if answer == "no":
         return f"These {clusters} are not important: {cost} same size; {p}."
     if answer == "undecided":
-        some = f", and {n_found} of them more by themselves" if n_found else ""
+        some = _of_found(report)
         lucky = _standing_out(report) & ~found
         if effect[2] < LEAST_POINTS and lucky.any():
             most = report.effect.each[lucky].max()
             some += f", but single ones up to {points(most)} points more, which may be luck"
         if report.importance.p <= ALPHA:
             some += ", though some cost more than most of these oftener than by chance"
-        return f"Whether these {clusters} are important is undecided: {cost} same size{some}; {p}."
+        whole, of = (" as a whole", " of all together") if n_found else ("", "")
+        return (
+            f"Whether these {clusters} are important{whole} is undecided: {cost} same size{some}; "
+            f"{p}{of}."
+        )
     if not n_found:
         return (
             f"These {clusters} are important, though no part is by itself: lesions of their "
@@ -310,6 +318,21 @@ def _of_importance(report: "Report") -> str:
         f"more than {_most(mean)}random parts of the same size, on average "
         f"{_size(mean, low, high)}{every}; {p}."
     )
+
+
+def _of_found(report: "Report") -> str:
+    """Say what parts cost that cost more by themselves; "" if none does."""
+    found = found_parts(report)
+    if not found.any():
+        return ""
+    n, p = int(found.sum()), p_text(float(report.importance.familywise[found].max()))
+    those, at = (
+        ("one of them more by itself,", "")
+        if n == 1
+        else (f"{n} of them more by themselves, on average", "at most ")
+    )
+    size = _size(*report.effect.mean(found))
+    return f", but {those} {size}, p = {at}{p} corrected for the number of parts"
 
 
 def _of_strength(report: "Report") -> str:
@@ -362,12 +385,14 @@ def _of_classes(report: "Report") -> str:
         size = "random sets that cost as much cost all classes the same"
     p, answer, but = report.class_range.p, is_class_wise(report), ""
     if p <= ALPHA and answer != "yes":
-        is_damage = report.class_effect_p > ALPHA
-        but = (
-            ", which larger damage alone brings about, too"
-            if is_damage
-            else ", an effect too small or unsure"
-        )
+        but = ", which larger damage alone brings about, too"
+        if report.class_effect_p <= ALPHA:
+            but = ", an effect too small or unsure"
+        elif report.class_effect_p - report.share_incomparable <= ALPHA:
+            but = (
+                ", but parts of random partitions cost too little to be compared in "
+                f"{percent(report.share_incomparable)} of them"
+            )
     return f"They matter for particular classes: {answer} ({size}, exact p = {p_text(p)}{but})."
 
 
