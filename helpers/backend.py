@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from helpers import settings
+
 
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
@@ -87,7 +89,12 @@ def values_of(variable: Any) -> Any:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _without_stderr():
-    import keras
+    try:
+        # TensorFlow Lite, which nothing here uses, would load JAX where it is installed.
+        with settings.without("jax"):
+            import keras
+    except ImportError:  # It is JAX that Keras is to compute with.
+        import keras
 
     ON_PROCESSOR = _is_on_processor()
 

@@ -1,7 +1,7 @@
 """Clusters of units: spectral clustering, sub-clusters, and their random twins."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,9 +123,9 @@ class Partition:
             Largest share of the layer's width, inclusive, in (0, 1].
         """
         found = [
-            SubCluster(layer, int(cluster), np.flatnonzero(self.labels[layer] == cluster))
+            SubCluster(layer, cluster, units)
             for layer in self.hidden
-            for cluster in np.unique(self.labels[layer])
+            for cluster, units in _divided(self.labels[layer])
             if cluster != ISOLATED
         ]
         return [
@@ -647,6 +647,16 @@ def _checked_adjacency(graph: "Graph") -> Any:
     if not np.allclose(there, back, rtol=1e-9, atol=0):
         raise ValueError("graph: the adjacency is not symmetric")
     return adjacency
+
+
+def _divided(labels: npt.NDArray[np.intp]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Yield each label, ascending, and the units that have it, ascending."""
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    ends = [*(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        if end > start:
+            yield int(ordered[start]), order[start:end]
 
 
 def _by_unit(layer: str, given: "pd.Series[int]") -> "pd.Series[int]":

@@ -1,6 +1,9 @@
-"""Where things lie: the one place that reads the environment."""
+"""Where things lie, and how a process is set up: the one place that reads the environment."""
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -73,6 +76,24 @@ def n_cores() -> int:
 def n_workers() -> int:
     """Return how many notebooks to execute at a time: one per core, but memory is limited."""
     return min(4, n_cores())
+
+
+@contextlib.contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Import something as if modules were not installed that it does without, and that take time.
+
+    Parameters
+    ----------
+    *modules : str
+        Those that are loaded already stay.
+    """
+    absent = [each for each in modules if each not in sys.modules]
+    sys.modules |= dict.fromkeys(absent)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for each in absent:
+            del sys.modules[each]
 
 
 def limits(cores: int) -> dict[str, str]:

@@ -15,19 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-if "rfc3987_syntax" not in sys.modules:
-    # jsonschema, which nbformat needs, would compile a grammar for seconds, to check addresses
-    # that no notebook has. It does without where this is not installed.
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-
-import nbformat
-import papermill
 import psutil
-from jupyter_client.manager import AsyncKernelManager
 
-from helpers import files
-from helpers.book import results
+from helpers import files, settings
+from helpers.book import sources
 from helpers.book.store import ERROR, NOTEBOOK, TABLES
+
+# What checks addresses would compile a grammar for seconds; Hadoop's files are for nobody here.
+with settings.without("rfc3987_syntax", "pyarrow"):
+    import nbformat
+    import papermill
+    from jupyter_client.manager import AsyncKernelManager
 
 
 def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None:
@@ -130,9 +128,9 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_live_no_longer_than_asked, daemon=True).start()
     folder = Path(order["folder"])
-    os.environ[results.FOLDER] = str(folder / TABLES)
-    os.environ[results.KEEPS] = json.dumps(order["keeps"])
-    os.environ[results.READS] = json.dumps(order["reads"])
+    os.environ[sources.FOLDER] = str(folder / TABLES)
+    os.environ[sources.KEEPS] = json.dumps(order["keeps"])
+    os.environ[sources.READS] = json.dumps(order["reads"])
     try:
         execute(Path(order["notebook"]), order["given"], folder / NOTEBOOK)
     except Exception as error:

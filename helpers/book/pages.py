@@ -32,6 +32,14 @@ PROSE = ("*.md", "*.bib", "figures/*", "_static/*", "_templates/*")
 """What a page needs from ``book/`` besides executed notebooks."""
 
 
+_JUPYTER_BOOK = """
+from helpers import settings
+with settings.without("rfc3987_syntax"):  # A grammar of addresses takes seconds to compile.
+    from jupyter_book.cli.main import main
+main()
+"""
+
+
 def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) -> Path:
     """Execute sections at a scale.
 
@@ -59,7 +67,8 @@ def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) 
     folder = _folder(scale)
     parameters = points.of_pages() if scale == "paper" else {}
     notebooks = [settings.NOTEBOOKS / f"{each}.ipynb" for each in sections]
-    notebooks = notebooks or sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+    # From the last: the longest are among them, and what begins last should not take long.
+    notebooks = notebooks or sorted(settings.NOTEBOOKS.glob("*.ipynb"), reverse=True)
     chosen = [points.point(each, parameters.get(each.stem, {})) for each in notebooks]
     store = Store(settings.runs_folder())
     is_all = scale == "paper" and not sections
@@ -113,13 +122,12 @@ def render(pages: Path, source: Path) -> Path:
     for path in pages.glob("*.ipynb"):
         page = reading.readable(nbformat.read(path, as_version=4))
         nbformat.write(page, target / path.name)
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
     # `helpers.book.site` is to be the one of this checkout, wherever that is called from.
     path_of_helpers = os.pathsep.join(
         filter(None, [str(settings.HELPERS.parent), os.environ.get("PYTHONPATH")])
     )
     built = subprocess.run(
-        [jupyter_book, "build", source, "-W", "--keep-going", "-n"],
+        [sys.executable, "-c", _JUPYTER_BOOK, "build", source, "-W", "--keep-going", "-n"],
         env=os.environ | {"PYTHONPATH": path_of_helpers},
         check=False,
     )

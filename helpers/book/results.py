@@ -8,10 +8,7 @@ import pandas as pd
 
 from helpers import files, settings
 from helpers.book import provenance
-
-FOLDER, KEEPS, READS = "MODULARITY_TABLES", "MODULARITY_KEEPS", "MODULARITY_READS"
-"""Environment variables of a sweep's run: its folder of tables, and what its notebook declares to
-keep and to read, as JSON. Unset outside sweeps."""
+from helpers.book.sources import FOLDER, KEEPS, READS
 
 
 def keep(name: str, table: pd.DataFrame) -> None:

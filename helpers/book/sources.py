@@ -6,6 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+FOLDER, KEEPS, READS = "MODULARITY_TABLES", "MODULARITY_KEEPS", "MODULARITY_READS"
+"""Environment variables of a sweep's run: its folder of tables, and what its notebook declares to
+keep and to read, as JSON. Unset outside sweeps."""
+
 
 @cache
 def _cells(notebook: Path) -> list[dict[str, Any]]:
