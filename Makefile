@@ -44,7 +44,7 @@ pdf: book ## Print the pages in book/ as one PDF (needs Chromium).
 	$(PYTHON) -m helpers.book.pages pdf paper
 
 .PHONY: check
-check: $(STAMP) ## Check style, types and what needs a minute; before each commit.
+check: $(STAMP) ## Check style, types and most units, in some minutes; before each commit.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -476,7 +476,7 @@ def test_new_figures_label_their_axes_and_are_not_left_open():
     ]
     assert all(figure.axes[0].get_xlabel() for figure in drawn)
     assert all(figure.axes[0].get_ylabel() for figure in drawn)
-    over_k = plots.over_n_clusters(curve[curve["network"] == "mlp, mnist"], [8])
+    over_k = plots.over_n_clusters(curve[curve["network"] == "MLP on MNIST"], [8])
     assert {text.get_text() for text in over_k.texts} == {
         "number of clusters",
         "combined p value",

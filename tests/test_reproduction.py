@@ -54,7 +54,11 @@ def found():
 def test_our_networks_stand_in_the_rows_of_the_papers_table(found):
     table = table1.table1(found["lesions"], found["constructed"], NONE)
     ours = table[table["source"] != "published"]
-    assert set(ours["network"]) == {"mlp, mnist", "cnn, mnist", "mlp-rgb, mnist"}
+    assert set(ours["network"]) == {
+        "MLP on MNIST",
+        "CNN on MNIST",
+        "MLP on MNIST in three channels",
+    }
     published_rows = table[table["source"] == "published"]
     assert len(published_rows) == len(published.each_p_value())
     assert len(ours) == 5 * (4 + 8) + (4 + 8) + 2 * (4 + 8)
@@ -63,11 +67,11 @@ def test_our_networks_stand_in_the_rows_of_the_papers_table(found):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("mnist-mlp", "mlp, mnist"),
-        ("fashion-cnn", "cnn, fashion_mnist"),
-        ("mnist-rgb-cnn", "cnn-rgb, mnist"),
-        ("cifar10-vgg", "vgg, cifar10"),
-        ("cifar10-vgg-dropout", "vgg-regularized, cifar10"),
+        ("mnist-mlp", "MLP on MNIST"),
+        ("fashion-cnn", "CNN on Fashion-MNIST"),
+        ("mnist-rgb-cnn", "CNN on MNIST in three channels"),
+        ("cifar10-vgg", "VGG on CIFAR-10"),
+        ("cifar10-vgg-dropout", "VGG on CIFAR-10, with dropout"),
         ("cifar10-vgg-untrained", None),
         ("mnist-mlp-untrained", None),
         ("mnist-vgg", None),
@@ -102,7 +106,7 @@ def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_sco
     ours = collected("cifar10-vgg", 0.3, [0])
     lesions = pd.concat([found["lesions"], ours])
     table = table1.side_by_side(table1.table1(lesions, found["constructed"], NONE))
-    assert table.loc["vgg, cifar10", "importance"]["chi²", "RELEASED"] == "0.3"
+    assert table.loc["VGG on CIFAR-10", "importance"]["chi²", "RELEASED"] == "0.3"
     before, after = (
         scorecard.scorecard(found | {"lesions": each}).loc["Table 1b", "networks"]
         for each in (found["lesions"], lesions)
@@ -113,7 +117,9 @@ def test_a_vgg_of_ours_fills_the_row_of_the_published_ones_and_counts_in_the_sco
 def test_networks_without_a_row_in_table_1_do_not_get_into_it(found):
     untrained = collected("cifar10-vgg-untrained", 0.3, [0])
     table = table1.table1(untrained, found["constructed"], NONE)
-    assert set(table.loc[table["source"] == "paper", "network"]) == {"mlp-rgb, mnist"}
+    assert set(table.loc[table["source"] == "paper", "network"]) == {
+        "MLP on MNIST in three channels"
+    }
 
 
 def test_medians_are_taken_over_the_replicates():
@@ -123,19 +129,19 @@ def test_medians_are_taken_over_the_replicates():
         NONE,
     )
     found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
-    assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
-    assert found["mlp, mnist", "importance", "fisher", "published"] == pytest.approx(
+    assert found["MLP on MNIST", "importance", "fisher", "paper"] == 0.2
+    assert found["MLP on MNIST", "importance", "fisher", "published"] == pytest.approx(
         1.34e-8, rel=0.01
     )
 
 
 def test_table_1_shows_median_and_range_and_what_was_not_run(found):
     table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"], NONE))
-    row = table.loc["mlp, mnist", "importance"]
+    row = table.loc["MLP on MNIST", "importance"]
     assert row["Fisher", "published"] == "< 0.0001"
     assert row["Fisher", "PAPER, exch."] == "0.001"
-    assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "0.2"
-    assert "vgg, cifar10" not in table.index
+    assert table.loc["CNN on MNIST", "importance"]["chi²", "RELEASED"] == "0.2"
+    assert "VGG on CIFAR-10" not in table.index
 
 
 def test_table_1_shows_beside_p_values_how_much_it_matters(found):
@@ -154,20 +160,21 @@ def test_table_1_shows_beside_p_values_how_much_it_matters(found):
     lesions = found["lesions"].assign(effect=100.0)
     table = table1.side_by_side(table1.table1(lesions, constructed, exact))
     effect = table["mean effect", "PAPER"]
-    assert effect["mlp, mnist", "importance"] == "3 points"
-    assert effect["mlp, mnist", "class-wise range"] == "1.2 times, at equal damage"
-    assert effect["mlp-rgb, mnist", "score"] == "1.25 times"
-    assert effect["cnn, mnist", "importance"] == "–"
-    assert table["networks"].loc[("mlp, mnist", "importance")].tolist() == ["3", "5"]
+    assert effect["MLP on MNIST", "importance"] == "3 points"
+    assert effect["MLP on MNIST", "class-wise range"] == "1.2 times, at equal damage"
+    assert effect["MLP on MNIST in three channels", "score"] == "1.25 times"
+    assert effect["CNN on MNIST", "importance"] == "–"
+    assert table["networks"].loc[("MLP on MNIST", "importance")].tolist() == ["3", "5"]
     means = table1.mean_effects(table1.table1(lesions, constructed, exact))
-    means = means.set_index(["network", "measure"]).loc["mlp, mnist", "importance"]
+    means = means.set_index(["network", "measure"]).loc["MLP on MNIST", "importance"]
     assert tuple(means[["low", "high"]]) == pytest.approx(statistics.mean_interval(points))
     one = table1.side_by_side(table1.table1(lesions, constructed, exact.iloc[:4]))
-    assert one["mean effect", "PAPER"]["mlp, mnist", "importance"] == "1 points"
+    assert one["mean effect", "PAPER"]["MLP on MNIST", "importance"] == "1 points"
 
 
 def test_the_scorecard_counts_networks_and_says_what_is_still_to_run(found):
     card = scorecard.scorecard(found)
+    assert card.loc["Figure 6", "page"] == "Lesion tests"
     assert card.loc["Table 1b", "networks"] == "6 of 32"
     assert card.loc["Table 1b", "status"] == "in part"
     assert "fashion-cnn, fashion-mlp; some of mnist-cnn" in card.loc["Table 1b", "still to run"]
@@ -196,10 +203,10 @@ def test_rows_that_a_reader_makes_on_imagenet_count_and_stand_in_table_1(
     assert card.loc["Table 1b", "networks"] == "7 of 32"
     assert card.loc["Table 1b", "still to run"].startswith("1 on ImageNet: ready, weights needed")
     table = table1.table1(lesions, found["constructed"], NONE)
-    ours = table[(table["network"] == "vgg16, imagenet") & (table["source"] == "paper")]
+    ours = table[(table["network"] == "vgg16 on ImageNet") & (table["source"] == "paper")]
     assert ours["p"].eq(0.02).all()
     assert len(ours) == 8
-    assert ("vgg16, imagenet", "importance") in tables.rows_of(table1.ours_and_theirs(table))
+    assert ("vgg16 on ImageNet", "importance") in tables.rows_of(table1.ours_and_theirs(table))
 
 
 @pytest.mark.parametrize("other", [{"network": "imagenet-vgg16"}, {"n_clusters": 3}])
@@ -333,13 +340,13 @@ def test_of_two_networks_the_larger_p_value_stands_for_both():
         NONE,
     )
     found = table1.medians(table).set_index(["network", "measure", "test", "source"])["p"]
-    assert found["mlp, mnist", "importance", "fisher", "paper"] == 0.2
+    assert found["MLP on MNIST", "importance", "fisher", "paper"] == 0.2
 
 
 def test_what_was_run_without_anything_to_test_has_a_dash(found):
     found["lesions"].loc[found["lesions"]["network"] == "mnist-cnn", "p"] = np.nan
     table = table1.side_by_side(table1.table1(found["lesions"], found["constructed"], NONE))
-    assert table.loc["cnn, mnist", "importance"]["chi²", "RELEASED"] == "–"
+    assert table.loc["CNN on MNIST", "importance"]["chi²", "RELEASED"] == "–"
 
 
 def test_accuracies_are_those_of_the_manifests():

@@ -128,10 +128,12 @@ def test_published_tables_4_and_5_come_from_60_medians():
     table = published.table1()
     assert table.groupby("test").size().to_dict() == {"chi2": 30, "fisher": 30}
     of = table.set_index(["network", "measure", "test"])
-    assert of["p"]["resnet18, imagenet", "class_range", "chi2"] == pytest.approx(1.14e-3, rel=1e-2)
-    assert of["p"]["vgg, cifar10", "importance", "fisher"] == pytest.approx(2.25e-11, rel=1e-2)
-    assert of["bound"]["mlp, mnist", "importance", "fisher"] == pytest.approx(
-        5 / 3 * of["p"]["mlp, mnist", "importance", "fisher"]
+    assert of["p"]["resnet18 on ImageNet", "class_range", "chi2"] == pytest.approx(
+        1.14e-3, rel=1e-2
+    )
+    assert of["p"]["VGG on CIFAR-10", "importance", "fisher"] == pytest.approx(2.25e-11, rel=1e-2)
+    assert of["bound"]["MLP on MNIST", "importance", "fisher"] == pytest.approx(
+        5 / 3 * of["p"]["MLP on MNIST", "importance", "fisher"]
     )
     single = of[of["n_networks"] == 1]
     np.testing.assert_array_equal(single["bound"], single["p"])
@@ -140,13 +142,13 @@ def test_published_tables_4_and_5_come_from_60_medians():
 def test_the_restored_tables_tick_what_survives():
     corrected = statistics.multiple_comparisons(published.table1())
     fourth = tables.network_rows(corrected, ["benjamini_hochberg"])
-    assert fourth.loc["cnn, mnist", ("importance", "Fisher")] == "0.013 ✓"
-    assert fourth.loc["cnn, fashion_mnist", ("importance", "Fisher")] == "0.025"
-    assert fourth.loc["mlp, mnist", ("score", "Fisher")] == "–"
+    assert fourth.loc["CNN on MNIST", ("importance", "Fisher")] == "0.013 ✓"
+    assert fourth.loc["CNN on Fashion-MNIST", ("importance", "Fisher")] == "0.025"
+    assert fourth.loc["MLP on MNIST", ("score", "Fisher")] == "–"
     both = tables.network_rows(corrected, ["benjamini_hochberg", "holm"])
-    assert both.loc["cnn, mnist", ("importance", "Fisher")] == "0.013 ✓"
-    assert both.loc["cnn, fashion_mnist", ("importance", "Fisher")] == "0.025"
-    assert both.loc["vgg16, imagenet", ("score", "Fisher")].endswith(" ✓✓")
+    assert both.loc["CNN on MNIST", ("importance", "Fisher")] == "0.013 ✓"
+    assert both.loc["CNN on Fashion-MNIST", ("importance", "Fisher")] == "0.025"
+    assert both.loc["vgg16 on ImageNet", ("score", "Fisher")].endswith(" ✓✓")
 
 
 def test_rows_of_networks_are_told_apart_by_their_number_of_clusters():

@@ -6,7 +6,13 @@ from helpers import settings, statistics, zoo
 from helpers.book import results
 from helpers.zoo import Recipe
 
-_DATASETS = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+_DATASETS = {
+    "mnist": "MNIST",
+    **dict.fromkeys(("fashion", "fashion_mnist"), "Fashion-MNIST"),
+    "cifar10": "CIFAR-10",
+    "imagenet": "ImageNet",
+}
+_KINDS = {"": "", "rgb": " in three channels", "regularized": ", with dropout"}
 
 _TABLE_1 = (
     *("mlp", "mlp-rgb", "cnn", "cnn-rgb", "vgg", "vgg-regularized"),
@@ -51,7 +57,7 @@ def table1() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per network, measure and test: network, such as "vgg, cifar10"; measure
+        One row per network, measure and test: network, such as "VGG on CIFAR-10"; measure
         (importance, class_range, score, entropy); test (fisher, chi2); n_networks; p, the median
         over the networks, as the paper prints it; bound, a valid p value made from it, see
         `statistics.median_bound`.
@@ -70,49 +76,52 @@ def each_p_value() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per trained network, measure and test: network, such as "vgg, cifar10", in the
+        One row per trained network, measure and test: network, such as "VGG on CIFAR-10", in the
         order of the paper's rows; measure, test, replicate, p.
     """
     table = pd.read_csv(settings.PUBLISHED / "published_table1.csv")
     position = {name: i for i, name in enumerate(_TABLE_1)}
     table = table.sort_values("network", key=lambda names: names.map(position), kind="stable")
-    named = table.assign(network=table["network"] + ", " + table["dataset"], p=table["p_value"])
+    names = map(_published_in_words, table["network"], table["dataset"])
+    named = table.assign(network=list(names), p=table["p_value"])
     return named[["network", "measure", "test", "replicate", "p"]]
 
 
 def label(recipe: Recipe) -> str | None:
     """Return the name in Table 1 of networks of a recipe, None if it has none such."""
-    base = recipe.dataset.removesuffix("-rgb")
-    suffix = recipe.dataset.removeprefix(base)
     is_vgg, is_mlp = recipe.architecture == "vgg", recipe.architecture == "mlp"
     is_published = recipe.epochs and (is_vgg or not recipe.dropout)
     is_published = is_published and bool(recipe.pruning_epochs) == is_mlp
-    regularized = "-regularized" * bool(is_vgg and recipe.dropout)
-    name = f"{recipe.architecture}{suffix}{regularized}, {_DATASETS.get(base)}"
-    known = set(each_p_value()["network"])
-    return name if is_published and name in known else None
+    name = _in_words(recipe)
+    return name if is_published and name in set(each_p_value()["network"]) else None
 
 
 def label_of(name: str) -> str | None:
     """Return the same by a network's name, of the zoo or ``imagenet-`` and that on ImageNet."""
-    if name.startswith(results.ON_IMAGENET):
-        return f"{name.removeprefix(results.ON_IMAGENET)}, imagenet"
-    return label(zoo.recipe(name))
+    is_on_imagenet = name.startswith(results.ON_IMAGENET)
+    return in_words(name) if is_on_imagenet else label(zoo.recipe(name))
 
 
 def in_words(name: str) -> str:
     """Return what people call networks of a name, as for `label_of`: ``MLP on MNIST``."""
     if name.startswith(results.ON_IMAGENET):
-        return f"{name.removeprefix(results.ON_IMAGENET)} on ImageNet"
-    recipe = zoo.recipe(name)
+        return _published_in_words(name.removeprefix(results.ON_IMAGENET), "imagenet")
+    return _in_words(zoo.recipe(name))
+
+
+def _in_words(recipe: Recipe) -> str:
     pairs, _, base = recipe.dataset.removesuffix("-rgb").rpartition("-")
-    images = f"{pairs} {_SAID.get(base, base)}".strip()
-    channels = " in three channels" * recipe.dataset.endswith("-rgb")
-    training = ", with dropout" * bool(recipe.dropout) + ", untrained" * (not recipe.epochs)
+    images = f"{pairs} {_DATASETS.get(base, base)}".strip()
+    channels = _KINDS["rgb"] * recipe.dataset.endswith("-rgb")
+    training = _KINDS["regularized"] * bool(recipe.dropout) + ", untrained" * (not recipe.epochs)
     return f"{recipe.architecture.upper()} on {images}{channels}{training}"
 
 
-_SAID = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+def _published_in_words(network: str, dataset: str) -> str:
+    """Return what people call networks of the published table."""
+    architecture, _, kind = network.partition("-")
+    said = architecture if dataset == "imagenet" else architecture.upper()
+    return f"{said} on {_DATASETS[dataset]}{_KINDS[kind]}"
 
 
 def p_values(recipe: Recipe) -> dict[tuple[str, str], list[float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import files, settings, zoo
-from helpers.book import points, published, results
+from helpers.book import points, published, results, sources
 
 _MLPS_AND_CNNS = dict.fromkeys(("mnist-mlp", "fashion-mlp", "mnist-cnn", "fashion-cnn"), 5)
 _ON_RGB = dict.fromkeys(("mnist-rgb-mlp", "mnist-rgb-cnn"), 5)
@@ -191,7 +191,7 @@ def scorecard(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     pandas.DataFrame of str
         One row per item: what; status, "run in full", "in part" or "not run here"; networks,
-        ours of the paper's; scale; page, the notebook; and what is still to be run.
+        ours of the paper's; scale; page, its title; and what is still to be run.
     """
     return pd.DataFrame.from_dict({item.name: _row(item, found) for item in ITEMS}, orient="index")
 
@@ -211,7 +211,7 @@ def _row(item: Item, found: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "status": "run in full" if done == n_wanted else state,
         "networks": f"{done} of {n_wanted}" if n_wanted else "–",
         "scale": "paper" if done or not n_wanted else "–",
-        "page": SECTIONS[item.section],
+        "page": sources.title(settings.NOTEBOOKS / f"{SECTIONS[item.section]}.ipynb"),
         "still to run": "; ".join(filter(None, to_run)) or "–",
     }
 

@@ -25,6 +25,13 @@ def _cells(notebook: Path) -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def title(notebook: Path) -> str:
+    """Return a notebook's title: what its first cell begins with."""
+    first = json.loads(notebook.read_text())["cells"][0]["source"]
+    return "".join(first).partition("\n")[0].removeprefix("# ")
+
+
 def code(notebook: Path) -> list[str]:
     """Return the source of each cell of code but that of the parameters."""
     return [cell["source"] for cell in _cells(notebook) if not cell["is_parameters"]]
@@ -71,5 +78,5 @@ def collected_by(notebook: Path) -> list[str]:
 
 def forget() -> None:
     """Read all notebooks anew."""
-    for cached in (_cells, parameters, declared):
+    for cached in (_cells, title, parameters, declared):
         cached.cache_clear()
