@@ -462,7 +462,7 @@ def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
     named = with_effects(report, 0.4, 0.5, each, 5, 8, [0.01, 0.02, 1, 1]).verdict
     assert (
         "same size, but 2 of them more by themselves, on average 6.9 points less (-8.0 to -5.0), "
-        "p = at most .020 corrected for the number of parts; exact p = .40 of all together."
+        "p at most .020 corrected for the number of parts; exact p = .40 of all together."
     ) in named.replace("−", "-")
 
 

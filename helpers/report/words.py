@@ -325,14 +325,11 @@ def _of_found(report: "Report") -> str:
     found = found_parts(report)
     if not found.any():
         return ""
-    n, p = int(found.sum()), p_text(float(report.importance.familywise[found].max()))
-    those, at = (
-        ("one of them more by itself,", "")
-        if n == 1
-        else (f"{n} of them more by themselves, on average", "at most ")
-    )
-    size = _size(*report.effect.mean(found))
-    return f", but {those} {size}, p = {at}{p} corrected for the number of parts"
+    p, size = p_text(float(report.importance.familywise[found].max())), report.effect.mean(found)
+    those, at = "one of them more by itself,", "p ="
+    if found.sum() > 1:
+        those, at = f"{int(found.sum())} of them more by themselves, on average", "p at most"
+    return f", but {those} {_size(*size)}, {at} {p} corrected for the number of parts"
 
 
 def _of_strength(report: "Report") -> str:
