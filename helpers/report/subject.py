@@ -329,16 +329,17 @@ def _unpacked(x: Any, y: Any, rank: int) -> tuple[Any, Any]:
     first = first[0] if isinstance(first, list | tuple) else first
     if spec[1].shape.rank == 0 or first.shape.rank == rank - 1:
         raise ValueError("x: a tf.data.Dataset of single images was given; use its .batch(256)")
-    if int(x.cardinality()) == _INFINITE:
+    n_batches = int(x.cardinality())
+    if n_batches == _INFINITE:
         raise ValueError("x: a tf.data.Dataset was given that repeats without an end")
     batches, n_images = [], 0
     for batch in x.as_numpy_iterator():
         batches.append(batch)
         n_images += len(batch[1])
-        if n_images > _MOST_IMAGES:
+        if n_batches < 0 and n_images > _MOST_IMAGES:
             raise ValueError(
-                f"x: a tf.data.Dataset of more than {_MOST_IMAGES:,} images was given, or one "
-                "without an end; use its .take"
+                f"x: a tf.data.Dataset of more than {_MOST_IMAGES:,} images was given, which does "
+                "not know how many, or one without an end; use its .take"
             )
     if not batches:
         raise ValueError("x: a tf.data.Dataset without any batch was given")
