@@ -59,6 +59,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None
             kernel_name="python3",
             cwd=notebook.parent,
             kernel_manager_class=_IpcKernelManager,
+            shutdown_kernel="immediate",  # TensorFlow takes seconds to take itself apart.
             progress_bar=False,
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
