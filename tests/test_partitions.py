@@ -221,6 +221,15 @@ def test_sub_clusters_are_the_clusters_within_each_hidden_layer():
     ]
 
 
+@pytest.mark.parametrize("n_units", [0, 1, 50])
+def test_the_units_of_a_sub_cluster_are_all_that_have_its_label(n_units):
+    labels = np.random.default_rng(0).integers(-1, 6, n_units)
+    assert as_lists(Partition.from_labels({"a": labels}).subclusters()) == [
+        ("a", each, np.flatnonzero(labels == each).tolist())
+        for each in sorted({*labels.tolist()} - {-1})
+    ]
+
+
 def test_all_layers_are_hidden_unless_some_are_named():
     partition = Partition.from_labels({"a": [0], "b": [0]})
     assert as_lists(partition.subclusters()) == [("a", 0, [0]), ("b", 0, [0])]
