@@ -87,8 +87,14 @@ def table1(table: pd.DataFrame) -> Figure:
         Of `table1.table1`, or those of its rows that are to be drawn.
     """
     rows = rows_of(table)
-    figure, panels = make_panels(1.0 + 0.21 * len(rows), 1, 2, sharey=True, sharex=True)
-    position = {row: -i for i, row in enumerate(rows)}
+    # Each kind of network has a line for its name, and its measures below.
+    lines = [
+        line
+        for network in dict.fromkeys(network for network, _ in rows)
+        for line in ((network, ""), *(row for row in rows if row[0] == network))
+    ]
+    figure, panels = make_panels(1.0 + 0.2 * len(lines), 1, 2, sharey=True, sharex=True)
+    position = {line: -i for i, line in enumerate(lines) if line[1]}
     for axes, test, title in zip(panels[0], ("fisher", "chi2"), ("Fisher", "chi²"), strict=True):
         for y in position.values():
             axes.axhline(y, color=GREY, lw=0.3, zorder=0)
@@ -101,9 +107,13 @@ def table1(table: pd.DataFrame) -> Figure:
             axes.plot(p, heights, marker, color=colour, mfc=face, ms=3.6, mew=0.9)
         axes.set_title(title)
     _scale_p_values(panels)
-    names = [f"{network}: {MEASURES[measure]}" for network, measure in rows]
-    panels[0, 0].set_yticks(list(position.values()), names)
-    panels[0, 0].set_ylim(0.7 - len(rows), 0.7)
+    names = [MEASURES[measure] if measure else network for network, measure in lines]
+    panels[0, 0].set_yticks(-np.arange(len(lines)), names)
+    for label, (_, measure) in zip(panels[0, 0].get_yticklabels(), lines, strict=True):
+        label.set_fontweight("normal" if measure else "bold")
+    for axes in panels[0]:
+        axes.tick_params(axis="y", length=0)
+    panels[0, 0].set_ylim(0.7 - len(lines), 0.7)
     beside = panels[0, 1].get_yaxis_transform()
     effects = mean_effects(table)
     for row in effects.to_dict("records"):
