@@ -344,6 +344,8 @@ def test_chances_are_shown_with_the_monte_carlo_interval_of_their_p_value():
     kinds = {"kind": ["important"], "found": [3], "expected": [0.28], "chance": [0.25], "p": [0.05]}
     shown = tables.chance_table(pd.DataFrame(kinds), 19).loc["important"]
     assert shown["exact p"] == "0.05 (< 0.0001 to 0.18)"
+    none = tables.chance_table(pd.DataFrame(kinds | {"p": [1.0]}), 999).loc["important"]
+    assert none["exact p"] == "1"
 
 
 def test_reports_side_by_side_have_no_p_value_without_its_effect():

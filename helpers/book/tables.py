@@ -318,9 +318,10 @@ def format_p_range(low: float, high: float) -> str:
 
 
 def format_p_with_interval(p: Any, low: Any, high: Any) -> str:
-    """Return a p value with its Monte-Carlo interval in brackets, if it has one."""
-    is_exact = pd.isna(p) or low == high
-    return format_p(p) if is_exact else f"{format_p(p)} ({format_p_range(low, high)})"
+    """Return a p value with its Monte-Carlo interval in brackets, if it has one that differs."""
+    shown = format_p(p)
+    between = shown if pd.isna(p) else format_p_range(low, high)
+    return shown if between == shown else f"{shown} ({between})"
 
 
 def subcluster_table(compared: Comparison, value: str) -> pd.DataFrame:
