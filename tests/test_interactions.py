@@ -329,6 +329,10 @@ def test_the_summary_has_a_row_for_all_and_one_for_each_layer_of_x():
     assert summary["excess"].tolist() == pytest.approx(
         [each["excess"].median() for each in (table, table[:2], table[2:])]
     )
+    found.pairs.loc[2:, "x_layer"] = "all"  # A layer may be called so.
+    again = measures.interaction_summary(found)
+    assert again["layer"].tolist() == ["all", "a", "all"]
+    assert again["tested"].tolist() == [4, 2, 2]
     for kind in ("dependent", "redundant"):
         assert summary[kind].tolist() == [
             (each["kind"] == kind).sum() for each in (table, table[:2], table[2:])

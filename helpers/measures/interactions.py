@@ -156,7 +156,7 @@ def interaction_summary(found: "MatchedPairs") -> pd.DataFrame:
     """
     table, whole = interaction(found), interaction_test(found)
     rows = []
-    for layer, test in {"all": whole, **whole.by_layer}.items():
+    for layer, test in (("all", whole), *whole.by_layer.items()):
         ours = table if test is whole else table[table["x_layer"] == layer]
         tested = ours[ours["excluded"] == ""]
         rows.append(
