@@ -55,6 +55,19 @@ AUDIT = {
 """The released protocol, and what it becomes if one choice is switched, or all three."""
 
 
+def check_clustering(edges: Any, scope: Any) -> None:
+    """Refuse unknown ways of clustering.
+
+    Raises
+    ------
+    ValueError
+        If `edges` or `scope` is none of `partition_of`'s.
+    """
+    for name, given, accepted in (("edges", edges, EDGES), ("scope", scope, SCOPES)):
+        if given not in accepted:
+            raise ValueError(f"{name}: {given!r} was given; accepted are {', '.join(accepted)}")
+
+
 def partition_of(
     model: keras.Model,
     n_clusters: int,
@@ -93,9 +106,7 @@ def partition_of(
     ValueError
         If an option is unknown, or inputs are needed and none are given; or as the functions named.
     """
-    for name, given, accepted in (("edges", edges, EDGES), ("scope", scope, SCOPES)):
-        if given not in accepted:
-            raise ValueError(f"{name}: {given!r} was given; accepted are {', '.join(accepted)}")
+    check_clustering(edges, scope)
     choices = protocols.protocol(protocol)
     graph: graphs.Graph
     if edges == "weights":

@@ -488,7 +488,7 @@ def _stem(wanted: Recipe, replicate: int, epoch: int | None = None) -> str:
 
 def _load(path: Path, wanted: Recipe, replicate: int) -> TrainedNetwork:
     manifest = stored.manifest(path)
-    if manifest is None or not path.exists() or _checksum(path) != manifest["sha256"]:
+    if manifest is None or not path.exists() or files.sha256_of(path) != manifest["sha256"]:
         raise ValueError(f"{path} or its manifest is damaged. {_remedy(path)}")
     if manifest["recipe"] != asdict(wanted) or manifest["replicate"] != replicate:
         raise ValueError(f"{path} belongs to another recipe than {wanted}. {_remedy(path)}")
@@ -523,14 +523,10 @@ def _store(
     path = folder / f"{stem}.npz"
     with files.written_whole(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **weights)
-    text = json.dumps(manifest | {"sha256": _checksum(path)}, indent=2) + "\n"
+    text = json.dumps(manifest | {"sha256": files.sha256_of(path)}, indent=2) + "\n"
     with files.written_whole(path.with_suffix(".json")) as temporary:
         temporary.write_text(text)
     return path
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _build(wanted: Recipe, dataset: Dataset, precision: str = "float32") -> keras.Model:

@@ -27,7 +27,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import cli, datasets, lesions, settings, zoo
+from helpers import cli, datasets, files, lesions, settings, zoo
 from helpers.book import (
     collecting,
     execution,
@@ -196,7 +196,7 @@ def pretend(store, run, **tables):
     (folder / "tables").mkdir(parents=True)
     for name, table in tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False)
-    checksums = {path.name: stores.sha256_of(path) for path in stores.tables(folder)}
+    checksums = {path.name: files.sha256_of(path) for path in stores.tables(folder)}
     said = stores.described(run) | {"provenance": run.provenance, "tables": checksums}
     (folder / "run.json").write_text(json.dumps(said | {"commit": "", "error": ""}))
 
@@ -443,7 +443,7 @@ def test_a_run_keeps_its_parameters_notebook_tables_log_timings_and_origins(swep
     assert len(kept["cell_seconds"]) == n_code_cells == 5
     assert kept["provenance"] == {"version of importance": "1", "version of lesions": "1"}
     assert re.fullmatch("[0-9a-f]{40}", kept["commit"])
-    assert kept["tables"] == {"squares.csv": stores.sha256_of(folder / "tables" / "squares.csv")}
+    assert kept["tables"] == {"squares.csv": files.sha256_of(folder / "tables" / "squares.csv")}
 
 
 def test_nothing_but_whole_runs_failures_and_locks_is_left_in_the_store(swept):
@@ -750,7 +750,7 @@ def test_a_collected_table_says_where_it_comes_from_and_is_checked(few, main, mo
     main(few, "collect", few.sweep, "--partial")
     path = few.folder / "results" / "points.csv"
     origin = json.loads(path.with_suffix(".json").read_text())
-    assert origin["sha256"] == stores.sha256_of(path)
+    assert origin["sha256"] == files.sha256_of(path)
     assert [run["parameters"] for run in origin["runs"]] == [{"n": 1, "keeps": False}]
     assert origin["runs"][0]["provenance"] == point(few, n=1).provenance
     path.write_text(path.read_text()[:-20])

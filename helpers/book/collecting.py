@@ -10,7 +10,7 @@ import pandas as pd
 from helpers import files
 from helpers.book import provenance
 from helpers.book.points import Run
-from helpers.book.store import TABLES, Store, sha256_of
+from helpers.book.store import TABLES, Store
 
 _SAID = ("commit", "notebook", "given", "parameters", "code", "weights", "provenance")
 """What is said of each run beside a collected table."""
@@ -147,7 +147,7 @@ def collect(
         path = folder / f"{chosen}.csv"
         if not path.exists():
             raise ValueError(f"table: {chosen} was not kept by {run}")
-        if sha256_of(path) != store.record(run)["tables"].get(path.name):
+        if files.sha256_of(path) != store.record(run)["tables"].get(path.name):
             raise ValueError(f"{path} is damaged: it is not as {run} kept it")
         both = {name: f"{name}_found" for name in run.parameters}
         parts[run.key] = pd.read_csv(path).rename(columns=both)
@@ -195,7 +195,7 @@ def write(
     ]
     records = [record for record in found if record]
     origin = {
-        "sha256": sha256_of(target),
+        "sha256": files.sha256_of(target),
         "commit": provenance.commit(),
         "runs": [{key: record[key] for key in _SAID} for record in records],
     }

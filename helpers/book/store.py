@@ -167,8 +167,3 @@ def _record(path: Path) -> dict[str, Any]:
 def tables(folder: Path) -> list[Path]:
     """Return the tables in a run's folder."""
     return sorted((folder / TABLES).glob("*.csv"))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the checksum of a file."""
-    return provenance.sha256(path.read_bytes())

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import filelock
 from tqdm import tqdm
 
-from helpers import settings
+from helpers import files, settings
 from helpers.book import provenance, sources
 from helpers.book.points import Run, forget, point, weights
 from helpers.book.store import (
@@ -38,7 +38,6 @@ from helpers.book.store import (
     described,
     error_in,
     move,
-    sha256_of,
     tables,
 )
 
@@ -249,7 +248,7 @@ def _execute(run: Run, folder: Path, cores: int | None) -> str:
     record = described(run) | {
         "provenance": origins,
         "commit": provenance.commit(),
-        "tables": {path.name: sha256_of(path) for path in tables(folder)},
+        "tables": {path.name: files.sha256_of(path) for path in tables(folder)},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 1),
         "cell_seconds": _cell_seconds(folder / NOTEBOOK),

@@ -140,7 +140,10 @@ def evaluate(
     is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
     if budget is not None and not (is_number and 0 < budget < math.inf):
         raise ValueError(f"budget: {budget!r} was given; accepted are seconds above 0, or None")
-    _check_clustering(edges, scope)
+    if (edges, scope) != ("weights", "global"):  # Also where nothing is clustered.
+        from helpers import evaluation  # Here, so that a function of lesions loads no Keras.
+
+        evaluation.check_clustering(edges, scope)
     started = time.monotonic()
     subject = subject_of(model, x, y, layers, executor)
     if partition is None:
@@ -267,17 +270,6 @@ def _unused(**options: Any) -> list[str]:
         for name, given in options.items()
         if given != defaults[name].default
     ]
-
-
-def _check_clustering(edges: Any, scope: Any) -> None:
-    """Refuse unknown ways of clustering, also where nothing is clustered."""
-    if (edges, scope) == ("weights", "global"):
-        return
-    from helpers.evaluation import EDGES, SCOPES  # Here, so that a function loads no Keras.
-
-    for name, given, accepted in (("edges", edges, EDGES), ("scope", scope, SCOPES)):
-        if given not in accepted:
-            raise ValueError(f"{name}: {given!r} was given; accepted are {', '.join(accepted)}")
 
 
 def _check_at_least(name: str, given: Any, least: int, accepted: str = "integers") -> None:

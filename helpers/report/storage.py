@@ -1,6 +1,5 @@
 """Reports in folders: tables to read, and all that was measured to load again."""
 
-import hashlib
 import json
 import zlib
 from dataclasses import asdict
@@ -42,7 +41,7 @@ def save(report: Report, folder: Path) -> Path:
     write_text(folder / "index.html", page(report))
     with files.written_whole(folder / _MEASURED) as temporary:
         np.savez_compressed(temporary, **_arrays(report.measured))
-    settings["sha256"] = {_MEASURED: _sha256(folder / _MEASURED)}
+    settings["sha256"] = {_MEASURED: files.sha256_of(folder / _MEASURED)}
     write_text(folder / _SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
 
@@ -53,7 +52,7 @@ def load(folder: Path) -> Report:
         settings = json.loads((folder / _SETTINGS).read_text())
         if settings["format"] != FORMAT:
             raise ValueError(f"format {settings['format']}")
-        if settings["sha256"] != {_MEASURED: _sha256(folder / _MEASURED)}:
+        if settings["sha256"] != {_MEASURED: files.sha256_of(folder / _MEASURED)}:
             raise ValueError(f"{_MEASURED} is not the one that belongs to {_SETTINGS}")
         with np.load(folder / _MEASURED, allow_pickle=False) as archive:
             measured = _measured(dict(archive), settings["layers"])
@@ -81,10 +80,6 @@ def write_text(path: Path, text: str) -> Path:
     with files.written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _settings(report: Report) -> dict[str, Any]:

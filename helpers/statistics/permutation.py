@@ -71,11 +71,15 @@ class PermutationTest:
         """
         if self.reason:
             return Interval(float("nan"), float("nan"))
-        n, share = self.n_permutations, (self.p * len(self.ranks) - 1) / (len(self.ranks) - 1)
+        n = self.n_permutations
+        n_reached = round(self.p * (n + 1)) - 1
+        if not 0 < n_reached < n:
+            return share_interval(n_reached, n)
         halves = [_reached(half)[1:].mean() for half in _halves(self.ranks)]
         # A half varies about the whole as the whole does about all there are.
-        times = max(1.0, n * float(np.var(halves)) / (share * (1 - share))) if 0 < share < 1 else 1
-        return share_interval(round(share * n) / times, n / times)
+        expected = n_reached * (n - n_reached) / n**3
+        times = max(1.0, float(np.var(halves)) / expected)
+        return share_interval(n_reached / times, n / times)
 
 
 def permutation_test(
@@ -209,7 +213,7 @@ def _halves(ranks: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
     """Yield ranks among random halves of the permutations, and the true partition."""
     n = len(ranks) - 1
     rng = np.random.default_rng(0)
-    for _ in range(_N_HALVES if n > 1 else 0):
+    for _ in range(_N_HALVES):
         rows = np.concatenate([[0], 1 + rng.permutation(n)[: n // 2]])
         yield scipy.stats.rankdata(ranks[rows], method="max", axis=0).astype(np.intp)
 
