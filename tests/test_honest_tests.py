@@ -218,6 +218,23 @@ def test_where_damage_jumps_sizes_between_are_measured_until_it_does_not():
         assert len(sizes) < 10
 
 
+@pytest.mark.parametrize("spread", ["range", "variance"])
+def test_losses_that_cancel_but_for_rounding_or_part_of_an_image_have_no_spread(spread):
+    sizes = np.array([1000, 10, 10])
+    intact, steps = sizes * 4 // 5, np.linspace(0, 700, 11).astype(int)
+    along = intact - np.outer(steps, [1, 0, 0])
+    random = lesions.Orderings(sizes, intact, {"a": [(np.arange(11), along)] * 30})
+    # Means of the classes' losses in images of the largest class: 0, 0, 1/3 and 1.
+    lost = np.array([[300, -1, -2], [600, -2, -4], [301, -1, -2], [303, -1, -2]])
+    found = measures.at_equal_damage(intact - lost, "a", random, spread)
+    assert np.isnan(found.spread).tolist() == [True, True, True, False]
+    assert found.is_comparable.tolist() == [False, False, False, True]
+    np.testing.assert_array_equal(found.p, [1, 1, 1, 1 / 31])
+    # The paper's range is defined for the same.
+    of_paper = measures.class_wise_range(intact - lost, intact, sizes)
+    np.testing.assert_array_equal(np.isnan(of_paper), np.isnan(found.spread))
+
+
 def test_losses_that_cancel_between_classes_have_no_spread_to_compare():
     sizes, intact = np.array([100, 50]), np.array([80, 20])
     even = np.array([[0, 0], [10, 2], [20, 5], [40, 10]])

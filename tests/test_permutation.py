@@ -273,8 +273,8 @@ def test_infinite_effects_have_no_mean():
         statistics.mean_effect_p([[np.inf, 1.0], [-np.inf, 2.0]])
 
 
-def test_a_permuted_partition_without_an_effect_counts_as_one_with_as_large_a_mean():
-    assert statistics.mean_effect_p([[9.0, np.nan, 1.0]]) == 2 / 3
+def test_the_mean_effect_is_ranked_among_partitions_of_which_one_is_known():
+    assert statistics.mean_effect_p([[9.0, np.nan, 1.0, np.nan, 2.0]]) == 1 / 3
 
 
 def test_the_test_of_the_mean_effect_has_its_size_however_many_effects_are_known():
@@ -287,3 +287,15 @@ def test_the_test_of_the_mean_effect_has_its_size_however_many_effects_are_known
         effects[:, 0] = np.where(np.isnan(effects[:, 0]), rng.normal(1, 0.3, 6), effects[:, 0])
         p.append(statistics.mean_effect_p(effects))
     assert np.mean(np.array(p) <= 0.05) < 0.09
+
+
+def test_the_test_of_the_mean_effect_has_its_size_where_partitions_without_any_effect_are_many():
+    rng = np.random.default_rng(0)
+    effects = rng.normal(1, 0.3, (4_000, 2, 40))
+    effects[rng.random(effects.shape) < 0.7] = np.nan
+    p = np.array([statistics.mean_effect_p(each) for each in effects])
+    is_known = ~np.isnan(p)
+    low, high = statistics.share_interval(int((p <= 0.1).sum()), int(is_known.sum()))
+    # Of n partitions the first is among the first tenth in floor(n / 10) / n of all cases.
+    n = (~np.isnan(effects[is_known])).any(axis=1).sum(axis=1)
+    assert low <= np.mean(n // 10 / n) <= high

@@ -283,7 +283,8 @@ class Comparison:
         if self.effect is not None and self.permuted_effect is not None:
             effects = np.column_stack([self.effect, self.permuted_effect])[tested]
             p["exact_effect"] = statistics.mean_effect_p(effects)
-            between["exact_effect"] = statistics.rank_interval(p["exact_effect"], self.n_random)
+            n_known = int((~np.isnan(effects[:, 1:])).any(axis=0).sum())
+            between["exact_effect"] = statistics.rank_interval(p["exact_effect"], n_known)
         if tested.any():
             p["fisher"] = statistics.fisher(self.p[tested], self.n_random)
             p["chi2"] = statistics.chi2(self.p[tested], self.n_random)

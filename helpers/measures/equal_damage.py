@@ -27,6 +27,9 @@ SPREADS: tuple[Spread, ...] = get_args(Spread)
 
 _VALUES_AT_ONCE = 2**24
 
+_ROUNDING = 1e-9
+"""By how much mixtures of profiles may miss what they are."""
+
 
 class EqualDamage(NamedTuple):
     """How sets of units compare with random ones at equal damage, shapes (n,).
@@ -55,7 +58,8 @@ class EqualDamage(NamedTuple):
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each set costs 20 images at least, 15 orderings reach that, and it has a spread.
 
-        It has none where the losses of classes of different sizes cancel on average.
+        It has none where losses and gains of classes of different sizes cancel on average, or
+        leave less than one image in the largest class, as for `class_wise_range`.
         """
         return _are_comparable(self.damage, self.reached, self.spread)
 
@@ -294,13 +298,18 @@ def _spread(
     class_sizes: npt.NDArray[np.int64],
     spread: Spread,
 ) -> npt.NDArray[np.float64]:
-    """Return how uneven losses are, shape (..., n_classes); NaN where there are none on average."""
+    """Return how uneven losses are, shape (..., n_classes); NaN where there are none on average.
+
+    None is less than one image in the largest class, here too: nearly nothing in the divisor would
+    make anything uneven.
+    """
     present = class_sizes > 0
     rates = lost[..., present] / class_sizes[present]
     mean = np.abs(rates.mean(axis=-1))
     wide = np.ptp(rates, axis=-1) if spread == "range" else rates.var(axis=-1)
     scale = mean if spread == "range" else mean**2
     with np.errstate(invalid="ignore"):
-        ratio = np.divide(wide, scale, out=np.full_like(mean, np.nan), where=scale > 0)
+        is_defined = mean * class_sizes.max() >= 1 - _ROUNDING
+    ratio = np.divide(wide, scale, out=np.full_like(mean, np.nan), where=is_defined)
     # Equal profiles must tie, whatever the rounding of their mixture.
     return np.asarray(np.round(ratio, 9))

@@ -215,9 +215,9 @@ def how(report: "Report") -> list[str]:
         "Class-wise range: the largest less the smallest loss of a class's accuracy, by the mean "
         "loss. It falls as damage grows, so a part is compared with random sets of its layer that "
         f"cost as many images, whatever their size{along}. That parts matter for particular "
-        "classes is said only if fewer than one in twenty partitions, the permuted ones and this, "
-        f"have as large an effect{here}, one of which no part can be compared as if it had: a "
-        "larger damage alone can make the exact test's p small, but not this one.",
+        "classes is said only if at most one in twenty partitions, this and the permuted ones of "
+        f"which a part can be compared, have as large an effect{here}: a larger damage alone can "
+        "make the exact test's p small, but not this one.",
         f"The paper's tests (Hod et al.) with {min(report.n_random, measured.n_permutations)} "
         f"random twins per part, protocol {report.protocol.name!r}, are given beside.",
         f"Seed {report.random_state}; network and images {report.fingerprint}.",
@@ -383,9 +383,10 @@ def _of_classes(report: "Report") -> str:
     p, answer, but = report.class_range.p, is_class_wise(report), ""
     if p <= ALPHA and answer != "yes":
         but = ", which larger damage alone brings about, too"
+        n_comparable = (report.measured.n_permutations + 1) * (1 - report.share_incomparable)
         if report.class_effect_p <= ALPHA:
             but = ", an effect too small or unsure"
-        elif report.class_effect_p - report.share_incomparable <= ALPHA:
+        elif n_comparable * ALPHA < 1:
             but = (
                 ", but parts of random partitions cost too little to be compared in "
                 f"{percent(report.share_incomparable)} of them"

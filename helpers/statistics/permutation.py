@@ -230,15 +230,20 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        Share of partitions, the true one included, whose mean over what is known is as large as
-        the true one's, within a relative tolerance of 1e-12: exact as that of `permutation_test`.
-        How many effects are known makes it neither smaller nor larger; a permuted partition of
-        which none is counts as one with as large a mean. NaN if none is of the true one.
+        Share of the partitions of which any effect is known, the true one included, whose mean
+        over what is known is as large as the true one's, within a relative tolerance of 1e-12.
+        NaN if none is known of the true one.
 
     Raises
     ------
     ValueError
         If the shape is another, or an effect infinite.
+
+    Notes
+    -----
+    Exact as that of `permutation_test`: if which unit is in which cluster does not matter, the
+    partitions of which anything is known are draws of one kind, too. So how much is known, which
+    grows with what lesions cost, makes it neither smaller nor larger.
 
     Examples
     --------
@@ -253,6 +258,5 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
     n_known = (~np.isnan(given)).sum(axis=0)
     if not n_known[0]:
         return float("nan")
-    sums = np.where(n_known > 0, np.nansum(given, axis=0), np.inf)
-    means = sums / np.maximum(n_known, 1)
+    means = np.nansum(given, axis=0)[n_known > 0] / n_known[n_known > 0]
     return float((means >= means[0] - TIED * abs(means[0])).mean())

@@ -58,7 +58,7 @@ def rank_interval(p: float, n_draws: int, level: float = 0.95) -> Interval:
     Returns
     -------
     Interval
-        That of the share r / n, see `share_interval`; NaN of NaN.
+        That of the share r / n, see `share_interval`; NaN of NaN, and 0 to 1 without draws.
 
     Examples
     --------
@@ -68,6 +68,8 @@ def rank_interval(p: float, n_draws: int, level: float = 0.95) -> Interval:
     """
     if np.isnan(p):
         return Interval(float("nan"), float("nan"))
+    if not n_draws:
+        return Interval(0.0, 1.0)
     return share_interval(round(p * (n_draws + 1)) - 1, n_draws, level)
 
 
