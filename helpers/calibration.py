@@ -329,7 +329,7 @@ def glued(model: keras.Model, classes: Sequence[int]) -> keras.Model:
     Parameters
     ----------
     model : keras.Model
-        Of `networks.mlp` or `networks.cnn`.
+        Of `networks.mlp` or `networks.cnn`, or one that works alike.
     classes : sequence of int
         Those whose scores come from the first copy; the others' come from the second. With all of
         them, nothing of the second copy ever matters: it is disconnected.
@@ -337,7 +337,7 @@ def glued(model: keras.Model, classes: Sequence[int]) -> keras.Model:
     Returns
     -------
     keras.Model
-        Twice as wide as the given one in every hidden layer, and with the same scores. The first
+        Twice as wide as the given one in every hidden layer, and with the same logits. The first
         copy's units come first, and nothing connects them to the second copy's, see `copies`.
 
     Raises
@@ -369,6 +369,13 @@ def glued(model: keras.Model, classes: Sequence[int]) -> keras.Model:
         new.append(both.reshape(shape))
         n_before = old.shape[-1]
     made.set_weights(new)
+    probe = np.random.default_rng(0).normal(size=(32, *model.input_shape[1:])).astype(np.float32)
+    logits = forward.logits(model, probe)
+    if not np.allclose(forward.logits(made, probe), logits, rtol=0, atol=1e-3 * np.ptp(logits)):
+        raise ValueError(
+            f"model: {model.name!r} works otherwise than those of networks.mlp and networks.cnn "
+            "with its weights; only these can be glued"
+        )
     return made
 
 

@@ -524,6 +524,8 @@ def _labels(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.intp]:
     connected = np.flatnonzero(adjacency.sum(axis=0) > 0)
     labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
     is_whole = isinstance(n_clusters, int | np.integer) and not isinstance(n_clusters, bool)
+    if not len(connected):
+        raise ValueError("graph: no unit is connected to any other, so that there is no cluster")
     if not is_whole or not 1 <= n_clusters <= len(connected):
         raise ValueError(
             f"n_clusters: {n_clusters} was given; accepted are 1 to {len(connected)}, "

@@ -869,3 +869,34 @@ def test_a_model_that_predicts_otherwise_than_it_is_called_is_refused():
     model = Scaling(image, L.Dense(3)(L.Dense(4, name="a")(image)))
     with pytest.raises(ValueError, match="has a predict_step of its own"):
         lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])
+
+
+@pytest.mark.parametrize(
+    "hand_on", [L.Activation("linear"), L.Identity(), L.Dropout(0.5), L.Reshape((8,)), L.Flatten()]
+)
+def test_what_another_layer_still_reads_is_not_rectified_in_place(hand_on):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6)).astype(np.float32)
+    x[:, 0] = -1
+    rare = np.arange(400) % 50 >= 43  # Images for which units of "z" are negative, and no others.
+    x[rare, 0] = rng.uniform(0.5, 2, rare.sum())
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden, both = L.Dense(8, "relu", name="h"), L.Dense(8, name="z")
+    z = both(hidden(inputs))
+    rectified = L.Activation("relu")(hand_on(z))
+    model = keras.Model(inputs, L.Dense(4)(L.Concatenate()([z, rectified])))
+    kernel = rng.normal(scale=0.6, size=(6, 8))
+    kernel[:, 7] = [5, 0, 0, 0, 0, 0]
+    hidden.set_weights([kernel, np.zeros(8)])
+    kernel = np.abs(rng.normal(scale=0.5, size=(8, 8)))
+    kernel[7] = -10
+    both.set_weights([kernel, np.full(8, 0.3)])
+    model.layers[-1].set_weights([rng.normal(scale=0.4, size=(16, 4)), rng.normal(size=4)])
+    chosen = [{"h": [unit]} for unit in range(7)] + [
+        {"h": rng.permutation(7)[:3]} for _ in range(9)
+    ]
+    for y in range(4):
+        classes = np.full(len(x), y)
+        right = brute_force.correct(model, x, classes, chosen)
+        np.testing.assert_array_equal(lesions.correct(model, x, classes, chosen), right)

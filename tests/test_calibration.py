@@ -349,3 +349,13 @@ def test_too_many_twins_are_refused():
         calibration.null_p_values(noise(8), n_random=8)
     with pytest.raises(ValueError, match="n_permutations: 8"):
         calibration.exact_p_values(np.zeros((8, 2)), 8, "left")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "linear"])
+def test_networks_that_would_not_give_the_same_logits_are_not_glued(activation):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(8, activation)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(hidden))
+    with pytest.raises(ValueError, match=r"works otherwise than those of networks\.mlp"):
+        calibration.glued(model, [0])

@@ -1,5 +1,6 @@
 """The command `modularity`: what it says of itself."""
 
+import contextlib
 import shlex
 
 import numpy as np
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 import helpers
 from helpers.backend import keras
 from helpers.cli import main
+from helpers.report import subject
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
@@ -82,6 +84,21 @@ def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(files, options, sen
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (files / "report").exists()
+
+
+def test_damaged_archives_are_refused_or_read_as_they_were(files):
+    whole = (files / "data.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        start = rng.integers(len(whole) - 8)
+        damaged[start : start + 8] = rng.bytes(8)
+        (files / "damaged.npz").write_bytes(damaged)
+        found = subject.load_data(files / "data.npz")
+        with contextlib.suppress(ValueError):
+            found = subject.load_data(files / "damaged.npz")
+        for ours, right in zip(found, subject.load_data(files / "data.npz"), strict=True):
+            np.testing.assert_array_equal(ours, right)
 
 
 def test_where_nothing_can_be_written_nothing_is_computed(files, monkeypatch):

@@ -922,11 +922,14 @@ def test_units_can_be_clustered_by_their_activations_and_layer_by_layer(network)
     assert "edges from activations, layerwise" in found.summary()
 
 
-def test_labels_of_inputs_and_outputs_are_left_out_and_so_are_layers_without_labels(network):
+def test_labels_of_inputs_and_outputs_are_left_out_and_so_are_layers_without_labels(
+    network, tmp_path
+):
     labels = HALVES | {"out": [0, 1, 0]}
-    found = helpers.evaluate(*network, labels, **QUIET)
-    assert list(found.measured.partition.labels) == ["first", "second"]
-    assert "Inputs and outputs are not lesioned: out." in found.summary()
+    for each in (labels, as_csv(labels, tmp_path)):
+        found = helpers.evaluate(*network, each, **QUIET)
+        assert list(found.measured.partition.labels) == ["first", "second"]
+        assert "Inputs and outputs are not lesioned: out." in found.summary()
     found = helpers.evaluate(*network, {"first": HALVES["first"]}, **QUIET)
     assert "The partition says nothing of second." in found.summary()
 
@@ -1023,6 +1026,9 @@ def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(
         ("layer,unit,label\nfirst,0,-2", "label -2 was given; accepted are integers from -1"),
         ("layer,unit,label\nfirst,0,1", "11 of the 12 units of 'first' are not in the file"),
         ("layer,unit,label\n", "partition: it labels no hidden layer"),
+        ("layer,unit,label,label\nfirst,0,1,2", "has two columns 'label'"),
+        (f"layer,unit,label\nfirst,0,{2**63}", f"label {2**63} was given; accepted are integers"),
+        (f"layer,unit,label\nout,0,{2**63}", f"label {2**63} was given; accepted are integers"),
         ("", "is no CSV"),
     ],
 )

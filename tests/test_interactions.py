@@ -434,6 +434,12 @@ def test_pairs_of_which_nobody_knows_whether_they_are_within_are_refused():
         measures.within_against_across(table, ["edge"])
 
 
+def test_pairs_at_an_unknown_distance_are_refused():
+    table = pd.DataFrame({"steps": [1, np.nan], "within": [True, False], "edge": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="steps is missing in some rows"):
+        measures.within_against_across(table, ["edge"])
+
+
 @pytest.mark.parametrize(("lesioned", "n"), [(5, 4), (-1, 10)])
 def test_more_correct_images_than_there_are_have_no_logit(lesioned, n):
     with pytest.raises(ValueError, match="counts: accepted are 0 to n_images"):

@@ -112,6 +112,11 @@ def test_as_many_clusters_as_connected_units_have_one_unit_each():
     np.testing.assert_array_equal(np.sort(labels), range(-1, 7))
 
 
+def test_a_graph_without_an_edge_has_no_clusters():
+    with pytest.raises(ValueError, match="graph: no unit is connected to any other"):
+        spectral(graph_of(np.zeros((4, 4))), 2)
+
+
 @pytest.mark.parametrize("n_clusters", [-1, 0, 8])
 def test_numbers_of_clusters_that_do_not_exist_are_refused(n_clusters):
     adjacency = scipy.linalg.block_diag(components([3, 4])[0], 0)

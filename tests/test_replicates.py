@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from helpers.statistics import mean_interval, partial_conjunction, share_interval, two_sided
+from helpers.statistics import (
+    mean_interval,
+    partial_conjunction,
+    rank_interval,
+    share_interval,
+    two_sided,
+)
 
 
 def test_with_u_of_one_it_is_fishers_combination():
@@ -55,6 +61,17 @@ def test_the_interval_of_a_mean_is_students():
     half = 4.302653 / np.sqrt(3)
     assert (low, high) == pytest.approx((2 - half, 2 + half), rel=1e-6)
     assert np.isnan(mean_interval([1.0])).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5])
+def test_levels_are_between_0_and_1(level):
+    for interval in (lambda: share_interval(1, 2, level), lambda: mean_interval([1, 2], level)):
+        with pytest.raises(ValueError, match=r"level: .* was given; accepted are numbers in"):
+            interval()
+
+
+def test_without_draws_nothing_is_known_of_a_p_value():
+    assert rank_interval(1.0, 0) == (0, 1)
 
 
 def test_two_sided_is_twice_the_smaller_side():

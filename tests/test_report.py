@@ -555,8 +555,18 @@ def test_numbers_of_numpy_are_saved_as_others_are(tmp_path):
 def test_two_reports_in_one_folder_are_none(report, enough, tmp_path):
     first, second = (each.save(tmp_path / name) for each, name in ((report, "a"), (enough, "b")))
     (first / "measured.npz").write_bytes((second / "measured.npz").read_bytes())
-    with pytest.raises(ValueError, match=r"measured.npz is not the one that belongs to report"):
+    with pytest.raises(ValueError, match=r"measured.npz is not as it was saved"):
         Report.load(first)
+
+
+def test_a_report_whose_settings_were_changed_is_none(report, tmp_path):
+    settings = report.save(tmp_path) / "report.json"
+    text = settings.read_text()
+    for old in ('"random_state": ', '"n_random": '):
+        assert old in text
+        settings.write_text(text.replace(old, f"{old}1"))
+        with pytest.raises(ValueError, match=r"report.json is not as it was saved"):
+            Report.load(tmp_path)
 
 
 def test_a_report_goes_neither_into_a_file_nor_its_page_into_a_folder(report, tmp_path):
@@ -580,7 +590,7 @@ def test_a_folder_without_a_whole_report_is_refused(report, tmp_path, damage):
         (folder / "measured.npz").unlink()
     if damage == "other format":
         text = (folder / "report.json").read_text()
-        (folder / "report.json").write_text(text.replace('"format": 4', '"format": 99'))
+        (folder / "report.json").write_text(text.replace('"format": 5', '"format": 99'))
     if damage == "cut":
         data = (folder / "measured.npz").read_bytes()
         (folder / "measured.npz").write_bytes(data[:100])

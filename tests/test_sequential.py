@@ -122,6 +122,7 @@ def test_with_nothing_to_test_there_is_no_p_value_and_nothing_is_drawn():
         ({"draws": [[1.0, 2.0]]}, "draws"),
         ({"true": [np.nan]}, "true: NaN"),
         ({"side": "both"}, "side"),
+        ({"alpha": 2}, "alpha: 2 was given"),
     ],
 )
 def test_bad_input_is_named(changed, message):

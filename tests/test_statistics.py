@@ -421,6 +421,18 @@ def test_tests_that_were_not_possible_are_neither_counted_nor_significant():
     assert found["holm"][27:].tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"test": ["a", None], "p": [0.1, 0.2]}, "test is missing in some rows"),
+        ({"test": ["a", "b"], "p": ["0.1", "0.2"]}, "accepted are numbers"),
+    ],
+)
+def test_tables_of_tests_without_a_name_or_a_number_are_refused(table, said):
+    with pytest.raises(ValueError, match=said):
+        statistics.multiple_comparisons(pd.DataFrame(table))
+
+
 def test_each_family_has_its_own_discoveries():
     # Beside .01 and .02, .03 would be a discovery, but not beside .9 alone.
     table = pd.DataFrame({"test": list("aabb"), "p": [0.01, 0.02, 0.03, 0.9]})

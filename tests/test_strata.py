@@ -121,6 +121,8 @@ def test_its_size_is_right():
         (([np.inf, 1.0], [True, False], [0, 0]), "values: accepted are finite numbers"),
         (([1.0], [True], [0], "both"), "'both' was given; accepted are right, left, two-sided"),
         (([1.0], [True], [0], "right", 0), "n_draws: 0 was given"),
+        (([1.0, 2.0], [True, False], [0, np.nan]), "strata: some are missing"),
+        (([1.0, 2.0], [True, False], ["a", None]), "strata: some are missing"),
     ],
 )
 def test_bad_input_says_what_is_accepted(arguments, said):

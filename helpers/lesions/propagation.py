@@ -373,8 +373,11 @@ class Propagation:
         signal = self._changed[tensor]
         array = signal.values if isinstance(signal, Few) else signal
         if rule.is_relu and isinstance(array, np.ndarray):
-            is_ours = self.program.n_uses[tensor] == 1 and not isinstance(signal, Few)
-            result = np.maximum(array, 0, out=array if is_ours and array.flags.writeable else None)
+            # Other steps may hand on what they take in as it is, for others to read.
+            maker = self.program.steps[self.program.producers[tensor]].rule
+            is_ours = isinstance(maker, Linear) and self.program.n_uses[tensor] == 1
+            is_ours = is_ours and not isinstance(signal, Few) and array.flags.writeable
+            result = np.maximum(array, 0, out=array if is_ours else None)
         else:
             result = rules.like(array, rule.call(array))
         return replace(signal, values=result) if isinstance(signal, Few) else result

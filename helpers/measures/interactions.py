@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from helpers.lesions.matched import MatchedPairs
 
 INTERACTIONS = {
-    "dependent": "each matters less without the other: each is useless alone, as in a chain",
-    "redundant": "each matters more without the other: they stand in for each other",
+    "dependent": "without the other each matters less than sets that are missed as much as X "
+    "would: of little use alone, as in a chain",
+    "redundant": "without the other each matters more than sets that are missed as much as X "
+    "would: they stand in for each other",
     "none": "no more and no less than sets that are missed as much as X is",
     "not comparable": "X loses nothing, or too few sets that are missed as much were found",
 }
@@ -210,10 +212,12 @@ def within_against_across(
     Raises
     ------
     ValueError
-        If a column is missing, or within is not of bool.
+        If a column is missing, a stratum is in some rows, or within is not of bool.
     """
     if missing := [each for each in ("within", *values, *strata) if each not in table]:
         raise ValueError(f"table: columns {', '.join(missing)} are missing")
+    if unknown := [each for each in strata if table[each].isna().any()]:
+        raise ValueError(f"table: {', '.join(unknown)} is missing in some rows")
     if table["within"].dtype != bool:
         raise ValueError(f"table: within is of {table['within'].dtype}; accepted is bool")
     of = table.groupby(list(strata), sort=False).ngroup().to_numpy()

@@ -234,6 +234,10 @@ def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
         )
     except (ValueError, OSError) as error:
         raise ValueError(f"partition: {path} is no CSV ({error})") from None
+    header = pd.read_csv(path, dtype=str, header=None, nrows=1, skipinitialspace=True).iloc[0]
+    twice = header[header.duplicated() & header.isin(("layer", "unit", "label"))]
+    if len(twice):
+        raise ValueError(f"partition: {path} has two columns {twice.iloc[0]!r}")
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"partition: {path} has rows of more fields than its header")
     missing = [name for name in ("layer", "unit", "label") if name not in table]
@@ -280,6 +284,8 @@ def _short(given: Any) -> str:
     return said if len(said) <= _LONG else f"{said[:_LONG]} …"
 
 
+_LARGEST = int(np.iinfo(np.intp).max)
+
 _LONG = 60
 """Characters of what was given that are repeated."""
 
@@ -287,11 +293,15 @@ _LONG = 60
 def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: str) -> Labels:
     """Put labels of single units together, each unit of a layer exactly once."""
     labels: Labels = {}
+    ends: dict[str, list[int]] = {}
     for layer, unit, label in rows:
-        if layer in subject.ends:
-            continue
-        name = _full_name(layer, subject)
+        if not ISOLATED <= label <= _LARGEST:
+            raise ValueError(
+                f"partition: label {label} was given; accepted are integers from -1 to {_LARGEST}"
+            )
+        name = layer if layer in subject.ends else _full_name(layer, subject)
         if name in subject.ends:
+            ends.setdefault(name, []).append(label)
             continue
         ours = labels.setdefault(name, np.full(subject.layers[name], _MISSING, dtype=np.intp))
         if not 0 <= unit < len(ours):
@@ -301,8 +311,6 @@ def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: 
             )
         if ours[unit] != _MISSING:
             raise ValueError(f"partition: unit {unit} of {layer!r} was given twice")
-        if label < ISOLATED:
-            raise ValueError(f"partition: label {label} was given; accepted are integers from -1")
         ours[unit] = label
     for name, ours in labels.items():
         absent = np.flatnonzero(ours == _MISSING)
@@ -311,7 +319,7 @@ def _assembled(rows: Iterable[tuple[str, int, int]], subject: Subject, missing: 
                 f"partition: {len(absent)} of the {len(ours)} units of {name!r} are {missing}, the "
                 f"first is {absent[0]}"
             )
-    return labels
+    return labels | {name: np.array(given) for name, given in ends.items()}
 
 
 def listed(names: Iterable[str]) -> str:

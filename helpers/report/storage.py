@@ -1,11 +1,11 @@
 """Reports in folders: tables to read, and all that was measured to load again."""
 
+import hashlib
 import json
-import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from helpers.report.measuring import Measured, Within
 from helpers.report.page import page
 from helpers.report.reports import Report
 
-FORMAT = 4
+FORMAT = 5
 _SETTINGS, _MEASURED = "report.json", "measured.npz"
 _TABLES = ("subclusters", "tests", "effects")
 _LABELS, _STRATA = "labels_", "strata_"
@@ -41,7 +41,7 @@ def save(report: Report, folder: Path) -> Path:
     write_text(folder / "index.html", page(report))
     with files.written_whole(folder / _MEASURED) as temporary:
         np.savez_compressed(temporary, **_arrays(report.measured))
-    settings["sha256"] = {_MEASURED: files.sha256_of(folder / _MEASURED)}
+    settings["sha256"] = _checksums(folder, settings)
     write_text(folder / _SETTINGS, json.dumps(settings, indent=2) + "\n")
     return folder
 
@@ -52,8 +52,9 @@ def load(folder: Path) -> Report:
         settings = json.loads((folder / _SETTINGS).read_text())
         if settings["format"] != FORMAT:
             raise ValueError(f"format {settings['format']}")
-        if settings["sha256"] != {_MEASURED: files.sha256_of(folder / _MEASURED)}:
-            raise ValueError(f"{_MEASURED} is not the one that belongs to {_SETTINGS}")
+        for name, checksum in _checksums(folder, settings).items():
+            if settings["sha256"][name] != checksum:
+                raise ValueError(f"{name} is not as it was saved")
         with np.load(folder / _MEASURED, allow_pickle=False) as archive:
             measured = _measured(dict(archive), settings["layers"])
         return Report(
@@ -67,10 +68,19 @@ def load(folder: Path) -> Report:
             fingerprint=settings["fingerprint"],
             notes=tuple(settings["notes"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except files.UNREADABLE as error:
         raise ValueError(
             f"folder: {folder} holds no report, or not a whole one ({error})"
         ) from None
+
+
+def _checksums(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return checksums of what was measured, and of the settings without their own."""
+    text = json.dumps({name: settings[name] for name in settings if name != "sha256"})
+    return {
+        _MEASURED: files.sha256_of(folder / _MEASURED),
+        _SETTINGS: hashlib.sha256(text.encode()).hexdigest(),
+    }
 
 
 def write_text(path: Path, text: str) -> Path:

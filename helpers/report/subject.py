@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import is_zipfile
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers import validation
+from helpers import files, validation
 from helpers.fingerprints import fingerprint
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def load_data(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
                 if set(names) <= set(archive):
                     return archive[names[0]], archive[names[1]]
             held = ", ".join(archive) or "nothing"
-    except (ValueError, OSError, AttributeError, TypeError, EOFError, BadZipFile) as error:
+    except files.UNREADABLE as error:
         # NumPy would advise to load objects, which executes what the file brings along.
         why = "" if "pickle" in str(error) else f" ({error})"
         raise ValueError(f"data: {path} is no .npz file of plain arrays{why}") from None

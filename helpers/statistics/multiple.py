@@ -91,11 +91,15 @@ def multiple_comparisons(
     Raises
     ------
     ValueError
-        If a column is missing, or as in `benjamini_hochberg` and `holm`.
+        If a column is missing, or not filled, or as in `benjamini_hochberg` and `holm`.
     """
     missing = {"test", "p"} - set(table)
     if missing:
         raise ValueError(f"table: no column {', '.join(sorted(missing))}")
+    if not pd.api.types.is_numeric_dtype(table["p"]):
+        raise ValueError(f"table: p is of {table['p'].dtype}; accepted are numbers")
+    if table["test"].isna().any():
+        raise ValueError("table: test is missing in some rows")
     is_test = table["p"].notna()
     tests = table[is_test]
     verdicts = pd.DataFrame(

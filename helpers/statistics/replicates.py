@@ -33,14 +33,20 @@ def share_interval(n_hits: float, n: float, level: float = 0.95) -> Interval:
     Raises
     ------
     ValueError
-        If there are more hits than tries, or no tries.
+        If there are more hits than tries, no tries, or the level is not in (0, 1).
     """
+    _check_level(level)
     if not 0 <= n_hits <= n or n <= 0:
         raise ValueError(f"n_hits: {n_hits} of {n} was given; accepted are 0 to n, n above 0")
     tail = (1 - level) / 2
     low = scipy.stats.beta.ppf(tail, n_hits, n - n_hits + 1) if n_hits else 0.0
     high = scipy.stats.beta.isf(tail, n_hits + 1, n - n_hits) if n_hits < n else 1.0
     return Interval(float(low), float(high))
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level: {level} was given; accepted are numbers in (0, 1)")
 
 
 def rank_interval(p: float, n_draws: int, level: float = 0.95) -> Interval:
@@ -87,7 +93,13 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     -------
     Interval
         NaN at both ends if fewer than two are left.
+
+    Raises
+    ------
+    ValueError
+        If the level is not in (0, 1).
     """
+    _check_level(level)
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     if len(known) < 2:

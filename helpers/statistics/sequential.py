@@ -74,7 +74,8 @@ def sequential_permutation_test(
     Raises
     ------
     ValueError
-        If shapes do not fit, a tested value is NaN, a number is none from 1, or the side unknown.
+        If shapes do not fit, a tested value is NaN, a number is none from 1, alpha is not in
+        (0, 1), or the side unknown.
 
     Notes
     -----
@@ -110,6 +111,8 @@ def sequential_permutation_test(
     ):
         if number < 1 or number != int(number):
             raise ValueError(f"{name}: {number} was given; accepted are integers from 1")
+    if alpha is not None and not 0 < alpha < 1:
+        raise ValueError(f"alpha: {alpha} was given; accepted are numbers in (0, 1)")
     chosen = which_tested(tested, first)
     each = np.full(len(first), np.nan)
     if not chosen.any():

@@ -6,6 +6,7 @@ from math import comb, prod
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from helpers.statistics.permutation import TIED, AnySide
 from helpers.statistics.replicates import Interval, share_interval
@@ -74,7 +75,8 @@ def stratified_test(
     Raises
     ------
     ValueError
-        If shapes do not fit, a value is NaN or infinite, or an option is unknown.
+        If shapes do not fit, a value is NaN or infinite, a stratum is missing, or an option is
+        unknown.
 
     Notes
     -----
@@ -129,6 +131,8 @@ def _check(
             f"values, chosen and strata: shapes {values.shape}, {chosen.shape} and "
             f"{strata.shape} were given; accepted are one-dimensional arrays of one length"
         )
+    if pd.isna(strata).any():
+        raise ValueError("strata: some are missing; accepted is one for each value")
     if not np.isfinite(values).all():
         raise ValueError("values: accepted are finite numbers; leave undefined values out first")
     if side not in ("right", "left", "two-sided"):
