@@ -260,6 +260,16 @@ def test_within_and_across_are_read_with_the_reason_where_nothing_is_compared():
     ]
 
 
+def test_controls_have_a_column_per_network_and_a_dash_where_it_has_none():
+    rows = [("a", "two modules", "exact", 0.0025), ("b", "two modules", "exact", 0.5)]
+    rows += [("b", "detectors", "fisher", 1e-9)]
+    table = pd.DataFrame(rows, columns=["network", "control", "test", "p"])
+    shown = tables.controls(table)
+    assert shown.columns.tolist() == ["a", "b"]
+    assert shown.index.tolist() == [("two modules", "exact"), ("detectors", "Fisher")]
+    assert shown.to_numpy().tolist() == [["0.0025", "0.5"], ["–", "< 0.0001"]]
+
+
 def test_sizes_stand_beside_their_intervals_with_a_column_per_level():
     rows = [
         ("importance", "chi2", 0.05, 300, 0.07, 0.04, 0.1),

@@ -12,7 +12,7 @@ def found() -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         lesions, exact, chance, constructed, driven (the same for verdicts, with many twins where
-        there are), kinds, by_k, pictures, pairs, interactions, sizes, partitions,
+        there are), kinds, by_k, pictures, pairs, interactions, sizes, controls, partitions,
         partition_pictures and partition_scores.
 
     Raises
@@ -41,6 +41,7 @@ def found() -> dict[str, pd.DataFrame]:
         "pairs": results.collected("table9"),
         "interactions": results.collected("interactions"),
         "sizes": results.collected("calibration"),
+        "controls": results.collected("controls"),
         "partitions": results.collected("partitions"),
         "partition_pictures": results.collected("partition_pictures"),
         "partition_scores": results.collected("partition_scores"),

@@ -650,6 +650,26 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def controls(table: pd.DataFrame) -> pd.DataFrame:
+    """Return whether tests find what was built into networks, for reading.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns network, control, test and p.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        P values, with a row per control and test and a column per network; a dash where a network
+        has no such control.
+    """
+    named = table.assign(test=table["test"].replace(NAMES), p=table["p"].map(format_p))
+    index = ["control", "test"]
+    shown = named.pivot_table("p", index, "network", "first", fill_value="–", sort=False)
+    return shown.rename_axis(index=["what was built in", "test"], columns=None)
+
+
 def size_in_words(table: pd.DataFrame, measure: str, test: str) -> str:
     """Say what becomes of a test's honesty where there is nothing to find.
 
