@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,8 @@ class WeightGraph(Graph):
     Attributes
     ----------
     adjacency : scipy.sparse.csr_array of float64, shape (n, n)
-        Units of one layer are not connected.
+        Units of one layer are connected only where it takes in what it puts out, as one that is
+        applied twice in a row does.
     """
 
     adjacency: scipy.sparse.csr_array
@@ -259,14 +260,27 @@ def shuffle_weights(graph: WeightGraph, rng: np.random.Generator) -> WeightGraph
     grid: list[list[Any]] = [
         [scipy.sparse.csr_array((n, m)) for m in graph.widths] for n in graph.widths
     ]
-    for i, j in combinations(range(len(graph.layers)), 2):
+    for i, j in combinations_with_replacement(range(len(graph.layers)), 2):
         block = graph.adjacency[graph.slice(graph.layers[i]), graph.slice(graph.layers[j])]
-        if block.nnz:
+        if block.nnz and i == j:
+            grid[i][i] = scipy.sparse.csr_array(_shuffled_within(block.toarray(), rng))
+        elif block.nnz:
             moved = rng.permutation(block.toarray().ravel()).reshape(block.shape)
             grid[i][j] = scipy.sparse.csr_array(moved)
             grid[j][i] = grid[i][j].T
     adjacency = scipy.sparse.block_array(grid, format="csr")
     return replace(graph, adjacency=scipy.sparse.csr_array(adjacency))
+
+
+def _shuffled_within(
+    block: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return edges within a layer permuted, those of units with themselves apart."""
+    moved = np.diag(rng.permutation(block.diagonal()))
+    pairs = np.triu_indices(len(block), 1)
+    moved[pairs] = rng.permutation(block[pairs])
+    moved.T[pairs] = moved[pairs]
+    return moved
 
 
 def separability(graph: Graph) -> pd.DataFrame:

@@ -871,6 +871,30 @@ def test_a_model_that_predicts_otherwise_than_it_is_called_is_refused():
         lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])
 
 
+def test_a_model_with_a_predict_of_its_own_is_refused():
+    class Reversed(keras.Model):
+        def predict(self, *inputs, **options):
+            return super().predict(*inputs, **options)[:, ::-1]
+
+    image = keras.Input((6,))
+    model = Reversed(image, L.Dense(3)(L.Dense(4, name="a")(image)))
+    with pytest.raises(ValueError, match="has a predict of its own"):
+        lesions.correct(model, np.ones((2, 6)), [0, 1], [{"a": [0]}])
+
+
+def test_images_without_an_output_have_no_class():
+    words = keras.Input((6,), dtype="int32")
+    z = L.GlobalAveragePooling1D()(
+        L.Dense(8, "tanh", name="a")(L.Embedding(9, 4, mask_zero=True)(words))
+    )
+    model = keras.Model(words, L.Dense(3, "softmax")(z))
+    x = np.ones((6, 6), int)
+    x[::3] = 0  # Nothing but what is masked: a mean over nothing.
+    asked = [{}, {"a": [0, 1]}]
+    found = [lesions.correct(model, x, np.full(6, c), asked) for c in range(3)]
+    np.testing.assert_array_equal(np.sum(found, axis=0), [[0, 1, 1, 0, 1, 1]] * 2)
+
+
 @pytest.mark.parametrize(
     "hand_on", [L.Activation("linear"), L.Identity(), L.Dropout(0.5), L.Reshape((8,)), L.Flatten()]
 )

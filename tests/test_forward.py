@@ -202,7 +202,7 @@ def test_a_layer_without_units_is_refused_with_those_that_have_some():
         ValueError, match=r"no units in 'odd' \(a ReLU has none\); accepted are a, out"
     ):
         program.sites("odd")
-    with pytest.raises(ValueError, match="no units in 'none'; accepted are a, out"):
+    with pytest.raises(ValueError, match="there is no layer 'none'; accepted are a, out"):
         program.order("none")
 
 

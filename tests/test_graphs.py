@@ -1,5 +1,7 @@
 """Weight graphs: equal to reading the weights one by one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -316,6 +318,23 @@ def test_shuffling_keeps_edges_that_skip_a_layer():
     for pair in (("a", "b"), ("b", "c"), ("a", "c")):
         np.testing.assert_array_equal(
             np.sort(block(graph, *pair), axis=None), np.sort(block(shuffled, *pair), axis=None)
+        )
+
+
+def test_shuffling_keeps_edges_of_a_layer_that_takes_in_what_it_puts_out():
+    inputs, layer = keras.Input((4,)), keras.layers.Dense(4, "relu", name="a")
+    z = layer(layer(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="b")(z))
+    graph = graphs.weight_graph(model)
+    kernel = np.abs(layer.get_weights()[0])
+    np.testing.assert_allclose(block(graph, "a", "a"), kernel + kernel.T, rtol=1e-6)
+    shuffled = graphs.shuffle_weights(graph, np.random.default_rng(0))
+    before, after = block(graph, "a", "a"), block(shuffled, "a", "a")
+    np.testing.assert_array_equal(after, after.T)
+    assert (before != after).any()
+    for edges in (np.diag, partial(np.triu, k=1)):
+        np.testing.assert_array_equal(
+            np.sort(edges(before), axis=None), np.sort(edges(after), axis=None)
         )
 
 

@@ -308,7 +308,7 @@ def test_the_model_is_left_as_it_was():
 @pytest.mark.parametrize(
     ("lesion", "message"),
     [
-        ({"dense_9": [0]}, "no units in 'dense_9'; accepted are dense_1"),
+        ({"dense_9": [0]}, "there is no layer 'dense_9'; accepted are dense_1"),
         ({"dense_1": [4]}, "has units 0 to 3"),
         ({"dense_1": [-1]}, "has units 0 to 3"),
         ({"dense_1": [0.5]}, "must be integers"),

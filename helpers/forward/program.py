@@ -147,11 +147,11 @@ class Program:
         if name in self.layers:
             return name
         others = {step.name: step.operation for step in self.steps}
-        why = "no units in {!r}"
+        why = "there is no layer {!r}"
         if name in others and (first := self._first_names[id(others[name])]) in self.layers:
             return first
         if name in others:
-            why += f" ({rules.why_without_units(others[name])})"
+            why = f"no units in {{!r}} ({rules.why_without_units(others[name])})"
         return _full_name(name, list(self.layers), list(self.layers), why)
 
     def sites(self, name: str) -> list[int]:
@@ -443,11 +443,12 @@ def read_classifier(model: keras.Model) -> Classifier:
     ValueError
         As `read`, or if the outputs are something else.
     """
-    if type(model).predict_step is not keras.Model.predict_step:
-        raise ValueError(
-            f"model: {model.name!r} has a predict_step of its own, whose changes to images or "
-            "outputs are not known here; accepted are models that predict what they return"
-        )
+    for method in ("predict_step", "predict"):
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            raise ValueError(
+                f"model: {model.name!r} has a {method} of its own, whose changes to images or "
+                "outputs are not known here; accepted are models that predict what they return"
+            )
     program = read(model)
     if len(program.outputs) != 1:
         raise ValueError(

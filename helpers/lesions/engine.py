@@ -87,6 +87,7 @@ def correct(
     Returns
     -------
     ndarray of bool, shape (n_lesions, n_images)
+        An output of NaN is no class, and wrong.
 
     Raises
     ------
@@ -393,6 +394,9 @@ def _shown(results: Iterable[Any], n: int) -> Iterator[Any]:
     return iter(tqdm(results, "lesions", n, unit="batch", leave=False, delay=2, disable=None))
 
 
+_NO_CLASS = -1
+
+
 @dataclass(frozen=True)
 class _Judge:
     """Says which images of a batch are classified correctly under the lesions of all groups."""
@@ -442,7 +446,8 @@ class _Judge:
                 which = np.arange(len(classes))[rows][tied]
                 lesioned = _union(trace.given, lesion)
                 outputs = self.prepared.own_layers.outputs(images, which, lesioned)
-                best[tied], _ = _best(outputs, np.zeros(len(which)))
+                classes_of, _ = _best(outputs, np.zeros(len(which)))
+                best[tied] = np.where(np.isnan(outputs).any(axis=1), _NO_CLASS, classes_of)
             return np.asarray(best == classes[rows])
 
         under_given = right(slice(None), scores, {})
