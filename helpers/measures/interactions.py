@@ -212,7 +212,7 @@ def within_against_across(
     Raises
     ------
     ValueError
-        If a column is missing, a stratum is in some rows, or within is not of bool.
+        If a column is missing, or a stratum in some rows, or within is not of bool.
     """
     if missing := [each for each in ("within", *values, *strata) if each not in table]:
         raise ValueError(f"table: columns {', '.join(missing)} are missing")
