@@ -66,11 +66,11 @@ test: $(STAMP) $(AXE) ## Check everything: also notebooks, processes, browser, a
 # neither on oneDNN, with which outputs were made, nor on doing without it, as one notebook does.
 .PHONY: test-units test-pages
 test-units:
-	$(PYTHON) -m pytest -m "not (browser or notebook or process)"
+	$(PYTHON) -m pytest -m "not (browser or notebook or process or lucid)"
 test-pages:
 	$(NBVAL) --ignore notebooks/06-k-robustness.ipynb
 	TF_ENABLE_ONEDNN_OPTS=0 $(NBVAL)/06-k-robustness.ipynb
-	$(PYTHON) -m pytest -m "browser or notebook or process"
+	$(PYTHON) -m pytest -m "browser or notebook or process or lucid"
 
 .PHONY: notebooks
 notebooks: $(STAMP) ## Execute the notebooks in place, after a change, to commit their outputs.
