@@ -8,6 +8,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from helpers.statistics.combination import _probabilities
+from helpers.statistics.replicates import check_share
 
 
 def benjamini_hochberg(p_values: npt.ArrayLike, fdr: float = 0.05) -> npt.NDArray[np.bool_]:
@@ -117,6 +118,5 @@ def multiple_comparisons(
 def _multiple(
     p_values: npt.ArrayLike, argument: str, level: float, method: Any
 ) -> npt.NDArray[np.bool_]:
-    if not 0 < level < 1:
-        raise ValueError(f"{argument}: {level} was given; accepted are numbers in (0, 1)")
+    check_share(level, argument)
     return np.asarray(multipletests(_probabilities(p_values), alpha=level, method=method)[0])

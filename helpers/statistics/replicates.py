@@ -35,7 +35,7 @@ def share_interval(n_hits: float, n: float, level: float = 0.95) -> Interval:
     ValueError
         If there are more hits than tries, no tries, or the level is not in (0, 1).
     """
-    _check_level(level)
+    check_share(level, "level")
     if not 0 <= n_hits <= n or n <= 0:
         raise ValueError(f"n_hits: {n_hits} of {n} was given; accepted are 0 to n, n above 0")
     tail = (1 - level) / 2
@@ -44,9 +44,10 @@ def share_interval(n_hits: float, n: float, level: float = 0.95) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level} was given; accepted are numbers in (0, 1)")
+def check_share(share: float, name: str) -> None:
+    """Refuse what is no level, coverage or rate of errors, by the name of the argument."""
+    if not 0 < share < 1:
+        raise ValueError(f"{name}: {share} was given; accepted are numbers in (0, 1)")
 
 
 def rank_interval(p: float, n_draws: int, level: float = 0.95) -> Interval:
@@ -99,7 +100,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     ValueError
         If the level is not in (0, 1).
     """
-    _check_level(level)
+    check_share(level, "level")
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     if len(known) < 2:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from helpers.statistics.permutation import TIED, which_tested
 from helpers.statistics.ranks import Side, _finite_order, _floats, _right_sided
+from helpers.statistics.replicates import check_share
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +112,8 @@ def sequential_permutation_test(
     ):
         if number < 1 or number != int(number):
             raise ValueError(f"{name}: {number} was given; accepted are integers from 1")
-    if alpha is not None and not 0 < alpha < 1:
-        raise ValueError(f"alpha: {alpha} was given; accepted are numbers in (0, 1)")
+    if alpha is not None:
+        check_share(alpha, "alpha")
     chosen = which_tested(tested, first)
     each = np.full(len(first), np.nan)
     if not chosen.any():
