@@ -172,7 +172,8 @@ def of_peak(rate: float, peak: float) -> str:
 
 def judge(prepared: engine.Prepared, x: Any, y: Any, chosen: list[Any]) -> Any:
     """Return what is right under lesions by step, without the trial that calls begin with."""
-    return list(engine.in_batches(prepared, (x,), y, [({}, chosen)], 1e-5))
+    division = engine.Division.of(prepared.program, (x,), [({}, chosen)])
+    return list(engine.in_threads(prepared, (x,), y, division, 1e-5))
 
 
 def print_memory(name: str) -> None:

@@ -1,5 +1,7 @@
 """Lesions: equal to changing the weights and running the whole network again."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -295,6 +297,59 @@ def test_results_do_not_depend_on_how_images_are_batched(monkeypatch):
     whole = lesions.correct(network.model, x, y, chosen)
     monkeypatch.setattr(engine, "_TRACE_BYTES", 2**20)
     np.testing.assert_array_equal(lesions.correct(network.model, x, y, chosen), whole)
+
+
+@pytest.mark.parametrize(("n_cores", "most_images"), [(1, 2500), (5, 2500), (2, 7)])
+def test_results_do_not_depend_on_how_lesions_are_shared_out(n_cores, most_images, monkeypatch):
+    model, x, y = small_mlp()
+    chosen = lesions_to_pair(model)
+    given = [{}, *chosen[1::5]]
+    expected = [
+        brute_force.correct(model, x, y, [brute_force.union(one, each) for each in chosen])
+        for one in given
+    ]
+    monkeypatch.setenv("MODULARITY_CORES", str(n_cores))
+    monkeypatch.setattr(engine, "_MOST_IMAGES", most_images)
+    groups = [({}, []), *((one, 3 * chosen) for one in given)]
+    nothing, *found = lesions.correct_counts_given(model, x, y, groups)
+    assert len(nothing) == 0
+    for counts, right in zip(found, expected, strict=True):
+        by_class = [right[:, y == each].sum(axis=1) for each in range(counts.shape[1])]
+        np.testing.assert_array_equal(counts, np.tile(np.transpose(by_class), (3, 1)))
+
+
+@pytest.mark.parametrize("n_each", [1, 3, 4, 100])
+@pytest.mark.parametrize("sizes", [[], [0], [8], [0, 5, 0, 0, 7, 4], [1, 1, 1, 0]])
+def test_shares_are_all_lesions_in_their_order_and_as_long_as_asked(sizes, n_each):
+    number = count()
+    groups = [
+        ({one: [one]}, [{0: [next(number)]} for _ in range(n)]) for one, n in enumerate(sizes)
+    ]
+    shares = list(engine._shared_out(groups, n_each))
+    lengths = [sum(len(some) for _, some in share) for share in shares]
+    assert all(length == n_each for length in lengths[:-1])
+    assert lengths[-1] <= n_each
+    pairs = [(given, one) for given, some in groups for one in some]
+    assert [(given, one) for share in shares for given, some in share for one in some] == pairs
+
+
+def test_few_images_are_worked_on_whole_and_many_divided_among_cores(monkeypatch):
+    model, x, _ = small_mlp()
+    monkeypatch.setenv("MODULARITY_CORES", "4")
+    monkeypatch.setattr(engine, "_MOST_IMAGES", len(x))
+    read = program.read_classifier(model)
+
+    def shape(images, n_lesions, batch_size=None):
+        groups = [({}, n_lesions * [{}])]
+        division = engine.Division.of(read, (images,), groups, batch_size)
+        return len(division.batches), len(division.shares)
+
+    assert shape(x, 160) == (1, 10)
+    assert shape(x, 1600) == (1, 16)
+    assert shape(x, 8) == (4, 1)
+    assert shape(np.concatenate(3 * [x]), 1600) == (3, 5)
+    assert shape(np.concatenate(9 * [x]), 1600) == (9, 1)
+    assert shape(x, 1600, batch_size=-(-len(x) // 2)) == (2, 8)
 
 
 def test_the_model_is_left_as_it_was():

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -44,8 +44,12 @@ Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 Group = tuple[Lesion, Sequence[Lesion]]
 """A lesion that is given, and lesions that come on top of it."""
 
+_Groups = list[tuple[BySteps, list[BySteps]]]
+
 _TRACE_BYTES = 2**28 if ON_PROCESSOR else 2**33
 _MOST_IMAGES = 2500
+_FEWEST_LESIONS, _SHARES = 16, 4
+"""Of a share: for each the intact network is run anew. And shares for each core: some take long."""
 _GUARDED = slice(8)
 _N_TRIED, _MOST_TRIED = 4, 32
 """Lesions of each kind on trial, and how many more at most while none has moved any score."""
@@ -253,7 +257,7 @@ def _compare_all(model: keras.Model, known: _Known, images: Inputs) -> None:
     checksum = _checksum(images)
     if checksum not in known.compared:
         program = known.prepared.program
-        for batch in _batches(program, images, None):
+        for batch in _batches(images, _batch_size(program, images)):
             check_intact(model, program, _rows(images, batch))
         known.compared.add(checksum)
 
@@ -318,30 +322,26 @@ def _judged(
         (checked(program, given), [checked(program, lesion) for lesion in lesions])
         for given, lesions in groups
     ]
-    batches = _batches(program, images, batch_size)
-    known.prepared.graphs.expect(_alone(by_steps), len(batches))
+    division = Division.of(program, images, by_steps, batch_size)
+    known.prepared.graphs.expect(_alone(by_steps), len(division.batches))
     with np.errstate(over="ignore", invalid="ignore"):  # Keras overflows in silence, too.
         rounding = _rounding(known, _rows(images, _spread(len(classes))), by_steps)
     if executor is None or isinstance(executor, ThreadPoolExecutor):
-        yield from in_batches(
-            known.prepared, images, classes, by_steps, rounding, executor, batch_size
-        )
+        yield from in_threads(known.prepared, images, classes, division, rounding, executor)
         return
     with elsewhere.sent(executor, model) as (key, source):
         arguments = (
-            (key, source, by_steps, rounding, _rows(images, batch), classes[batch])
-            for batch in batches
+            (key, source, share, rounding, _rows(images, batch), classes[batch])
+            for batch, share in division
         )
         results = elsewhere.in_order(executor, _judged_elsewhere, arguments)
-        yield from zip(
-            (classes[batch] for batch in batches), _shown(results, len(batches)), strict=True
-        )
+        yield from division.put_together(results, classes)
 
 
 def _judged_elsewhere(
     key: str,
     source: Any,
-    groups: list[tuple[BySteps, list[BySteps]]],
+    groups: _Groups,
     rounding: float,
     images: Inputs,
     classes: npt.NDArray[np.int64],
@@ -357,41 +357,91 @@ def _judged_elsewhere(
         return _Judge(prepared, groups, rounding)(images, classes)
 
 
-def in_batches(
+@dataclass(frozen=True)
+class Division:
+    """What a core works on at a time: a batch of images under a share of the lesions.
+
+    Lesions are shared out where there are fewer batches than cores, as an operation takes its
+    time however few images it is for; images are, where there are hardly any lesions.
+    """
+
+    batches: list[slice]
+    shares: list[_Groups]
+
+    @classmethod
+    def of(
+        cls, program: Classifier, images: Inputs, groups: _Groups, batch_size: int | None = None
+    ) -> "Division":
+        """Divide work among cores, with batches of a given size or of one that suits them."""
+        n_lesions = sum(len(lesions) for _, lesions in groups)
+        n_cores = settings.n_cores() if ON_PROCESSOR else 1  # An accelerator takes all it can get.
+        are_many = n_lesions >= _FEWEST_LESIONS * n_cores
+        size = batch_size or _batch_size(program, images, 1 if are_many else n_cores)
+        batches = _batches(images, size)
+        n_shares = 1
+        if are_many and len(batches) < n_cores:
+            n_shares = min(_SHARES * n_cores // len(batches), n_lesions // _FEWEST_LESIONS)
+        return cls(batches, list(_shared_out(groups, -(-n_lesions // n_shares))))
+
+    def __iter__(self) -> Iterator[tuple[slice, _Groups]]:
+        """Yield what there is to do."""
+        return product(self.batches, self.shares)
+
+    def put_together(
+        self, results: Iterable[npt.NDArray[np.bool_]], classes: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+        """Yield classes of batches of images, and what is right under all lesions."""
+        shown = _shown(results, len(self.batches) * len(self.shares))
+        for batch in self.batches:
+            yield classes[batch], np.concatenate(list(islice(shown, len(self.shares))))
+
+
+def _shared_out(groups: _Groups, n_each: int) -> Iterator[_Groups]:
+    """Yield shares of so many lesions, one after the other."""
+    share: _Groups = []
+    left = n_each
+    for given, lesions in groups:
+        start = 0
+        while len(lesions) - start > left:
+            yield [*share, (given, lesions[start : start + left])]
+            start, share, left = start + left, [], n_each
+        share.append((given, lesions[start:]))
+        left -= len(lesions) - start
+    yield share
+
+
+def in_threads(
     prepared: Prepared,
     images: Inputs,
     classes: npt.NDArray[np.int64],
-    groups: list[tuple[BySteps, list[BySteps]]],
+    division: Division,
     rounding: float,
     executor: ThreadPoolExecutor | None = None,
-    batch_size: int | None = None,
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
     """Yield classes of batches of images, and what is right under lesions by steps.
 
-    Each core works on a batch of its own, with a single-threaded BLAS: NumPy's other operations
-    use one core only, and would otherwise leave the others idle.
+    Each core has a single-threaded BLAS: NumPy's other operations use one core only, and would
+    otherwise leave the others idle.
     """
-    batches = _batches(prepared.program, images, batch_size)
-    judge = _Judge(prepared, groups, rounding)
 
-    def judged(batch: slice) -> npt.NDArray[np.bool_]:
-        return judge(_rows(images, batch), classes[batch])
+    def judged(task: tuple[slice, _Groups]) -> npt.NDArray[np.bool_]:
+        batch, share = task
+        return _Judge(prepared, share, rounding)(_rows(images, batch), classes[batch])
 
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1, user_api="blas"))
         threads = executor or stack.enter_context(ThreadPoolExecutor(settings.n_cores()))
-        results = _shown(threads.map(judged, batches), len(batches))
-        yield from zip((classes[batch] for batch in batches), results, strict=True)
+        yield from division.put_together(threads.map(judged, division), classes)
 
 
-def _alone(groups: list[tuple[BySteps, list[BySteps]]]) -> Iterator[BySteps]:
+def _alone(groups: _Groups) -> Iterator[BySteps]:
     """Yield the lesions that do not come on top of a given one."""
     return (lesion for given, lesions in groups if not given for lesion in lesions)
 
 
 def _shown(results: Iterable[Any], n: int) -> Iterator[Any]:
     """Show how far a long computation is, where someone sits at a terminal."""
-    return iter(tqdm(results, "lesions", n, unit="batch", leave=False, delay=2, disable=None))
+    return iter(tqdm(results, "lesions", n, unit="share", leave=False, delay=2, disable=None))
 
 
 _NO_CLASS = -1
@@ -402,7 +452,7 @@ class _Judge:
     """Says which images of a batch are classified correctly under the lesions of all groups."""
 
     prepared: Prepared
-    groups: list[tuple[BySteps, list[BySteps]]]
+    groups: _Groups
     rounding: float
 
     def __call__(
@@ -596,23 +646,23 @@ def _rows(images: Inputs, rows: Any) -> Inputs:
     return tuple(each[rows] for each in images)
 
 
-def _batches(program: Classifier, images: Inputs, batch_size: int | None) -> list[slice]:
-    """Return where batches of images lie, of a given size or of the one that suits the machine."""
-    size = batch_size or _batch_size(program, images)
+def _batches(images: Inputs, size: int) -> list[slice]:
+    """Return where batches of images of a size lie."""
     return [slice(start, start + size) for start in range(0, len(images[0]), size)]
 
 
-def _batch_size(program: Classifier, images: Inputs) -> int:
-    """Return how many images a core works on at once.
+def _batch_size(program: Classifier, images: Inputs, n_least: int = 1) -> int:
+    """Return how many images to work on at once, in batches of about the same size.
 
     Few enough for what lesions start from to fit into `_TRACE_BYTES`, for a few dense layers'
-    activations to stay in the cache, and for every core to have some: an accelerator works on each
-    batch with all it has. Enough for Python to take a small share of the time.
+    activations to stay in the cache, and for at least so many batches. Enough for Python to take
+    a small share of the time.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         n_values = Trace(program, _rows(images, slice(1))).n_values
-    share = -(-len(images[0]) // (settings.n_cores() if ON_PROCESSOR else 1))
-    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, min(share, _MOST_IMAGES)))
+    most = int(np.clip(_TRACE_BYTES // (4 * n_values), 1, _MOST_IMAGES))
+    n_images = len(images[0])
+    return -(-n_images // max(-(-n_images // most), n_least))
 
 
 def checked(program: Classifier, lesion: Lesion) -> BySteps:
