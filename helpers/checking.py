@@ -1,8 +1,10 @@
 """What can be done with a network, layer by layer, before anything is computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from helpers import forward, graphs
@@ -27,8 +29,9 @@ def check(model: keras.Model) -> pd.DataFrame:
     pandas.DataFrame
         One row per layer in the order of computation: layer, its full name; kind, its class;
         units, how many neurons or feature maps can be lesioned in it, 0 if none; lesions, "yes",
-        "yes, slowly" or why not; graph, "yes" or why not. Empty if the model cannot be read. Its
-        ``attrs`` hold a sentence each on what holds for the whole model: ``lesions``, ``graph``.
+        "yes, slowly" or why not; graph, "yes", "yes, without edges" if none of the layer's units
+        has one, or why not. Empty if the model cannot be read. Its ``attrs`` hold a sentence each
+        on what holds for the whole model: ``lesions``, ``graph``.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def check(model: keras.Model) -> pd.DataFrame:
         return _table([], str(error), str(error))
     _, of_lesions = _attempt(forward.read_classifier, model)
     graph, of_graph = _attempt(graphs.weight_graph, model)
-    vertices = set() if graph is None else set(graph.layers)
+    in_graphs = {} if graph is None else _degrees(graph)
     speed = "yes, slowly" if program.is_rough else "yes"
     rows, seen = [], set()
     for step in program.steps:
@@ -55,7 +58,9 @@ def check(model: keras.Model) -> pd.DataFrame:
         seen.add(step.name)
         layer = step.operation
         why = "" if step.n_units else rules.why_without_units(layer)
-        in_graph = "yes" if step.name in vertices else of_graph or _why_not_in(step.n_units)
+        in_graph = of_graph or _why_not_in(step.n_units)
+        if step.name in in_graphs:
+            in_graph = "yes" if in_graphs[step.name].any() else "yes, without edges"
         can_be = why or of_lesions or speed
         rows.append((step.name, type(layer).__name__, step.n_units, can_be, in_graph))
     lesions = of_lesions or (
@@ -63,7 +68,21 @@ def check(model: keras.Model) -> pd.DataFrame:
         if program.is_rough
         else "exact and fast"
     )
-    return _table(rows, lesions, of_graph or "complete")
+    return _table(rows, lesions, of_graph or _what_is_joined(in_graphs))
+
+
+def _degrees(graph: graphs.WeightGraph) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the degrees of each layer's units."""
+    degrees = np.asarray(graph.adjacency.sum(axis=1), dtype=float)
+    return {layer: degrees[graph.slice(layer)] for layer in graph.layers}
+
+
+def _what_is_joined(degrees: Mapping[str, npt.NDArray[np.float64]]) -> str:
+    n_units = sum(map(len, degrees.values()))
+    n_alone = n_units - sum(map(np.count_nonzero, degrees.values()))
+    if not n_alone:
+        return "complete"
+    return f"complete, but {n_alone} of its {n_units} units have no edges, and are in no cluster"
 
 
 def _table(rows: list[tuple[str, str, int, str, str]], lesions: str, graph: str) -> pd.DataFrame:

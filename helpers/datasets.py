@@ -8,10 +8,8 @@ Any of them can be composed: `halves` and `stack` pair its images, side by side 
 so that a task can be solved in parallel parts; `rgb` repeats a grey image in three channels.
 """
 
-import lzma
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -409,7 +407,7 @@ def _read_npz(path: Path) -> Mapping[str, npt.NDArray[np.uint8]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in _KEYS if key in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+    except files.UNREADABLE as error:
         raise ValueError(f"{path} is damaged, or no archive of Keras's ({error})") from error
     if missing := [key for key in _KEYS if key not in arrays]:
         raise ValueError(f"{path} holds no {', '.join(missing)}; expected {', '.join(_KEYS)}")
@@ -430,7 +428,7 @@ def _unpacked(path: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             kinds = {member.compress_type for member in archive.infolist()}
-    except (OSError, zipfile.BadZipFile) as error:
+    except files.UNREADABLE as error:
         raise ValueError(f"{path} is damaged, or no archive of Keras's ({error})") from error
     if zipfile.ZIP_LZMA not in kinds:
         return path

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import lzma
 import os
 import tokenize
 import zipfile
@@ -19,6 +20,7 @@ UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    lzma.LZMAError,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,

@@ -38,6 +38,25 @@ def test_each_layer_says_whether_it_can_be_lesioned_and_is_in_the_graph():
     assert table.attrs == {"lesions": "exact and fast", "graph": "complete"}
 
 
+def test_units_that_nothing_joins_are_said_to_have_no_edges():
+    image = keras.Input((8, 8, 1))
+    sides = [L.Conv2D(3, 3, name=name)(image) for name in ("left", "right")]
+    ends = [L.Conv2D(4, 3, name="on")(sides[0]), sides[1]]
+    pooled = [L.GlobalAveragePooling2D()(end) for end in ends]
+    out = L.Dense(2, activation="softmax", name="head")(L.Concatenate()(pooled))
+    model = keras.Model(image, out)
+    table = helpers.check(model)
+    of_layers = table.set_index("layer")["graph"]
+    assert of_layers[["left", "on", "right"]].tolist() == ["yes", "yes", "yes, without edges"]
+    assert table.attrs["graph"] == (
+        "complete, but 3 of its 10 units have no edges, and are in no cluster"
+    )
+    kernel, bias = model.get_layer("on").get_weights()
+    kernel[..., 1] = 0
+    model.get_layer("on").set_weights([kernel, bias])
+    assert "but 4 of its 10 units" in helpers.check(model).attrs["graph"]
+
+
 def test_what_makes_lesions_slow_is_said():
     table = helpers.check(transfer(own_head=True))
     assert "own layers" in table.attrs["lesions"]
