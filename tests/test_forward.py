@@ -74,6 +74,35 @@ def test_calling_the_steps_gives_the_models_outputs_to_the_last_bit(make):
     np.testing.assert_array_equal(found, model(x, training=False))
 
 
+def with_skips():
+    image = keras.Input((6, 6, 2), name="image")
+    first = L.Conv2D(4, 3, padding="same", activation="relu", name="a")(image)
+    z = L.Conv2D(4, 3, padding="same", name="b")(first)
+    z = L.Add()([z, first])
+    side = L.Conv2D(3, 1, activation="relu", name="c")(image)
+    z = L.Concatenate()([z, side, image])
+    return keras.Model(image, L.Dense(3, activation="softmax", name="out")(L.Flatten()(z)))
+
+
+@pytest.mark.parametrize("make", [normalised, functional, with_skips])
+def test_from_any_step_on_the_model_goes_on_to_the_last_bit(make):
+    program, x = forward.read_classifier(randomised(make())), noise(20, 6, 6, 2)
+    for index in program.path:
+        before = sorted(program.before(index))
+        known = dict(zip(before, program.values((x,), before), strict=True))
+        step = program.steps[index]
+        lesion = {index: np.array([0, 2])} if step.n_units else {}
+        wanted = [program.scores, step.outputs[0]]
+        for found, expected in zip(
+            program.values_from(known, wanted, lesion),
+            program.values((x,), wanted, lesion),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, expected)
+        made = {each for earlier in program.steps[:index] for each in earlier.outputs}
+        assert program.before(index) <= made | set(program.inputs)
+
+
 def test_layers_with_units_are_listed_in_order():
     program = forward.read_classifier(normalised())
     assert list(program.layers) == ["a", "b", "c", "out"]

@@ -212,6 +212,17 @@ def test_what_a_trial_has_measured_is_not_measured_again(monkeypatch):
     assert len(tried) == 4
 
 
+def test_a_trial_compares_with_the_models_own_layers_in_any_order_of_lesions():
+    model = randomised(networks.cnn((6, 6, 1), 3, channels=8, dense_width=5))
+    read, images = program.read_classifier(model), (noise((9, 6, 6, 1)),)
+    reference = engine._Reference(read, images)
+    several = [{"conv_1": [1]}, {}, {"conv_3": [0, 3]}, {"dense": [2], "conv_2": [4]}, {}]
+    for lesion in [*several, *reversed(several), {"output": [0]}, {"conv_2": range(8)}]:
+        by_steps = engine.checked(read, lesion)
+        (expected,) = read.values(images, [read.scores], by_steps)
+        np.testing.assert_array_equal(reference.scores(by_steps), expected)
+
+
 def test_lesions_of_most_of_a_layer_have_a_graph_of_their_own(monkeypatch):
     model = randomised(networks.cnn((6, 6, 1), 3, channels=8, dense_width=5))
     x, y, rng = noise((300, 6, 6, 1)), np.arange(300) % 3, np.random.default_rng(0)

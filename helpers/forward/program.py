@@ -7,7 +7,7 @@ becomes two steps, because lesions act between them.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -273,8 +273,14 @@ class Program:
         list of array
             No rounding in them is ours.
         """
-        known: dict[int, Array] = dict(zip(self.inputs, images, strict=True))
-        needed = self.needed(wanted)
+        return self.values_from(dict(zip(self.inputs, images, strict=True)), wanted, lesion)
+
+    def values_from(
+        self, tensors: Mapping[int, Array], wanted: Sequence[int], lesion: Lesion | None = None
+    ) -> list[Array]:
+        """Return the same where some tensors are known: what they come from is not run again."""
+        known = dict(tensors)
+        needed = self.needed(wanted, known)
         last_use = {each: index for index in needed for each in self.steps[index].inputs}
         for index in needed:
             step = self.steps[index]
@@ -287,13 +293,13 @@ class Program:
                     del known[each]
         return [known[each] for each in wanted]
 
-    def needed(self, wanted: Sequence[int]) -> list[int]:
-        """Return the steps, in order, that some tensors come from."""
-        tensors, found = set(wanted), []
+    def needed(self, wanted: Sequence[int], known: Collection[int] = ()) -> list[int]:
+        """Return the steps, in order, that some tensors come from, and known ones do not."""
+        tensors, found = set(wanted).difference(known), []
         for index in reversed(range(len(self.steps))):
             step = self.steps[index]
             if tensors.intersection(step.outputs):
-                tensors.update(step.inputs)
+                tensors.update(set(step.inputs).difference(known))
                 found.append(index)
         return found[::-1]
 
@@ -318,6 +324,12 @@ class Classifier(Program):
     def path(self) -> list[int]:
         """The steps that the scores come from, in order."""
         return self.needed([self.scores])
+
+    def before(self, index: int) -> set[int]:
+        """Return the tensors that are there before a step, and that scores come from behind it."""
+        steps = [self.steps[each] for each in self.path if each >= index]
+        taken_in = {self.scores}.union(*(step.inputs for step in steps))
+        return taken_in.difference(*(step.outputs for step in steps))
 
     @cached_property
     def n_uses(self) -> Counter[int]:

@@ -537,10 +537,12 @@ def _rounding(
             graph = known.prepared.graphs.kind(lesion) if has_graph else None
             own = _key(_union(given, lesion)) if known.uneven[checksum] else ()
             by_kind.setdefault((checksum, sites, graph, own), []).append((given, lesion))
-    for kind, both in by_kind.items():
+    reference = _Reference(known.prepared.program, images)
+    # In the order of what is lesioned first: the reference goes on from there.
+    for kind, both in sorted(by_kind.items(), key=lambda each: min(each[0][1], default=0)):
         if kind not in known.noises:
             intact = intact or Trace(known.prepared.program, images)
-            noise, has_moved = _noise_of_some(known, images, intact, both)
+            noise, has_moved = _noise_of_some(known, reference, intact, both)
             worst = max(worst, _MARGIN * noise)
             if has_moved:
                 known.noises[kind] = noise
@@ -548,8 +550,28 @@ def _rounding(
     return worst
 
 
+class _Reference:
+    """Scores under lesions by the model's own layers, run anew from the first lesioned one on."""
+
+    def __init__(self, program: Classifier, images: Inputs) -> None:
+        self._program, self._images = program, dict(zip(program.inputs, images, strict=True))
+        self._first, self._before = 0, self._images
+
+    def scores(self, lesion: BySteps) -> npt.NDArray[np.float32]:
+        """Return scores under a lesion."""
+        first = min(lesion, default=0)
+        if first < self._first:
+            self._first, self._before = 0, self._images
+        if first > self._first:
+            before = sorted(self._program.before(first))
+            values = self._program.values_from(self._before, before)
+            self._first, self._before = first, dict(zip(before, values, strict=True))
+        (scores,) = self._program.values_from(self._before, [self._program.scores], lesion)
+        return rules.in_numpy(scores)
+
+
 def _noise_of_some(
-    known: _Known, images: Inputs, intact: Trace, both: Sequence[tuple[BySteps, BySteps]]
+    known: _Known, reference: _Reference, intact: Trace, both: Sequence[tuple[BySteps, BySteps]]
 ) -> tuple[float, bool]:
     """Return how far rounding moves scores under lesions of a kind, and whether any moved them.
 
@@ -564,19 +586,17 @@ def _noise_of_some(
     for n_tried, which in enumerate([*some, *others]):
         if n_tried >= len(some) and (has_moved or n_tried >= _MOST_TRIED):
             break
-        noise, moves = _noise(known, images, intact, *by_size[which])
+        noise, moves = _noise(known, reference, intact, *by_size[which])
         worst, has_moved = max(worst, noise), has_moved or moves
     return worst, has_moved
 
 
 def _noise(
-    known: _Known, images: Inputs, intact: Trace, given: BySteps, lesion: BySteps
+    known: _Known, reference: _Reference, intact: Trace, given: BySteps, lesion: BySteps
 ) -> tuple[float, bool]:
     """Return how far rounding moves scores, as a share of their norm, and if the lesion does."""
-    program, worst = known.prepared.program, 0.0
-    (expected,) = program.values(images, [program.scores], _union(given, lesion))
-    expected = rules.in_numpy(expected)
-    before = rules.in_numpy(intact[program.scores])
+    expected, worst = reference.scores(_union(given, lesion)), 0.0
+    before = rules.in_numpy(intact[known.prepared.program.scores])
     sizes = np.maximum(_sizes(expected), _sizes(before))
     for scores in _computed(intact.under(given), known.prepared.graphs, lesion):
         moved = np.where(scores == expected, 0, np.abs(scores - expected)).max(axis=1)
