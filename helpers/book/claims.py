@@ -91,8 +91,8 @@ class Judged:
     n_effects : int, optional
         In how many networks there is an effect to speak of, if not in all.
     lacks_a_test : bool
-        Whether one of two tests that it takes has not been made, so that p is not known. It then
-        counts as 1.
+        Whether one of two tests that it takes has not been made of each network, so that p is not
+        known. It then counts as 1.
     """
 
     network: str
@@ -166,6 +166,7 @@ class Tested:
         effects = known.get("effect", pd.Series(np.nan, known.index))
         low, high = statistics.mean_interval(effects)
         p = statistics.partial_conjunction(known["p"], N_WITH_EFFECT)
+        with_both = rows.loc[rows["test"] == self.also, "replicate"]
         if self.also:
             second = by_test.get(self.also, rows[:0]).set_index("replicate")["p"]
             shown = second.reindex(known["replicate"], fill_value=1.0)
@@ -180,7 +181,7 @@ class Tested:
             high,
             self.unit,
             n_effects=int(effects.notna().sum()),
-            lacks_a_test=bool(self.also) and self.also not in set(rows["test"]),
+            lacks_a_test=bool(self.also) and not known["replicate"].isin(with_both).all(),
         )
 
 
