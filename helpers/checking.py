@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from helpers import forward, graphs
+from helpers import forward, graphs, partitions
 from helpers.backend import keras
 from helpers.forward import rules
 
@@ -49,7 +49,7 @@ def check(model: keras.Model) -> pd.DataFrame:
         return _table([], str(error), str(error))
     _, of_lesions = _attempt(forward.read_classifier, model)
     graph, of_graph = _attempt(graphs.weight_graph, model)
-    in_graphs = {} if graph is None else _degrees(graph)
+    in_graphs = {} if graph is None else _joined(graph)
     speed = "yes, slowly" if program.is_rough else "yes"
     rows, seen = [], set()
     for step in program.steps:
@@ -71,15 +71,15 @@ def check(model: keras.Model) -> pd.DataFrame:
     return _table(rows, lesions, of_graph or _what_is_joined(in_graphs))
 
 
-def _degrees(graph: graphs.WeightGraph) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the degrees of each layer's units."""
-    degrees = np.asarray(graph.adjacency.sum(axis=1), dtype=float)
-    return {layer: degrees[graph.slice(layer)] for layer in graph.layers}
+def _joined(graph: graphs.WeightGraph) -> dict[str, npt.NDArray[np.bool_]]:
+    """Say of each layer's units whether they are connected to any other."""
+    is_connected = partitions.connected(graph.adjacency)
+    return {layer: is_connected[graph.slice(layer)] for layer in graph.layers}
 
 
-def _what_is_joined(degrees: Mapping[str, npt.NDArray[np.float64]]) -> str:
-    n_units = sum(map(len, degrees.values()))
-    n_alone = n_units - sum(map(np.count_nonzero, degrees.values()))
+def _what_is_joined(joined: Mapping[str, npt.NDArray[np.bool_]]) -> str:
+    n_units = sum(map(len, joined.values()))
+    n_alone = n_units - sum(map(np.count_nonzero, joined.values()))
     if not n_alone:
         return "complete"
     return f"complete, but {n_alone} of its {n_units} units have no edges, and are in no cluster"

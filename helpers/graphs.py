@@ -118,7 +118,9 @@ def weight_graph(
     other. What stands between is passed through: sums and concatenations join what comes
     together, so a unit whose output enters a residual sum is connected to the units of every
     layer that reads that sum; a depthwise convolution multiplies by the norms of its kernels.
-    Biases play no part.
+    Biases play no part, nor do layers that only scale images. Where there are several ways from
+    one unit to the other, as through both sides of ``x * sigmoid(x)`` or the two uses of a layer
+    that is applied twice, the weights of all of them add up.
 
     Parameters
     ----------
@@ -333,6 +335,9 @@ class _Paths:
         Whether the next batch normalisation multiplies: none does twice.
     is_depthwise : bool
         Whether it then multiplies the weights of the ways.
+    is_spread : bool
+        Whether units lie at several positions, so that which are together is not known if these
+        become channels again.
     """
 
     layer: str
@@ -342,6 +347,7 @@ class _Paths:
     factors: npt.NDArray[np.float64] | None = None
     is_open: bool = True
     is_depthwise: bool = False
+    is_spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -370,6 +376,9 @@ class _Edges:
         self._blocks: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
         self._factors: dict[str, list[Any]] = defaultdict(list)
         self._known: dict[int, _Provenance] = {each: _Provenance() for each in program.inputs}
+        # Which tensor's numbers another one holds, in the same order, but for their scale.
+        self._origins = {each: each for each in program.inputs}
+        self._started: dict[str, int] = {}
         for tensor, name in zip(program.inputs, program.input_names, strict=True):
             self._start(tensor, name)
         for step in program.steps:
@@ -388,6 +397,9 @@ class _Edges:
     def _follow(self, step: Step) -> None:
         """Say where what a step puts out comes from, and add the edges that it makes."""
         given = [self._known[each] for each in step.inputs]
+        keeps_all = isinstance(step.rule, Elementwise | Reshape) or _prepares(step.operation)
+        for tensor in step.outputs:
+            self._origins[tensor] = self._origins[step.inputs[0]] if keeps_all else tensor
         if step.n_units and isinstance(step.rule, Linear):
             found = self._weighed(step, step.rule, given[0])
         else:
@@ -408,6 +420,11 @@ class _Edges:
             raise ValueError(
                 f"model: input {name!r} reaches layers of neurons as {self.widths[name]} and as "
                 f"{shape[1]} numbers; `Partition.from_labels` needs no graph"
+            )
+        if self._started.setdefault(name, self._origins[tensor]) != self._origins[tensor]:
+            raise ValueError(
+                f"model: input {name!r} reaches layers of neurons as several parts or arrangements "
+                "of it; `Partition.from_labels` needs no graph"
             )
         if name not in self.inputs:
             self.inputs.append(name)
@@ -480,7 +497,7 @@ class _Edges:
         elif isinstance(rule, Reshape) and None not in shapes[0][1:]:
             new_shape = self._program.shapes[step.outputs[0]]
             moved = (
-                _reshaped(each, shapes[0], self._axis(shapes[0]), new_shape)
+                _reshaped(each, shapes[0], new_shape, self._axis(shapes[0]), self._axis(new_shape))
                 for each in given[0].paths
             )
             paths = [each for each in moved if each is not None]
@@ -591,13 +608,15 @@ def _to_all(paths: _Paths, width: int) -> _Paths:
 
 
 def _reshaped(
-    paths: _Paths, shape: tuple[Any, ...], axis: int, new_shape: tuple[Any, ...]
+    paths: _Paths, shape: tuple[Any, ...], new_shape: tuple[Any, ...], axis: int, new_axis: int
 ) -> _Paths | None:
     """Return ways into another shape; None if channels do not stay apart."""
-    if axis == len(shape) - 1 and new_shape[-1] == shape[-1]:
+    if axis == len(shape) - 1 and new_axis == len(new_shape) - 1 and new_shape[-1] == shape[-1]:
         return paths
     if None in new_shape[1:] or math.prod(shape[1:]) != math.prod(new_shape[1:]):
         return None  # Patches of an image become images of their own, or are put together again.
+    if paths.is_spread:
+        return None
     if len(new_shape) == 2:
         features = np.moveaxis(np.arange(np.prod(shape[1:])).reshape(shape[1:]), axis - 1, 0)
         places = features.reshape(shape[axis], -1)[paths.channels]
@@ -607,8 +626,18 @@ def _reshaped(
             units=np.repeat(paths.units, places.shape[1]),
             weights=np.repeat(paths.weights, places.shape[1]),
         )
-    if len(shape) == 2 and new_shape[-1]:
-        return replace(paths, channels=paths.channels % new_shape[-1])
+    if len(shape) == 2:
+        channels = np.unravel_index(paths.channels, new_shape[1:])[new_axis - 1]
+        # A unit whose features become positions of one channel again reaches this once.
+        ways = np.stack([paths.units, channels], axis=1)
+        _, first = np.unique(ways, axis=0, return_index=True)
+        return replace(
+            paths,
+            channels=channels[first],
+            units=paths.units[first],
+            weights=paths.weights[first],
+            is_spread=math.prod(new_shape[1:]) > new_shape[new_axis],
+        )
     return None
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
 from scipy.linalg import eigh
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import SpectralClustering, k_means
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +31,10 @@ _MANY = 100
 
 _MOST = 500
 """Clusters that a graph of more than `_FACTORISED` vertices can be cut into within minutes."""
+
+_FAINT = 1e-12
+"""Share of the largest degree below which a unit's place among clusters is rounding error: it is
+divided by the root of its degree. Far less than single precision adds to what other units say."""
 
 _RESTART_COST = 2e7
 """Vertices times the square of clusters above which k-means is started less often."""
@@ -342,8 +347,8 @@ def spectral(graph: "Graph", n_clusters: int, seed: int = 0) -> Partition:
     Returns
     -------
     Partition
-        Isolated units have the label -1. In a graph of several components no component is cut
-        as long as there are at most as many clusters as components.
+        Isolated units have the label -1, see `connected`. In a graph of several components no
+        component is cut as long as there are at most as many clusters as components.
 
     Raises
     ------
@@ -420,7 +425,7 @@ def layerwise(graph: "Graph", n_clusters: int | Partition, seed: int = 0) -> Par
             )
         around = _around(graph, adjacency, layer)
         subgraph = _among(adjacency, around)
-        n_connected = np.count_nonzero(subgraph.sum(axis=0) > 0)
+        n_connected = np.count_nonzero(connected(subgraph))
         k = min(len(np.setdiff1d(whole.labels[layer], ISOLATED)), int(n_connected))
         found = _labels(subgraph, k, seed) if k else np.full(len(around), ISOLATED)
         ours = found[np.isin(around, units)]
@@ -516,29 +521,48 @@ def normalized_cut(adjacency: Any, labels: npt.ArrayLike) -> float:
     if not np.all(volumes > 0):
         raise ValueError("labels: a cluster without any edge has no n-cut; label its units -1")
     within = np.sum(members * (weights @ members.T).T, axis=1)
-    return float(np.sum(1 - within / volumes) / 2)
+    return float(np.sum(np.maximum(1 - within / volumes, 0)) / 2)
+
+
+def connected(adjacency: Any) -> npt.NDArray[np.bool_]:
+    """Say which units are connected to any other.
+
+    Parameters
+    ----------
+    adjacency : sparse or dense array, shape (n, n)
+        Symmetric, non-negative edge weights.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        False for units without edges but to themselves, and for those whose edges are so faint
+        that they tell nothing: below 1e-12 of the largest degree, as dead units may have that
+        training with an L2 penalty has left behind.
+    """
+    degrees = np.asarray(adjacency.sum(axis=0)) - adjacency.diagonal()
+    return np.asarray(degrees > _FAINT * degrees.max(initial=0))
 
 
 def _labels(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.intp]:
     """Label the vertices of a graph."""
-    connected = np.flatnonzero(adjacency.sum(axis=0) > 0)
+    vertices = np.flatnonzero(connected(adjacency))
     labels = np.full(adjacency.shape[0], ISOLATED, dtype=np.intp)
     is_whole = isinstance(n_clusters, int | np.integer) and not isinstance(n_clusters, bool)
-    if not len(connected):
+    if not len(vertices):
         raise ValueError("graph: no unit is connected to any other, so that there is no cluster")
-    if not is_whole or not 1 <= n_clusters <= len(connected):
+    if not is_whole or not 1 <= n_clusters <= len(vertices):
         raise ValueError(
-            f"n_clusters: {n_clusters} was given; accepted are 1 to {len(connected)}, "
+            f"n_clusters: {n_clusters} was given; accepted are 1 to {len(vertices)}, "
             "the number of units that are connected to any other"
         )
-    if len(connected) > _FACTORISED and n_clusters > _MOST:
+    if len(vertices) > _FACTORISED and n_clusters > _MOST:
         raise ValueError(
             f"n_clusters: {n_clusters} was given; accepted are 1 to {_MOST} for a graph of "
-            f"{len(connected)} connected units: more would take hours"
+            f"{len(vertices)} connected units: more would take hours"
         )
-    if len(connected) < len(labels):
-        adjacency = _among(adjacency, connected)
-    labels[connected] = _cluster(adjacency, n_clusters, seed)
+    if len(vertices) < len(labels):
+        adjacency = _among(adjacency, vertices)
+    labels[vertices] = _cluster(adjacency, n_clusters, seed)
     return labels
 
 
@@ -550,6 +574,7 @@ def _cluster(adjacency: Any, n_clusters: int, seed: int) -> Any:
     if n_clusters == n_vertices:
         return np.arange(n_vertices)
     n_init = _n_init(n_vertices, n_clusters)
+    adjacency = _without_loops(adjacency)
     if n_vertices > _FACTORISED or n_clusters > _MANY:
         with threadpool_limits(1):
             _, labels, _ = k_means(
@@ -606,10 +631,48 @@ def _embedding(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.flo
         first = n_vertices - n_clusters
         _, vectors = eigh(dense, subset_by_index=(first, n_vertices - 1), overwrite_a=True)
     else:
-        start = np.random.default_rng(seed).uniform(-1, 1, n_vertices)
-        n_vectors = min(max(4 * n_clusters, 40), n_vertices)
-        _, vectors = eigsh(scaled, n_clusters, which="LA", v0=start, ncv=n_vectors, tol=1e-9)
+        vectors = _leading(scaled, roots, n_clusters, np.random.default_rng(seed))
     return np.asarray(vectors[:, ::-1] / roots[:, np.newaxis])
+
+
+def _leading(
+    scaled: Any, roots: npt.NDArray[np.float64], n: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return the n leading eigenvectors of a normalised adjacency, the first one last.
+
+    Each component has the largest eigenvalue, 1, once. Lanczos's method may miss some of several
+    copies, so these are written down, and looked for no more.
+    """
+    n_vertices = len(roots)
+    start = rng.uniform(-1, 1, n_vertices)
+    n_components, component = connected_components(scaled, directed=False)
+    own = np.sqrt(np.bincount(component, roots**2))
+    of_components = scipy.sparse.csr_array(
+        (roots / own[component], (np.arange(n_vertices), component))
+    )
+    if n_components >= n:
+        mixed, _ = np.linalg.qr(rng.normal(size=(n_components, n)))
+        return np.asarray(of_components @ mixed)
+
+    def others(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(scaled @ vector - 2 * (of_components @ (of_components.T @ vector)))
+
+    operator = LinearOperator((n_vertices, n_vertices), matvec=others, dtype=float)
+    n_vectors = min(max(4 * n, 40), n_vertices)
+    _, vectors = eigsh(
+        operator, n - n_components, which="LA", v0=others(start), ncv=n_vectors, tol=1e-9
+    )
+    return np.concatenate([vectors, of_components.toarray()], axis=1)
+
+
+def _without_loops(adjacency: Any) -> Any:
+    """Return a graph without edges from units to themselves, which no cut cuts."""
+    loops = adjacency.diagonal()
+    if not loops.any():
+        return adjacency
+    if scipy.sparse.issparse(adjacency):
+        return scipy.sparse.csr_array(adjacency - scipy.sparse.diags_array(loops))
+    return adjacency - np.diag(loops)
 
 
 def _vertices(graph: "Graph", layer: str) -> npt.NDArray[np.intp]:

@@ -504,3 +504,61 @@ def test_units_without_edges_and_layers_without_them_do_not_count():
     assert (row["units"], row["separability"]) == (4, 1.0)
     assert graphs.separability(graph_between(np.zeros((2, 3)))).empty
     assert np.isnan(graphs.separability(graph_between([[1.0, 2.0]]))["separability"]).all()
+
+
+def test_parts_of_an_image_are_no_vertices_twice():
+    image = keras.Input((4, 4, 1), name="image")
+    halves = [
+        L.Flatten()(L.Cropping2D(each)(image)) for each in (((0, 0), (0, 2)), ((0, 0), (2, 0)))
+    ]
+    both = [L.Dense(3, name=name)(half) for name, half in zip("ab", halves, strict=True)]
+    model = keras.Model(image, L.Dense(2, activation="softmax")(L.Concatenate()(both)))
+    with pytest.raises(ValueError, match="'image' reaches layers of neurons as several parts"):
+        graphs.weight_graph(model)
+    smaller = L.AveragePooling2D(2)(image)
+    both = [L.Dense(3, name=name)(L.Flatten()(smaller)) for name in "ab"]
+    model = keras.Model(image, L.Dense(2, activation="softmax")(L.Concatenate()(both)))
+    graph = graphs.weight_graph(model)
+    for name in "ab":
+        kernel = np.abs(model.get_layer(name).get_weights()[0])
+        edges = graph.adjacency[graph.slice("image"), graph.slice(name)].toarray()
+        np.testing.assert_allclose(edges, kernel)
+
+
+def gated(axis):
+    """Feature maps, gated by what convolutions make of their means, with maps on some axis."""
+    data_format = "channels_first" if axis == 1 else "channels_last"
+    shape = (3, 6, 6) if axis == 1 else (6, 6, 3)
+    image = keras.Input(shape, name="image")
+    maps = L.Conv2D(5, 3, data_format=data_format, name="maps")(image)
+    means = L.GlobalAveragePooling2D(data_format=data_format)(maps)
+    means = L.Reshape((5, 1, 1) if axis == 1 else (1, 1, 5))(means)
+    few = L.Conv2D(2, 1, data_format=data_format, activation="relu", name="few")(means)
+    gate = L.Conv2D(5, 1, data_format=data_format, activation="sigmoid", name="gate")(few)
+    z = L.GlobalAveragePooling2D(data_format=data_format)(L.Multiply()([maps, gate]))
+    return keras.Model(image, L.Dense(2, activation="softmax")(z))
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_means_of_maps_that_become_maps_again_are_those_of_their_maps(axis):
+    model = gated(axis)
+    graph = graphs.weight_graph(model)
+    edges = graph.adjacency[graph.slice("maps"), graph.slice("few")].toarray()
+    kernel = model.get_layer("few").get_weights()[0]
+    np.testing.assert_allclose(edges, np.abs(kernel[0, 0]), rtol=1e-6)
+
+
+def test_features_that_become_maps_again_are_joined_once_and_spread_units_not_at_all():
+    image = keras.Input((6, 6, 2))
+    flat = L.Flatten()(L.Conv2D(4, 3, padding="same", name="a")(image))
+    again = L.Conv2D(3, 3, name="b")(L.Reshape((6, 6, 4))(flat))
+    model = keras.Model(image, L.Dense(2, activation="softmax")(L.Flatten()(again)))
+    graph = graphs.weight_graph(model)
+    edges = graph.adjacency[graph.slice("a"), graph.slice("b")].toarray()
+    kernel = model.get_layer("b").get_weights()[0]
+    np.testing.assert_allclose(edges, np.abs(kernel).sum(axis=(0, 1)), rtol=1e-6)
+    features = keras.Input((5,))
+    spread = L.Reshape((3, 4))(L.Dense(12, name="first")(features))
+    model = keras.Model(features, L.Dense(2, activation="softmax")(L.Flatten()(spread)))
+    with pytest.raises(ValueError, match="which no graph of weights shows"):
+        graphs.weight_graph(model)

@@ -347,7 +347,7 @@ def test_shares_are_all_lesions_in_their_order_and_as_long_as_asked(sizes, n_eac
 def test_few_images_are_worked_on_whole_and_many_divided_among_cores(monkeypatch):
     model, x, _ = small_mlp()
     monkeypatch.setenv("MODULARITY_CORES", "4")
-    monkeypatch.setattr(engine, "_MOST_IMAGES", len(x))
+    monkeypatch.setattr(engine, "_MOST_IMAGES", 4 * len(x))
     read = program.read_classifier(model)
 
     def shape(images, n_lesions, batch_size=None):
@@ -357,10 +357,12 @@ def test_few_images_are_worked_on_whole_and_many_divided_among_cores(monkeypatch
 
     assert shape(x, 160) == (1, 10)
     assert shape(x, 1600) == (1, 16)
-    assert shape(x, 8) == (4, 1)
-    assert shape(np.concatenate(3 * [x]), 1600) == (3, 5)
-    assert shape(np.concatenate(9 * [x]), 1600) == (9, 1)
     assert shape(x, 1600, batch_size=-(-len(x) // 2)) == (2, 8)
+    assert shape(x, 8) == (4, 1)
+    # All cores together keep no more of few images than one may keep of many.
+    assert shape(np.concatenate(2 * [x]), 1600) == (4, 1)
+    assert shape(np.concatenate(9 * [x]), 1600) == (4, 1)
+    assert shape(np.concatenate(33 * [x]), 1600) == (9, 1)
 
 
 def test_the_model_is_left_as_it_was():

@@ -508,3 +508,54 @@ def test_dense_graphs_are_checked_as_sparse_ones_are(form, edge):
 def test_labels_that_mean_nothing_are_named(labels, said):
     with pytest.raises(ValueError, match=said):
         Partition.from_labels({"a": labels})
+
+
+def blocks_in_chains(sizes, seed=0):
+    """A graph of components, each a ring with random chords."""
+    rng, found = np.random.default_rng(seed), []
+    for size in sizes:
+        block = np.zeros((size, size))
+        ring = np.arange(size)
+        block[ring, (ring + 1) % size] = rng.uniform(1, 2, size)
+        block[rng.integers(0, size, size), rng.integers(0, size, size)] = rng.uniform(1, 2, size)
+        found.append(block + block.T)
+    return scipy.linalg.block_diag(*found)
+
+
+@pytest.mark.parametrize("n_clusters", [2, 5, 8, 12])
+def test_without_factorising_components_are_not_cut_and_cuts_are_as_good(n_clusters, monkeypatch):
+    adjacency = blocks_in_chains([30, 20, 25, 10, 40, 15, 35, 12])
+    exact = all_labels(spectral(graph_of(adjacency), n_clusters))
+    monkeypatch.setattr(partitions, "_FACTORISED", 50)
+    labels = all_labels(spectral(graph_of(adjacency), n_clusters))
+    _, component = scipy.sparse.csgraph.connected_components(adjacency)
+    if n_clusters <= 8:
+        assert all(len(np.unique(labels[component == each])) == 1 for each in range(8))
+    assert len(np.unique(labels)) == n_clusters
+    cuts = [normalized_cut(adjacency, each) for each in (labels, exact)]
+    assert cuts[0] <= cuts[1] + 0.02
+
+
+@pytest.mark.parametrize("faint", [1e-14, 1e-26, 1e-36])
+def test_units_with_edges_that_tell_nothing_are_in_no_cluster_and_change_none(faint):
+    rng = np.random.default_rng(0)
+    truth = np.arange(60) // 20
+    adjacency = rng.uniform(0.5, 1, (60, 60)) * np.where(np.equal.outer(truth, truth), 1, 0.02)
+    adjacency = np.triu(adjacency, 1) + np.triu(adjacency, 1).T
+    wider = np.zeros((64, 64))
+    wider[:60, :60] = adjacency
+    wider[60:, :60] = faint * rng.uniform(size=(4, 60))
+    wider[:60, 60:] = wider[60:, :60].T
+    labels = all_labels(spectral(graph_of(wider), 3))
+    np.testing.assert_array_equal(labels[:60], all_labels(spectral(graph_of(adjacency), 3)))
+    assert (labels[60:] == -1).all()
+    assert partitions.connected(wider).tolist() == 60 * [True] + 4 * [False]
+
+
+def test_a_unit_that_is_joined_to_itself_alone_is_in_no_cluster():
+    adjacency = np.zeros((5, 5))
+    adjacency[0, 1] = adjacency[1, 0] = adjacency[2, 3] = adjacency[3, 2] = 1
+    adjacency[4, 4] = 3
+    labels = all_labels(spectral(graph_of(adjacency), 2))
+    assert labels[4] == -1
+    assert labels[0] == labels[1] != labels[2] == labels[3]

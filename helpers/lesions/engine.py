@@ -257,7 +257,8 @@ def _compare_all(model: keras.Model, known: _Known, images: Inputs) -> None:
     checksum = _checksum(images)
     if checksum not in known.compared:
         program = known.prepared.program
-        for batch in _batches(images, _batch_size(program, images)):
+        size = _batch_size(len(images[0]), _most_images(program, images))
+        for batch in _batches(images, size):
             check_intact(model, program, _rows(images, batch))
         known.compared.add(checksum)
 
@@ -361,8 +362,9 @@ def _judged_elsewhere(
 class Division:
     """What a core works on at a time: a batch of images under a share of the lesions.
 
-    Lesions are shared out where there are fewer batches than cores, as an operation takes its
-    time however few images it is for; images are, where there are hardly any lesions.
+    Lesions are shared out where images are few, as an operation takes its time however few of them
+    it is for. Each core then keeps what lesions start from of all images of a batch, which is
+    bounded. Where there are many images, or hardly any lesions, images are shared out.
     """
 
     batches: list[slice]
@@ -375,11 +377,13 @@ class Division:
         """Divide work among cores, with batches of a given size or of one that suits them."""
         n_lesions = sum(len(lesions) for _, lesions in groups)
         n_cores = settings.n_cores() if ON_PROCESSOR else 1  # An accelerator takes all it can get.
+        n_images, most = len(images[0]), _most_images(program, images)
+        are_few = n_cores * (batch_size or n_images) <= most
         are_many = n_lesions >= _FEWEST_LESIONS * n_cores
-        size = batch_size or _batch_size(program, images, 1 if are_many else n_cores)
-        batches = _batches(images, size)
+        n_least = 1 if are_few and are_many else n_cores
+        batches = _batches(images, batch_size or _batch_size(n_images, most, n_least))
         n_shares = 1
-        if are_many and len(batches) < n_cores:
+        if are_few and are_many and len(batches) < n_cores:
             n_shares = min(_SHARES * n_cores // len(batches), n_lesions // _FEWEST_LESIONS)
         return cls(batches, list(_shared_out(groups, -(-n_lesions // n_shares))))
 
@@ -671,17 +675,19 @@ def _batches(images: Inputs, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(images[0]), size)]
 
 
-def _batch_size(program: Classifier, images: Inputs, n_least: int = 1) -> int:
-    """Return how many images to work on at once, in batches of about the same size.
+def _most_images(program: Classifier, images: Inputs) -> int:
+    """Return how many images may be worked on at once.
 
-    Few enough for what lesions start from to fit into `_TRACE_BYTES`, for a few dense layers'
-    activations to stay in the cache, and for at least so many batches. Enough for Python to take
-    a small share of the time.
+    So few that what lesions start from fits into `_TRACE_BYTES`, and a few dense layers'
+    activations into the cache.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         n_values = Trace(program, _rows(images, slice(1))).n_values
-    most = int(np.clip(_TRACE_BYTES // (4 * n_values), 1, _MOST_IMAGES))
-    n_images = len(images[0])
+    return int(np.clip(_TRACE_BYTES // (4 * n_values), 1, _MOST_IMAGES))
+
+
+def _batch_size(n_images: int, most: int, n_least: int = 1) -> int:
+    """Return the size of at least so many batches, about the same for all: not more than most."""
     return -(-n_images // max(-(-n_images // most), n_least))
 
 
