@@ -52,23 +52,33 @@ def check(model: keras.Model) -> pd.DataFrame:
     in_graphs = {} if graph is None else _joined(graph)
     speed = "yes, slowly" if program.is_rough else "yes"
     rows, seen = [], set()
+    names: dict[int, str] = {}  # A shared layer is in the graph by its first name.
     for step in program.steps:
+        name = names.setdefault(id(step.operation), step.name)
         if step.name in seen:
             continue
         seen.add(step.name)
         layer = step.operation
         why = "" if step.n_units else rules.why_without_units(layer)
         in_graph = of_graph or _why_not_in(step.n_units)
-        if step.name in in_graphs:
-            in_graph = "yes" if in_graphs[step.name].any() else "yes, without edges"
+        if name in in_graphs:
+            in_graph = "yes" if in_graphs[name].any() else "yes, without edges"
         can_be = why or of_lesions or speed
         rows.append((step.name, type(layer).__name__, step.n_units, can_be, in_graph))
-    lesions = of_lesions or (
-        "exact, by calling the model's own layers: one of them may make a step of a rounding error"
-        if program.is_rough
-        else "exact and fast"
+    return _table(
+        rows, of_lesions or _how_lesions_are(program), of_graph or _what_is_joined(in_graphs)
     )
-    return _table(rows, lesions, of_graph or _what_is_joined(in_graphs))
+
+
+def _how_lesions_are(program: forward.Program) -> str:
+    if not any(step.n_units for step in program.steps):
+        return "no layer has units that can be lesioned"
+    if program.is_rough:
+        return (
+            "exact, by calling the model's own layers: one of them may make a step of a rounding "
+            "error"
+        )
+    return "exact and fast"
 
 
 def _joined(graph: graphs.WeightGraph) -> dict[str, npt.NDArray[np.bool_]]:

@@ -91,3 +91,15 @@ def test_quantized_layers_say_so():
     table = helpers.check(model)
     assert table["lesions"].eq("its weights are quantized to int8").all()
     assert np.all(table["units"] == 0)
+    assert table.attrs["lesions"] == "no layer has units that can be lesioned"
+
+
+def test_a_layer_of_two_models_is_in_the_graph_by_either_name():
+    shared, image = L.Dense(3, name="shared"), keras.Input((4,))
+    sides = [
+        keras.Sequential([keras.Input((4,)), L.Dense(4, name="own"), shared], name=name)(image)
+        for name in ("left", "right")
+    ]
+    out = L.Dense(2, activation="softmax", name="head")(L.Concatenate()(sides))
+    table = helpers.check(keras.Model(image, out)).set_index("layer")
+    assert table.loc[["left/shared", "right/shared", "head"], "graph"].tolist() == 3 * ["yes"]
