@@ -52,15 +52,14 @@ def check(model: keras.Model) -> pd.DataFrame:
     in_graphs = {} if graph is None else _joined(graph)
     speed = "yes, slowly" if program.is_rough else "yes"
     rows, seen = [], set()
-    names: dict[int, str] = {}  # A shared layer is in the graph by its first name.
     for step in program.steps:
-        name = names.setdefault(id(step.operation), step.name)
         if step.name in seen:
             continue
         seen.add(step.name)
         layer = step.operation
         why = "" if step.n_units else rules.why_without_units(layer)
         in_graph = of_graph or _why_not_in(step.n_units)
+        name = program.first_names[id(layer)]  # By which a shared layer is in the graph.
         if name in in_graphs:
             in_graph = "yes" if in_graphs[name].any() else "yes, without edges"
         can_be = why or of_lesions or speed

@@ -397,14 +397,13 @@ class _Edges:
     def _follow(self, step: Step) -> None:
         """Say where what a step puts out comes from, and add the edges that it makes."""
         given = [self._known[each] for each in step.inputs]
-        keeps_all = isinstance(step.rule, Elementwise | Reshape) or _prepares(step.operation)
-        for tensor in step.outputs:
-            self._origins[tensor] = self._origins[step.inputs[0]] if keeps_all else tensor
         if step.n_units and isinstance(step.rule, Linear):
             found = self._weighed(step, step.rule, given[0])
         else:
             found = self._handed_on(step, given)
+        keeps_all = isinstance(step.rule, Elementwise | Reshape) or _prepares(step.operation)
         for tensor in step.outputs:
+            self._origins[tensor] = self._origins[step.inputs[0]] if keeps_all else tensor
             self._known[tensor] = found
             if not found.paths and not found.lost_in:
                 self._start(tensor, "+".join(self._program.inputs_of(tensor)))

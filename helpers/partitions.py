@@ -574,7 +574,6 @@ def _cluster(adjacency: Any, n_clusters: int, seed: int) -> Any:
     if n_clusters == n_vertices:
         return np.arange(n_vertices)
     n_init = _n_init(n_vertices, n_clusters)
-    adjacency = _without_loops(adjacency)
     if n_vertices > _FACTORISED or n_clusters > _MANY:
         with threadpool_limits(1):
             _, labels, _ = k_means(
@@ -614,9 +613,11 @@ def _embedding(adjacency: Any, n_clusters: int, seed: int) -> npt.NDArray[np.flo
     """Return what scikit-learn clusters, where its way there takes too much memory or time.
 
     The leading eigenvectors of the normalised adjacency are those of the normalised Laplacian's
-    smallest eigenvalues, which scikit-learn finds by factorising it and iterating.
+    smallest eigenvalues, which scikit-learn finds by factorising it and iterating. It leaves out
+    edges from units to themselves, too.
     """
     n_vertices = adjacency.shape[0]
+    adjacency = _without_loops(adjacency)
     roots = np.sqrt(adjacency.sum(axis=1))
     if scipy.sparse.issparse(adjacency):
         sizes = np.diff(adjacency.indptr)

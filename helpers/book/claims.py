@@ -166,8 +166,10 @@ class Tested:
         effects = known.get("effect", pd.Series(np.nan, known.index))
         low, high = statistics.mean_interval(effects)
         p = statistics.partial_conjunction(known["p"], N_WITH_EFFECT)
-        with_both = rows.loc[rows["test"] == self.also, "replicate"]
+        lacks_a_test = False
         if self.also:
+            made = rows.loc[rows["test"] == self.also, "replicate"]
+            lacks_a_test = not known["replicate"].isin(made).all()
             second = by_test.get(self.also, rows[:0]).set_index("replicate")["p"]
             shown = second.reindex(known["replicate"], fill_value=1.0)
             p = max(p, statistics.partial_conjunction(shown, N_WITH_EFFECT))
@@ -181,7 +183,7 @@ class Tested:
             high,
             self.unit,
             n_effects=int(effects.notna().sum()),
-            lacks_a_test=bool(self.also) and not known["replicate"].isin(with_both).all(),
+            lacks_a_test=lacks_a_test,
         )
 
 

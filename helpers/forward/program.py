@@ -115,7 +115,7 @@ class Program:
         return {each: index for index, step in enumerate(self.steps) for each in step.outputs}
 
     @cached_property
-    def _first_names(self) -> dict[int, str]:
+    def first_names(self) -> dict[int, str]:
         """The name of each layer, by identity, where it is used first."""
         return {id(step.operation): step.name for step in reversed(self.steps)}
 
@@ -128,7 +128,7 @@ class Program:
         found: dict[str, list[int]] = {}
         for index, step in enumerate(self.steps):
             if step.n_units:
-                found.setdefault(self._first_names[id(step.operation)], []).append(index)
+                found.setdefault(self.first_names[id(step.operation)], []).append(index)
         return found
 
     def layer(self, name: str) -> str:
@@ -148,7 +148,7 @@ class Program:
             return name
         others = {step.name: step.operation for step in self.steps}
         why = "there is no layer {!r}"
-        if name in others and (first := self._first_names[id(others[name])]) in self.layers:
+        if name in others and (first := self.first_names[id(others[name])]) in self.layers:
             return first
         if name in others:
             why = f"no units in {{!r}} ({rules.why_without_units(others[name])})"
@@ -233,7 +233,7 @@ class Program:
             if not wanted.intersection(step.outputs):
                 continue
             if step.n_units and not isinstance(step.rule, Depthwise):
-                found.add(self._first_names[id(step.operation)])
+                found.add(self.first_names[id(step.operation)])
             elif not self._weighs(step):
                 wanted.update(step.inputs)
         return found

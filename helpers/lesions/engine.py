@@ -379,11 +379,11 @@ class Division:
         n_cores = settings.n_cores() if ON_PROCESSOR else 1  # An accelerator takes all it can get.
         n_images, most = len(images[0]), _most_images(program, images)
         are_few = n_cores * (batch_size or n_images) <= most
-        are_many = n_lesions >= _FEWEST_LESIONS * n_cores
-        n_least = 1 if are_few and are_many else n_cores
+        can_be_shared = are_few and n_lesions >= _FEWEST_LESIONS * n_cores
+        n_least = 1 if can_be_shared else n_cores
         batches = _batches(images, batch_size or _batch_size(n_images, most, n_least))
         n_shares = 1
-        if are_few and are_many and len(batches) < n_cores:
+        if can_be_shared and len(batches) < n_cores:
             n_shares = min(_SHARES * n_cores // len(batches), n_lesions // _FEWEST_LESIONS)
         return cls(batches, list(_shared_out(groups, -(-n_lesions // n_shares))))
 
