@@ -250,6 +250,25 @@ def test_counts_are_audited_and_tested_exactly_without_what_is_complete(monkeypa
     assert ours.fixed.tolist() == [True, False, False]
 
 
+def test_class_wise_ranges_that_are_undefined_in_all_partitions_are_not_tested(monkeypatch):
+    counts = counts_of()
+    profiles = counts.profiles
+    true, random, permuted = (
+        np.broadcast_to(profiles.intact, each.shape)
+        for each in (profiles.true, profiles.random, counts.permuted)
+    )
+    nothing_lost = dataclasses.replace(
+        counts,
+        profiles=dataclasses.replace(profiles, true=true, random=random),
+        permuted=permuted,
+    )
+    monkeypatch.setattr(lesion_counts, "counted", lambda *_: [nothing_lost])
+    table = lesion_counts.audits(["cifar10-vgg"])
+    exact = table[table["choice"] == "exact test"].set_index("measure")
+    assert exact["tested"].to_dict() == {"importance": 2, "class_range": 0}
+    assert exact["p"].isna().to_dict() == {"importance": False, "class_range": True}
+
+
 def test_networks_counted_early_stand_beside_themselves_at_the_end(monkeypatch):
     later = dataclasses.replace(counts_of(), images=np.arange(100, 400))
     other = dataclasses.replace(later, origin=later.origin | {"replicate": 1})

@@ -549,18 +549,21 @@ def p_values(audited: pd.DataFrame, network: str, choice: str) -> dict[str, pd.S
 def _exact(counts: LesionCounts, protocol: protocols.Protocol) -> pd.DataFrame:
     """Return the exact tests of importance and class-wise range.
 
-    An undefined range counts as the least: left out, it would take the validity along.
+    An undefined range counts as the least: where it is undefined in some partitions only, to leave
+    it out would take the validity along. Where it is in all there is nothing to test.
     """
     ours = counts.against_permuted
     found = measures.importance(ours, protocol).combine()
     importance = found[found["test"] == "exact"]
     true, random = (
-        np.nan_to_num(measures.class_wise_range(each, ours.intact, ours.class_sizes), nan=-1.0)
+        measures.class_wise_range(each, ours.intact, ours.class_sizes)
         for each in (ours.true, ours.random)
     )
     assert ours.fixed is not None
-    test = statistics.permutation_test(true, random.T, "right", tested=~ours.fixed)
-    n_tested = int((~ours.fixed).sum())
+    tested = ~ours.fixed & (np.isfinite(true) | np.isfinite(random).any(axis=1))
+    true, random = (np.nan_to_num(each, nan=-1.0) for each in (true, random))
+    test = statistics.permutation_test(true, random.T, "right", tested=tested)
+    n_tested = int(tested.sum())
     ranges = importance.assign(
         measure="class_range",
         tested=n_tested,
