@@ -194,9 +194,9 @@ def test_the_size_of_a_test_is_put_into_words():
     shares["n"] = 300
     said = {test: tables.size_in_words(shares, "importance", test) for test in shares["test"]}
     assert said == {
-        "chi2": "honest (4.0% at 0.05), too bold (2.0% at 0.001)",
-        "fisher": "too careful (1.0% at 0.05)",
-        "exact": "honest (5.0% at 0.05)",
+        "chi2": "honest (4.0% [2.0, 7.0] at 0.05), too bold (2.0% [1.0, 4.0] at 0.001)",
+        "fisher": "too careful (1.0% [0.0, 3.0] at 0.05)",
+        "exact": "honest (5.0% [3.0, 7.0] at 0.05)",
     }
     assert tables.size_in_words(shares, "score", "exact") == "not put to the test here"
 
@@ -341,12 +341,15 @@ def test_effects_are_shown_on_three_scales_with_their_errors():
 def test_an_exact_p_value_is_shown_with_its_monte_carlo_interval_and_effect():
     row = {"measure": "importance", "test": "exact", "tested": 3, "excluded": 1, "p": 0.05}
     row |= {"p_low": 0.011, "p_high": 0.14, "p_two_sided": 0.1, "effect": 1.5, "low": 1, "high": 2}
-    shown = tables.exact_table(pd.DataFrame([row])).loc["importance"]
+    shown = tables.exact_table(pd.DataFrame([row]), 1).loc["importance"]
     assert shown["exact p"] == "0.05 (0.011 to 0.14)"
     assert shown["mean effect"] == "1.5 (1 to 2) points"
     assert shown["p of the mean effect"] == "–"
+    assert shown["comparable"] == shown["tested"] == "3"
+    by_class = tables.exact_table(pd.DataFrame([row | {"measure": "coherence"}]), 1)
+    assert by_class["comparable"].tolist() == ["1"]
     of_mean = row | {"test": "exact_effect", "p": 0.25, "p_low": 0.1, "p_high": 0.4}
-    both = tables.exact_table(pd.DataFrame([row, of_mean])).loc["importance"]
+    both = tables.exact_table(pd.DataFrame([row, of_mean]), 1).loc["importance"]
     assert both["p of the mean effect"] == "0.25 (0.1 to 0.4)"
 
 

@@ -48,13 +48,16 @@ def network_row(tests: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
 _LEAST_P = 0.0001
 
 
-def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
+def exact_table(tests: pd.DataFrame, n_comparable: int) -> pd.DataFrame:
     """Return exact tests for reading, each beside its effect.
 
     Parameters
     ----------
     tests : pandas.DataFrame
         Of `Comparison.combine`, of permuted partitions; rows of other tests are left out.
+    n_comparable : int
+        How many of the tested sub-clusters can be compared at equal damage, for the measures of
+        class-wise coherence.
 
     Returns
     -------
@@ -70,15 +73,21 @@ def exact_table(tests: pd.DataFrame) -> pd.DataFrame:
         for row in tests[tests["test"] == "exact_effect"].to_dict("records")
     }
     for row in tests[tests["test"] == "exact"].to_dict("records"):
+        n_compared = n_comparable if row["measure"] in _AT_EQUAL_DAMAGE else row["tested"]
         rows[MEASURES[row["measure"]]] = {
             "tested": str(row["tested"]),
             "excluded": str(row["excluded"]),
+            "comparable": str(n_compared),
             "exact p": format_p_with_interval(row["p"], row["p_low"], row["p_high"]),
             "two-sided": format_p(row["p_two_sided"]),
             "mean effect": effect_in_units(row),
             "p of the mean effect": of_effects.get(row["measure"], "–"),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+_AT_EQUAL_DAMAGE = ("coherence", "class_variance")
+"""Measures of which what cannot be compared is tested, too, with p = 1."""
 
 
 def effect_in_units(row: Mapping[Any, Any]) -> str:
@@ -684,7 +693,8 @@ def size_in_words(table: pd.DataFrame, measure: str, test: str) -> str:
     -------
     str
         For each level whether the test is honest, too careful or too bold there, by whether the
-        share's interval holds the level, with the share; once if it is the same at all levels.
+        share's interval holds the level, with the share and that interval, in percent; once if it
+        is the same at all levels.
         "Honest" is said only where an honest test would find five or more.
     """
     rows = table[(table["measure"] == measure) & (table["test"] == test)].dropna(subset="share")
@@ -693,9 +703,11 @@ def size_in_words(table: pd.DataFrame, measure: str, test: str) -> str:
         is_bold, is_careful = row["low"] > row["level"], row["high"] < row["level"]
         if is_bold or is_careful or row["n"] * row["level"] >= _ENOUGH:
             word = "too bold" if is_bold else "too careful" if is_careful else "honest"
-            said.setdefault(word, []).append(f"{row['share']:.1%} at {row['level']:g}")
-    shown = ", ".join(f"{word} ({' and '.join(shares)})" for word, shares in said.items())
-    return shown or "not put to the test here"
+            share, *ends = (f"{100 * row[name]:.1f}" for name in ("share", "low", "high"))
+            shown = f"{share}% [{', '.join(ends)}] at {row['level']:g}"
+            said.setdefault(word, []).append(shown)
+    words = ", ".join(f"{word} ({' and '.join(shares)})" for word, shares in said.items())
+    return words or "not put to the test here"
 
 
 _ENOUGH = 5

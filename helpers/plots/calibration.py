@@ -83,7 +83,7 @@ def powers(by_twins: pd.DataFrame, by_images: pd.DataFrame) -> Figure:
     figure, panels = make_panels(2.7, 1, 2, sharey=True)
     (level,) = by_twins["level"].unique()
     for axes, table, column, label in (
-        (panels[0, 0], by_twins, "n_random", "random twins"),
+        (panels[0, 0], by_twins, "n_random", "random twins or permuted partitions"),
         (panels[0, 1], by_images, "n_images", "test images"),
     ):
         axes.axhline(level, color=GREY, ls=":", lw=1, zorder=0)

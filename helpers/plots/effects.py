@@ -98,13 +98,13 @@ def equal_damage(compared: Comparison) -> Figure:
         axis.set_minor_locator(mpl.ticker.NullLocator())
     axes.set_xlabel("images that the lesion costs")
     axes.set_ylabel("class-wise range")
-    handles = [
+    handles: list[mpl.artist.Artist] = [
         mpl.lines.Line2D([], [], color=VERMILLION, marker=marker, mfc="white", ls="", label=layer)
         for layer, marker in markers.items()
     ]
     handles += [
         mpl.lines.Line2D([], [], color=GREY, marker="_", ms=8, mew=1.5, ls="", label="typical"),
-        mpl.lines.Line2D([], [], color=VERMILLION, marker="s", ls="", label="filled: p ≤ .05"),
+        mpl.patches.Patch(color=VERMILLION, label="filled: p ≤ .05"),
     ]
     figure.legend(handles=handles, loc="outside right center")
     return figure
