@@ -306,12 +306,16 @@ PIXELS_OF_A_POINT = """() => [...document.querySelectorAll("svg.drawing[width$=p
     each => each.getBoundingClientRect().width / parseFloat(each.getAttribute("width")))"""
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_a_point_in_a_figure_is_a_point_on_a_desktop(book, name):
-    with book.visitor() as page:
+@pytest.mark.parametrize(("screen", "least"), [("desktop", 0.999 * 96 / 72), ("phone", 1)])
+@pytest.mark.parametrize("name", [*SECTIONS, "book/method"])
+def test_a_point_in_a_figure_is_a_point_on_a_desktop_and_a_pixel_on_a_phone(
+    book, name, screen, least
+):
+    with book.visitor(screen) as page:
         page.goto(f"{book.address}{name}.html")
-        for pixels in page.evaluate(PIXELS_OF_A_POINT):
-            assert pixels > 0.999 * 96 / 72
+        sizes = page.evaluate(PIXELS_OF_A_POINT)
+        assert sizes
+        assert min(sizes) > least
 
 
 FIRST_FIGURE = """() => {
