@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import filelock
 import numpy as np
@@ -86,7 +87,8 @@ class TrainedNetwork:
     model : keras.Model
         The network. Its weights are exactly representable as float16.
     dataset : Dataset
-        The data set, whose test images all analyses use.
+        The data set, whose test images all analyses use. Networks of one data set share it, so
+        that its arrays are read-only.
     recipe : Recipe
         How it was made.
     replicate : int
@@ -498,12 +500,23 @@ def _load(path: Path, wanted: Recipe, replicate: int) -> TrainedNetwork:
             f"{path} was tested on other images than {dataset.name} has now, so that its accuracy "
             "says nothing about them. Is $MODULARITY_DATA the folder that it was?"
         )
+    dataset = _shared(dataset, manifest["data"])
     model = _build(wanted, dataset)
     with np.load(path, allow_pickle=False) as file:
         _set_weights(model, dict(file))
     return TrainedNetwork(
         model, dataset, wanted, replicate, float(manifest["accuracy"]["test"]), manifest
     )
+
+
+_SHARED: WeakValueDictionary[tuple[str, str], Dataset] = WeakValueDictionary()
+
+
+def _shared(dataset: Dataset, of_test: str) -> Dataset:
+    """Return a data set as another network has it, if one does: forty copies fill a laptop."""
+    for each in (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test):
+        each.flags.writeable = False
+    return _SHARED.setdefault((dataset.name, of_test), dataset)
 
 
 def _remedy(path: Path) -> str:

@@ -317,6 +317,14 @@ def test_a_network_is_not_taken_for_tested_on_other_images(change, cache, traini
         zoo.trained("mnist-cnn")
 
 
+def test_networks_share_a_data_set_that_nobody_can_change():
+    one, other = (zoo.trained(name) for name in ("digits-mlp", "digits-cnn"))
+    assert one.dataset is other.dataset
+    assert zoo.trained("digits-rgb-mlp").dataset is not one.dataset
+    with pytest.raises(ValueError, match="read-only"):
+        one.dataset.x_test[0] = 0
+
+
 def test_weights_without_a_manifest_are_no_finished_network(stored, trainings):
     stored.with_suffix(".json").unlink()
     zoo.trained("digits-mlp")
