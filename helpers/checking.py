@@ -33,6 +33,11 @@ def check(model: keras.Model) -> pd.DataFrame:
         has one, or why not. Empty if the model cannot be read. Its ``attrs`` hold a sentence each
         on what holds for the whole model: ``lesions``, ``graph``.
 
+    Raises
+    ------
+    ValueError
+        If it is no Keras model.
+
     Examples
     --------
     >>> import helpers
@@ -43,6 +48,7 @@ def check(model: keras.Model) -> pd.DataFrame:
     1  conv_2     64                      yes
     2  pool_2      0  a MaxPooling2D has none
     """
+    forward.check_model(model)
     try:
         program = forward.read(model)
     except ValueError as error:

@@ -421,7 +421,10 @@ def _l1_norm(activity: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Reduce what a unit does on an image to one number; a neuron's activation stays as it is."""
     if activity.ndim == 2:
         return activity
-    return np.asarray(np.abs(activity).sum(axis=tuple(range(1, activity.ndim - 1))))
+    # In double precision sums are the same in any order, and equal maps stay tied.
+    places = tuple(range(1, activity.ndim - 1))
+    norms = np.abs(activity).sum(axis=places, dtype=np.float64)
+    return np.asarray(norms, dtype=activity.dtype)
 
 
 def _centred_ranks(columns: npt.NDArray[np.float32], name: str) -> Floats:

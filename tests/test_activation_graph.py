@@ -136,6 +136,27 @@ def test_feature_maps_respond_with_what_ranks_as_their_spatial_mean():
     assert expected.max() > 0.1
 
 
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_norms_of_large_feature_maps_are_right_in_half_precision(precision):
+    """In half precision sums stall: at 2,048, adding less than 1 is lost."""
+    images = np.random.default_rng(0).random((20, 1, 1, 1)) * np.ones((1, 64, 64, 1))
+    made = [L.Conv2D(3, 1, activation="relu", name="maps", dtype=precision)]
+    model = keras.Sequential([keras.Input((64, 64, 1)), *made])
+    model.layers[0].set_weights([np.array([[[[0.5, 1, 2]]]]), np.zeros(3)])
+    graph = graphs.activation_graph(model, images.astype(np.float32), ["maps"])
+    assert not len(graph.constant["maps"])
+    np.testing.assert_allclose(graph.adjacency, 1 - np.eye(3), atol=0.02)
+
+
+def test_feature_maps_of_equal_norm_stay_tied_in_whatever_order_they_are_summed_up():
+    rng = np.random.default_rng(0)
+    shuffled = np.array([rng.permutation(64) for _ in range(30)])
+    x = rng.random(64, dtype=np.float32)[shuffled].reshape(30, 8, 8, 1)
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(4, 1, name="maps")])
+    graph = graphs.activation_graph(model, x, ["maps"])
+    assert graph.constant["maps"].tolist() == [0, 1, 2, 3]
+
+
 def test_layers_can_be_chosen_also_such_as_no_graph_of_weights_has():
     model = networks.cnn((8, 8, 1), 3, channels=4, dense_width=5)
     x = np.random.default_rng(0).random((9, 8, 8, 1), dtype=np.float32)
@@ -150,6 +171,9 @@ def test_layers_can_be_chosen_also_such_as_no_graph_of_weights_has():
         ({"layers": []}, "layers: none were given; accepted are one or more hidden"),
         ({"layers": ["copy", "copy"]}, "layers: copy, copy were given; accepted are"),
         ({"layers": ["gone"]}, "gone"),
+        ({"layers": "copy"}, "layers: 'copy' was given; accepted is a sequence of names"),
+        ({"batch_size": 0}, "batch_size: 0 was given; accepted are integers from 1"),
+        ({"batch_size": 2.5}, "batch_size: 2.5 was given; accepted are integers from 1"),
         ({"x": np.zeros((1, 4))}, "x: 1 images were given; correlations need two or more"),
         ({"x": np.zeros((5, 3))}, r"x: an array of shape \(5, 3\) was given"),
         ({"x": np.full((5, 4), np.nan)}, "5 of 5 inputs have values that are not finite"),

@@ -85,6 +85,12 @@ def test_a_model_that_cannot_be_read_says_so(make):
     assert "'own'" in table.attrs["lesions"]
 
 
+@pytest.mark.parametrize("given", [None, "model.keras", len])
+def test_what_is_no_model_is_refused(given):
+    with pytest.raises(ValueError, match=rf"model: {type(given).__name__} was given; accepted is"):
+        helpers.check(given)
+
+
 def test_quantized_layers_say_so():
     model = keras.Sequential([keras.Input((4,)), L.Dense(8, name="a"), L.Dense(2, name="b")])
     model.quantize("int8")

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -53,6 +53,58 @@ def test_processes_give_the_same(asked, in_small_batches):
     with ProcessPoolExecutor(2, get_context("spawn")) as processes:
         found = lesions.correct(*asked, executor=processes)
     np.testing.assert_array_equal(found, lesions.correct(*asked))
+
+
+class Here(Executor):
+    """Work is done at once, by what a worker would do."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@keras.saving.register_keras_serializable()
+class Gate(keras.layers.Layer):
+    """Keeps a mask that it does not save."""
+
+    mask = 1.0
+
+    def call(self, x):
+        return x * self.mask
+
+
+def test_a_model_that_is_another_one_once_loaded_is_not_sent():
+    gate = Gate()
+    layers = [keras.layers.Dense(8, "relu", name="d"), gate, keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    x, y, asked = np.ones((20, 4), np.float32), np.arange(20) % 3, [{}, {"d": [0]}]
+    found = lesions.correct(model, x, y, asked, executor=Here())
+    np.testing.assert_array_equal(found, lesions.correct(model, x, y, asked))
+    gate.mask = np.array([0, 1] * 4, np.float32)
+    other = keras.Model(model.inputs, model.layers[-1](gate(model.layers[0](model.inputs[0]))))
+    with pytest.raises(ValueError, match="is another model once saved and loaded"):
+        lesions.correct(other, x, y, asked, executor=Here())
+
+
+def test_a_model_that_cannot_be_loaded_is_not_sent():
+    halved = keras.layers.Lambda(lambda x, by=2.0: x / by, output_shape=(8,))
+    layers = [keras.layers.Dense(8, "relu", name="d"), halved, keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    x, y = np.ones((20, 4), np.float32), np.arange(20) % 3
+    lesions.correct(model, x, y, [{}])
+    with pytest.raises(ValueError, match="executor: Keras cannot save 'sequential"):
+        lesions.correct(model, x, y, [{}], executor=Here())
+
+
+def test_what_would_never_come_back_is_refused(asked):
+    with (
+        ProcessPoolExecutor(1, get_context("fork")) as processes,
+        pytest.raises(ValueError, match="executor: a pool of forked processes was given"),
+    ):
+        lesions.correct(*asked, executor=processes)
+    with pytest.raises(ValueError, match="executor: 'dask' was given; accepted is a concurrent"):
+        lesions.correct(*asked, executor="dask")
 
 
 @pytest.mark.slow

@@ -693,8 +693,9 @@ def test_a_dataset_must_end_have_batches_and_classes(network, monkeypatch):
         ({"y": [[0], [0, 1]]}, "y: what was given is no array"),
         ({"y": [10**7] * 200}, "y: classes up to 10000000 were given, of which 1 are there"),
         ({"y": ["cat"] * 200}, "y: values of type <U3 were given"),
-        ({"y": [0, 1]}, r"model: the function returned bool of shape \(3, 200\) for 3 lesions and"),
+        ({"y": [0, 1]}, r"model: the function returned bool of shape \(5, 200\) for 5 lesions and"),
         ({"model": lambda lesions: np.zeros((len(lesions), 200))}, "returned float64 of shape"),
+        ({"model": lambda lesions: [[True], [True, False]]}, "model: what was given is no array"),
         ({"partition": None}, "partition: None was given; a function of lesions has no graph"),
         ({"executor": "here"}, "executor: a function of lesions decides by itself"),
     ],
@@ -732,6 +733,68 @@ def test_a_function_that_does_not_restore_its_network_is_refused():
 
     with pytest.raises(ValueError, match="wrong the next time, under the same lesion"):
         helpers.evaluate(unsure, **options, layers={"hidden": 40}, **QUIET)
+
+
+class Late:
+    """A network of two layers that is whole again only when no lesion is asked for."""
+
+    def __init__(self, y):
+        rng = np.random.default_rng(0)
+        self.x, self.y, self.kept = rng.normal(size=(len(y), 20)), y, {}
+        self.weights = [rng.normal(size=(20, n)) for n in (20, 20, 4)]
+
+    def __call__(self, lesions):
+        right = []
+        for lesion in lesions:
+            self.kept = self.kept | lesion if lesion else {}
+            values = self.x
+            for layer, weights in zip("ab", self.weights, strict=False):
+                values = np.tanh(values @ weights)
+                values[:, self.kept.get(layer, [])] = 0
+            right.append((values @ self.weights[-1]).argmax(axis=1) == self.y)
+        return np.array(right)
+
+
+def test_a_function_that_is_restored_too_late_is_refused():
+    """Of whole layers alone it would not be seen: without one of them all answers are alike."""
+    y = np.arange(200) % 4
+    options = {"y": y, "partition": dict.fromkeys("ab", np.arange(20) // 10)}
+    with pytest.raises(ValueError, match="wrong the next time, under the same lesion"):
+        helpers.evaluate(Late(y), **options, layers={"a": 20, "b": 20}, **QUIET)
+
+
+def test_a_function_may_change_the_lesions_that_it_is_given():
+    correct, y = planted()
+
+    def sorts(lesions):
+        for lesion in lesions:
+            for units in lesion.values():
+                units.sort()
+        return correct(lesions)
+
+    options = {"y": y, "partition": {"hidden": np.arange(40) // 20}, "layers": {"hidden": 40}}
+    ours, theirs = (helpers.evaluate(each, **options, **QUIET) for each in (sorts, correct))
+    pd.testing.assert_frame_equal(ours.effects, theirs.effects)
+    assert ours.class_range.p == theirs.class_range.p
+
+
+def test_labels_that_may_be_of_hidden_units_or_of_the_graph_are_refused():
+    x = np.zeros((20, 8, 8, 1), np.float32)
+    layers = [
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=10, name="deep"),
+        keras.layers.Conv2D(12, 1, name="a"),
+    ]
+    layers += [keras.layers.Conv2D(10, 1, name="out"), keras.layers.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    with pytest.raises(ValueError, match=r"layers \(deep and a\) and the graph \(a and out\)"):
+        helpers.evaluate(model, x, np.arange(20) % 10, np.arange(22) % 3, **QUIET)
+
+
+def test_labels_may_be_a_series(network):
+    model, x, y = network
+    labels = pd.Series(np.concatenate([*HALVES.values()]))
+    ours, theirs = (helpers.evaluate(model, x, y, each, **QUIET) for each in (labels, list(labels)))
+    pd.testing.assert_frame_equal(ours.subclusters, theirs.subclusters)
 
 
 def test_a_function_that_tires_is_noticed_at_the_end():
@@ -967,7 +1030,7 @@ def test_an_unknown_way_of_clustering_is_refused_also_beside_a_partition(network
     ("partition", "message"),
     [
         (3, "partition: int was given; accepted are a Partition"),
-        (KMeans(3), "partition: KMeans, not fitted yet was given"),
+        (KMeans(3), r"partition: KMeans without labels_ \(it is not fitted, or"),
         (
             fitted([0, 1] * 9),
             r"labels of shape \(18,\) were given; accepted is one for each of the 20",
@@ -1017,7 +1080,10 @@ def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(
     ("text", "message"),
     [
         ("layer,unit,label\n0,first,0,1", "has rows of more fields than its header"),
-        ("layer,unit\nfirst,0", "has no column label; accepted are layer, unit, label"),
+        (
+            "layer,unit\nfirst,0",
+            "has no column label, but 'layer, unit'; accepted are layer, unit, label",
+        ),
         ("layer,unit,label\nfirst,a,0", "has 'a' in column unit; accepted are integers"),
         ("layer,unit,label\nfirst,0,1.5", "has '1.5' in column label; accepted are integers"),
         ("layer,unit,label\nfirst,0,99999999999999999999", "has '99999999999999999999' in column"),

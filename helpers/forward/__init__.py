@@ -10,6 +10,7 @@ from helpers.forward.program import (
     Program,
     check_apart,
     check_intact,
+    check_model,
     read,
     read_classifier,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "batches_of_activations",
     "check_apart",
     "check_intact",
+    "check_model",
     "logits",
     "n_units",
     "read",

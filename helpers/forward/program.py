@@ -391,6 +391,7 @@ def read(model: keras.Model) -> Program:
         TensorFlow, if tensors are added whose shapes differ so that Keras gets it wrong for some
         numbers of images, such as one number for each to several.
     """
+    check_model(model)
     core = _core(model)
     if core is None:
         raise ValueError(
@@ -516,6 +517,18 @@ def _pooled_first(program: Classifier) -> Classifier:
     return replace(program, steps=tuple(steps), shapes=tuple(shapes))
 
 
+def check_model(model: Any) -> None:
+    """Refuse what is no Keras model.
+
+    Raises
+    ------
+    ValueError
+        If it is none; a path of one neither.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model: {type(model).__name__} was given; accepted is a keras.Model")
+
+
 def check_intact(model: keras.Model, program: Classifier, images: Inputs) -> Array:
     """Compare what a program makes of images with what its model does: the guard of all lesions.
 
@@ -565,6 +578,21 @@ def check_apart(model: keras.Model, program: Classifier, images: Inputs, togethe
         raise ValueError(
             f"model: what {model.name!r} makes of an image depends on the images beside it, so "
             "that its predictions are not its own"
+        )
+
+
+def check_copy(model: keras.Model, copy: keras.Model, images: Inputs) -> None:
+    """See that a copy of a model, saved and loaded, does what the model does.
+
+    Raises
+    ------
+    ValueError
+        If it does not, as where a layer keeps something that it does not save.
+    """
+    if not is_close(_called(copy, images), _called(model, images)):
+        raise ValueError(
+            f"executor: {model.name!r} is another model once saved and loaded, as workers get it: "
+            "a layer of it keeps something that is not saved"
         )
 
 

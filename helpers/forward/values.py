@@ -1,10 +1,12 @@
 """What layers put out, and what a classifier's softmax takes in, by calling the model's layers."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from helpers import validation
 from helpers.backend import keras
 from helpers.forward.program import Program, read, softmaxed
 from helpers.forward.rules import channel_axis, in_numpy
@@ -133,6 +135,9 @@ def batches_of_activations(
     ValueError
         As `activations`.
     """
+    validation.check_batch_size(batch_size)
+    if isinstance(layers, str):
+        raise ValueError(f"layers: {layers!r} was given; accepted is a sequence of names")
     program = read(model)
     tensors = [program.tensor(layer) for layer in layers]
     axes = [unit_axis(program, each) for each in tensors]
@@ -148,9 +153,15 @@ def batches_of_activations(
     for start in range(0, len(x), batch_size):
         outputs = program.values((x[start : start + batch_size],), tensors)
         yield {
-            layer: np.moveaxis(in_numpy(each), axis, -1)
+            layer: _in_single(np.moveaxis(in_numpy(each), axis, -1))
             for layer, each, axis in zip(layers, outputs, axes, strict=True)
         }
+
+
+def _in_single(activations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return activations in single precision at least: sums of half precision overflow or stall."""
+    is_short = activations.dtype.itemsize < np.dtype(np.float32).itemsize
+    return activations.astype(np.float32) if is_short else activations
 
 
 def unit_axis(program: Program, tensor: int) -> int:

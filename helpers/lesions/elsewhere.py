@@ -1,14 +1,14 @@
 """Lesions on other processes and machines: batches of images are independent.
 
-Any `concurrent.futures.Executor` will do: a pool of processes here, or on a cluster
-``dask.distributed.Client(...).get_executor()``. The model travels once to each worker (to processes
-on this machine through a file), each batch of images once.
+Any `concurrent.futures.Executor` will do: a pool of processes here, which are spawned and not
+forked, or on a cluster ``dask.distributed.Client(...).get_executor()``. The model travels once to
+each worker (to processes on this machine through a file), each batch of images once.
 """
 
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -23,15 +23,51 @@ _LOADED: dict[str, Any] = {}
 """What a worker made of the last model that it received."""
 
 
+def check_executor(executor: Any) -> None:
+    """Refuse what cannot be given work.
+
+    Raises
+    ------
+    ValueError
+        If it is no executor, or a pool of processes that are forked: TensorFlow does not run in
+        them, so that nothing would ever come back.
+    """
+    if executor is not None and not hasattr(executor, "submit"):
+        raise ValueError(
+            f"executor: {executor!r} was given; accepted is a concurrent.futures.Executor"
+        )
+    is_pool = isinstance(executor, ProcessPoolExecutor)
+    if is_pool and executor._mp_context.get_start_method() == "fork":
+        raise ValueError(
+            "executor: a pool of forked processes was given, in which Keras may wait for ever; "
+            'accepted is ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
+        )
+
+
 @contextmanager
-def sent(executor: Executor, model: keras.Model) -> Iterator[tuple[str, Any]]:
+def sent(
+    executor: Executor, model: keras.Model, check: Callable[[keras.Model], None]
+) -> Iterator[tuple[str, Any]]:
     """Send a model to all workers of an executor; yield its key, and what workers load it from.
 
     The model is saved and loaded with Keras, so classes of its own must be registered there.
+
+    Raises
+    ------
+    ValueError
+        If Keras cannot save and load it, or what `check` raises of the model that is loaded.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        model.save(path)
+        try:
+            model.save(path)
+            copy = _load(path)
+        except Exception as error:  # Of layers of others' making, which fail in any way.
+            raise ValueError(
+                f"executor: Keras cannot save {model.name!r} and load it again, as workers do "
+                f"({error})"
+            ) from error
+        check(copy)
         content = path.read_bytes()
         client = getattr(executor, "_client", None)
         source = str(path) if client is None else client.scatter(content, broadcast=True)
@@ -48,9 +84,13 @@ def loaded(key: str, source: str | bytes, prepare: Callable[[keras.Model], Any])
                 path.write_bytes(source)
             else:
                 path = Path(source)
-            # Not from a stranger: the process that asks has just written it.
-            _LOADED[key] = prepare(keras.models.load_model(path, compile=False, safe_mode=False))
+            _LOADED[key] = prepare(_load(path))
     return _LOADED[key]
+
+
+def _load(path: Path) -> keras.Model:
+    """Load a model that is not from a stranger: the process that asks has just written it."""
+    return keras.models.load_model(path, compile=False, safe_mode=False)
 
 
 def in_order(

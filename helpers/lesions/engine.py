@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, product
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,13 +31,20 @@ from tqdm import tqdm
 from helpers import settings
 from helpers.backend import ON_PROCESSOR, keras
 from helpers.forward import rules
-from helpers.forward.program import Classifier, Inputs, check_apart, check_intact, read_classifier
+from helpers.forward.program import (
+    Classifier,
+    Inputs,
+    check_apart,
+    check_copy,
+    check_intact,
+    read_classifier,
+)
 from helpers.forward.program import Lesion as BySteps
 from helpers.lesions import elsewhere
 from helpers.lesions.compiled import Graphs, Kind
 from helpers.lesions.own_layers import OwnLayers
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
-from helpers.validation import check_x_y, n_classes_of
+from helpers.validation import check_batch_size, check_x_y, n_classes_of
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 """Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
@@ -314,9 +322,9 @@ def _judged(
     batch_size: int | None,
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
     """Yield batches: their classes, and what is right, shape (lesions of all groups, batch)."""
-    is_whole = isinstance(batch_size, int | np.integer) and batch_size >= 1
-    if batch_size is not None and not is_whole:
-        raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
+    if batch_size is not None:
+        check_batch_size(batch_size)
+    elsewhere.check_executor(executor)
     known, images, classes = _read(model, x, y)
     program = known.prepared.program
     by_steps = [
@@ -330,7 +338,8 @@ def _judged(
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_threads(known.prepared, images, classes, division, rounding, executor)
         return
-    with elsewhere.sent(executor, model) as (key, source):
+    shown = _rows(images, _spread(len(classes)))
+    with elsewhere.sent(executor, model, partial(check_copy, model, images=shown)) as (key, source):
         arguments = (
             (key, source, share, rounding, _rows(images, batch), classes[batch])
             for batch, share in division

@@ -113,7 +113,8 @@ def _labels_of(given: Any, subject: Subject) -> Mapping[str, Any]:
     if _are_labels(given):
         return _divided(np.asarray(given), subject)
     if hasattr(given, "fit") or not isinstance(given, Iterable):
-        fitted = ", not fitted yet" if hasattr(given, "fit") else ""
+        has_none = " without labels_ (it is not fitted, or give what it predicts)"
+        fitted = has_none if hasattr(given, "fit") else ""
         raise ValueError(f"partition: {type(given).__name__}{fitted} was given; {_ACCEPTED}")
     return _assembled(_members_of(given), subject, _IN_NONE)
 
@@ -136,7 +137,7 @@ def _pairs_of(given: Mapping[Any, Any]) -> Iterable[tuple[str, int, int]]:
 
 def _are_labels(given: Any) -> bool:
     """Whether something is a row of labels, as ``labels_`` of a clusterer is."""
-    if isinstance(given, np.ndarray):
+    if isinstance(given, np.ndarray | pd.Series):
         return given.ndim == 1 and given.dtype != object
     is_row = isinstance(given, list | tuple) and len(given) > 0
     return is_row and all(isinstance(each, int | np.integer) for each in given)
@@ -198,10 +199,16 @@ def _full_name(layer: str, subject: Subject) -> str:
 def _divided(labels: npt.NDArray[Any], subject: Subject) -> Labels:
     """Cut labels of all hidden units, or of a graph's vertices, into layers."""
     n_units = sum(subject.layers.values())
+    graph = _graph_of(subject)
     if labels.shape == (n_units,):
+        if graph is not None and sum(graph.widths) == n_units:
+            raise ValueError(
+                f"partition: {n_units} labels were given, and both the hidden layers "
+                f"({listed(subject.layers)}) and the graph ({listed(graph.layers)}) have as many "
+                "units; accepted are {layer: labels}, which say of which they are"
+            )
         ends = np.cumsum(list(subject.layers.values()))[:-1]
         return dict(zip(subject.layers, np.split(labels, ends), strict=True))
-    graph = _graph_of(subject)
     if graph is None or labels.shape != (sum(graph.widths),):
         widths = ", ".join(f"{layer} {width}" for layer, width in subject.layers.items())
         raise ValueError(
@@ -243,8 +250,8 @@ def _rows_of(path: Path) -> Iterable[tuple[str, int, int]]:
     missing = [name for name in ("layer", "unit", "label") if name not in table]
     if missing:
         raise ValueError(
-            f"partition: {path} has no column {' and no column '.join(missing)}; accepted are "
-            "layer, unit, label"
+            f"partition: {path} has no column {' and no column '.join(missing)}, but "
+            f"{_short(', '.join(map(str, table)))}; accepted are layer, unit, label, between commas"
         )
     for name in ("unit", "label"):
         if len(table) and not pd.api.types.is_integer_dtype(table[name]):

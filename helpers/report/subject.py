@@ -1,6 +1,6 @@
 """Which network is evaluated, and on what: models, files and functions become one thing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -217,7 +217,9 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
     n_images = len(classes)
 
     def correct(lesions: Sequence["Lesion"]) -> npt.NDArray[np.bool_]:
-        right = np.array(function(lesions))  # Of its own: a function may use its array again.
+        # Of their own, both: a function may sort what it is given, and use its array again.
+        given = [{layer: np.array(units) for layer, units in each.items()} for each in lesions]
+        right = np.array(validation.as_array("model", function(given)))
         if right.dtype != bool or right.shape != (len(lesions), n_images):
             raise ValueError(
                 f"model: the function returned {right.dtype} of shape {right.shape} for "
@@ -226,8 +228,9 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
             )
         return right
 
-    whole = [{layer: np.arange(width)} for layer, width in widths.items()]
-    first, again = correct([{}, *whole, {}]), correct([{}, *whole, {}])
+    # Backwards the second time: what a lesion leaves behind then falls on others.
+    asked: list[Lesion] = [{}, *_parts(widths), {}]
+    first, again = correct(asked), correct(asked[::-1])[::-1]
     _check_unchanged(first, again)
 
     def full_name(layer: str) -> str:
@@ -244,6 +247,14 @@ def _of_function(function: Function, y: Any, layers: Mapping[str, int] | None) -
         fingerprint=fingerprint(first, classes, *map(_bytes, widths), list(widths.values())),
         full_name=full_name,
     )
+
+
+def _parts(widths: Mapping[str, int]) -> "Iterator[Lesion]":
+    """Yield lesions of each layer as a whole and of its halves, of which layers behind see more."""
+    for layer, width in widths.items():
+        units = np.arange(width)
+        yield {layer: units}
+        yield from ({layer: half} for half in np.array_split(units, 2) if len(half))
 
 
 def _check_unchanged(first: npt.NDArray[np.bool_], again: npt.NDArray[np.bool_]) -> None:
