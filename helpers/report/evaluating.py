@@ -54,7 +54,8 @@ def evaluate(
         for networks of any other framework, a function from a list of lesions, ``{layer: array of
         unit indices}`` (``{}`` lesions nothing), to whether each image is classified correctly:
         bool, shape (n_lesions, n_images). It must restore the network after each lesion: first of
-        all it is asked twice about the intact network and each layer without any unit.
+        all it is asked about the intact network, and each layer without any of its units and
+        without half of them, and then the same backwards.
     x : array-like, tensor, list, mapping or tf.data.Dataset
         What ``model.predict`` takes, one row per image; a list or a mapping for several inputs. A
         dataset is one of batches of images and classes. Not needed with a function.
@@ -65,8 +66,8 @@ def evaluate(
         `Partition`; ``{layer: labels}`` with an integer per unit; communities, iterables of
         (layer, unit), as NetworkX finds them, or ``{(layer, unit): label}``; a fitted clusterer of
         scikit-learn, or its ``labels_``, of all hidden units layer by layer, or of the vertices of
-        the network's `graphs.weight_graph`; or the path of a CSV with the columns layer, unit and
-        label. The label -1 means no cluster.
+        the network's `graphs.weight_graph` (their number must say which); or the path of a CSV with
+        the columns layer, unit and label. The label -1 means no cluster.
     n_clusters : int
         Clusters to make if no partition is given, at most half as many as hidden units.
     edges : {"weights", "activations"}
