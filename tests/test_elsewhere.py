@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 from helpers import lesions, networks
 from helpers.backend import keras
-from helpers.lesions import engine
+from helpers.lesions import elsewhere, engine
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,19 @@ def test_a_model_that_is_another_one_once_loaded_is_not_sent():
     other = keras.Model(model.inputs, model.layers[-1](gate(model.layers[0](model.inputs[0]))))
     with pytest.raises(ValueError, match="is another model once saved and loaded"):
         lesions.correct(other, x, y, asked, executor=Here())
+
+
+def test_workers_load_a_model_once_until_it_changes(asked, monkeypatch):
+    model, *others = asked
+    model = keras.models.clone_model(model)
+    loads, load = [], elsewhere._load
+    monkeypatch.setattr(elsewhere, "_load", lambda path: loads.append(path) or load(path))
+    # Each model is loaded here, to see that it is the same one, and at the worker.
+    for n_loads, sign in ((2, 1), (2, 1), (4, -1)):
+        model.set_weights([sign * each for each in model.get_weights()])
+        found = lesions.correct(model, *others, executor=Here())
+        np.testing.assert_array_equal(found, lesions.correct(model, *others))
+        assert len(loads) == n_loads
 
 
 def test_a_model_that_cannot_be_loaded_is_not_sent():

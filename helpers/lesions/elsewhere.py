@@ -44,18 +44,14 @@ def check_executor(executor: Any) -> None:
         )
 
 
-@contextmanager
-def sent(
-    executor: Executor, model: keras.Model, check: Callable[[keras.Model], None]
-) -> Iterator[tuple[str, Any]]:
-    """Send a model to all workers of an executor; yield its key, and what workers load it from.
-
-    The model is saved and loaded with Keras, so classes of its own must be registered there.
+def archived(model: keras.Model, check: Callable[[keras.Model], None]) -> bytes:
+    """Return a model as the content of a file that workers load.
 
     Raises
     ------
     ValueError
         If Keras cannot save and load it, or what `check` raises of the model that is loaded.
+        Classes of its own must be registered with Keras, there as here.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
@@ -68,10 +64,18 @@ def sent(
                 f"({error})"
             ) from error
         check(copy)
-        content = path.read_bytes()
+        return path.read_bytes()
+
+
+@contextmanager
+def sent(executor: Executor, archive: bytes) -> Iterator[tuple[str, Any]]:
+    """Send a model to all workers of an executor; yield its key, and what workers load it from."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(archive)
         client = getattr(executor, "_client", None)
-        source = str(path) if client is None else client.scatter(content, broadcast=True)
-        yield sha256(content).hexdigest(), source
+        source = str(path) if client is None else client.scatter(archive, broadcast=True)
+        yield sha256(archive).hexdigest(), source
 
 
 def loaded(key: str, source: str | bytes, prepare: Callable[[keras.Model], Any]) -> Any:

@@ -231,6 +231,7 @@ class _Known:
     noises: dict[_Kind, float] = field(default_factory=dict)
     uneven: dict[int, bool] = field(default_factory=dict)
     compared: set[int] = field(default_factory=set)
+    archives: list[bytes] = field(default_factory=list)
 
 
 _KNOWN: "WeakKeyDictionary[keras.Model, _Known]" = WeakKeyDictionary()
@@ -338,8 +339,10 @@ def _judged(
     if executor is None or isinstance(executor, ThreadPoolExecutor):
         yield from in_threads(known.prepared, images, classes, division, rounding, executor)
         return
-    shown = _rows(images, _spread(len(classes)))
-    with elsewhere.sent(executor, model, partial(check_copy, model, images=shown)) as (key, source):
+    if not known.archives:
+        check = partial(check_copy, model, images=_rows(images, _spread(len(classes))))
+        known.archives.append(elsewhere.archived(model, check))
+    with elsewhere.sent(executor, known.archives[0]) as (key, source):
         arguments = (
             (key, source, share, rounding, _rows(images, batch), classes[batch])
             for batch, share in division
