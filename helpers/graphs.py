@@ -237,9 +237,7 @@ def activation_graph(
             f"model: {model.name!r} has {len(images)} inputs; accepted is one, where edges come "
             "from activations"
         )
-    if isinstance(layers, str):
-        raise ValueError(f"layers: {layers!r} was given; accepted is a sequence of names")
-    names = tuple(_hidden(read(model)) if layers is None else layers)
+    names = validation.as_names(_hidden(read(model)) if layers is None else layers)
     if not names or len(set(names)) < len(names):
         raise ValueError(
             f"layers: {', '.join(names) or 'none'} were given; accepted are one or more hidden "

@@ -219,6 +219,19 @@ def check_batch_size(batch_size: Any) -> None:
         raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
 
 
+def as_names(layers: Any) -> tuple[str, ...]:
+    """Return names of layers.
+
+    Raises
+    ------
+    ValueError
+        If a single name was given, whose letters would be taken for names.
+    """
+    if isinstance(layers, str):
+        raise ValueError(f"layers: {layers!r} was given; accepted is a sequence of names")
+    return tuple(layers)
+
+
 def check_seed(seed: Any, name: str = "seed") -> int:
     """Return a seed, which makes results repeatable.
 

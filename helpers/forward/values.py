@@ -136,8 +136,7 @@ def batches_of_activations(
         As `activations`.
     """
     validation.check_batch_size(batch_size)
-    if isinstance(layers, str):
-        raise ValueError(f"layers: {layers!r} was given; accepted is a sequence of names")
+    layers = validation.as_names(layers)
     program = read(model)
     tensors = [program.tensor(layer) for layer in layers]
     axes = [unit_axis(program, each) for each in tensors]
