@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter1d
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from helpers import files, settings
+from helpers import files, settings, validation
 
 ARCHIVES = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 """Data sets on disk: our name, and the name of Keras's archive and module."""
@@ -73,7 +73,8 @@ class Dataset:
     Raises
     ------
     ValueError
-        If training and test images differ in shape.
+        If training and test images differ in shape, or classes are not one for each image, of
+        those that there are.
     """
 
     name: str
@@ -93,6 +94,20 @@ class Dataset:
         train, test = self.x_train.shape[1:], self.x_test.shape[1:]
         if train != test:
             raise ValueError(f"x_test: images of shape {test}, but x_train has {train}")
+        for name, x, y in (
+            ("y_train", self.x_train, self.y_train),
+            ("y_test", self.x_test, self.y_test),
+        ):
+            if y.shape != (len(x),) or y.dtype.kind not in "iu":
+                raise ValueError(
+                    f"{name}: {y.dtype} of shape {y.shape} was given for {len(x)} images; accepted "
+                    "is an integer for each"
+                )
+            if len(y) and not 0 <= y.min() <= y.max() < self.n_classes:
+                raise ValueError(
+                    f"{name}: classes from {y.min()} to {y.max()} were given; accepted are 0 to "
+                    f"{self.n_classes - 1}"
+                )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -290,6 +305,10 @@ def balanced(classes: Classes, n: int, seed: int) -> npt.NDArray[np.intp]:
     ValueError
         If `n` is no multiple of the number of classes, or a class has too few images.
     """
+    if not validation.is_integer(n) or not len(classes):
+        raise ValueError(
+            f"n: {n!r} was given for {len(classes)} images; accepted are integers, for one or more"
+        )
     labels, sizes = np.unique(classes, return_counts=True)
     n_each, rest = divmod(n, len(labels))
     if rest or not 1 <= n_each <= sizes.min():
@@ -325,8 +344,9 @@ def rgb(dataset: Dataset) -> Dataset:
 
 def _paired(dataset: Dataset, same: bool, seed: int, pairs_per_image: int, axis: int) -> Dataset:
     """Put pairs of images of each split side by side along an axis."""
-    if pairs_per_image < 1:
+    if not validation.is_integer(pairs_per_image) or pairs_per_image < 1:
         raise ValueError(f"pairs_per_image: {pairs_per_image} was given; accepted are 1 and more")
+    validation.check_seed(seed)
 
     def paired(x: Images, y: Classes, n: int, rng: np.random.Generator) -> tuple[Images, Classes]:
         first, second = _same_class(y, n, rng) if same else rng.integers(len(y), size=(2, n))

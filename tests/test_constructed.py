@@ -90,6 +90,14 @@ def test_images_that_drive_no_unit_have_no_variance_to_compare_but_are_counted(p
         assert other(made, protocol).excluded.tolist() == [""] * 4
 
 
+def test_units_that_are_active_below_zero_are_not_called_inactive():
+    """As those of tanh can be: only where all activations are 0 there is nothing to compare."""
+    made = made_of(-np.array(NUMBERS), spreads=NUMBERS)
+    assert measures.activation_variance(made).excluded.tolist() == ["", ""]
+    assert measures.activation_variance(made).true.tolist() == [9, 0.25]
+    assert measures.variation_quartiles(made)["inactive"] == 2
+
+
 def test_a_dead_sub_cluster_never_scores_high():
     table = measures.score(made_of([[0, 1, 2, 3], [0, 0, 0, 0]]))
     assert table.p.tolist() == [1, 1]

@@ -516,6 +516,12 @@ def two_inputs():
     return keras.Model(images, L.Dense(3, **SOFTMAX)(flat))
 
 
+def channels_first():
+    image = keras.Input((3, 6, 6))
+    maps = L.Conv2D(2, 3, data_format="channels_first", name="a")(image)
+    return keras.Model(image, L.Dense(3, **SOFTMAX)(L.Flatten()(maps)))
+
+
 def open_size():
     image = keras.Input((None, None, 1))
     pooled = L.GlobalAveragePooling2D(name="a")(image)
@@ -538,6 +544,7 @@ class Subclassed(keras.Model):
         (lambda: last(L.Dense(3, **SOFTMAX), shape=(6, 6)), r"images of a fixed .*not \(6, 6\)"),
         (open_size, r"images of a fixed size.*, not \(None, None, 1\)"),
         (two_inputs, r"images of a fixed size.*, not \(6, 6, 1\), \(6, 6, 1\)"),
+        (channels_first, "has images with their channels first"),
         (Subclassed, "'own' must be built and take images"),
         (lambda: keras.Sequential([L.Dense(3)], name="raw"), "'raw' must be built and take images"),
         (lambda: last(L.Dense(3, activation="sigmoid", name="out")), r"'out' \(Dense, sigmoid\)"),
@@ -563,6 +570,13 @@ def test_models_that_do_not_classify_images_are_refused(make, message):
         ({"n_steps": -3}, "n_steps: -3 was given"),
         ({"chunk_size": 0}, "chunk_size: 0 was given; accepted are integers from 1"),
         ({"chunk_size": -1}, "chunk_size: -1 was given"),
+        ({"seed": -1}, "seed: -1 was given; accepted are integers from 0"),
+        ({"value_range": (0,)}, r"value_range: \(0,\) was given; accepted are two numbers"),
+        ({"value_range": (0, np.nan)}, "value_range: .* was given; accepted are two numbers"),
+        ({"value_range": (1, 1)}, r"value_range: \(1, 1\) was given; accepted are two numbers"),
+        ({"value_range": "ab"}, "value_range: 'ab' was given; accepted are two numbers"),
+        ({"learning_rate": np.nan}, "learning_rate: nan was given; accepted are numbers above 0"),
+        ({"learning_rate": 0}, "learning_rate: 0 was given; accepted are numbers above 0"),
         ({"decorrelate": True}, "decorrelate: images have 1 channels; colours need three"),
         ({"transforms": [transform.jitter(8)]}, "transforms: they leave nothing of an image of"),
         ({"transforms": [transform.jitter(9)]}, re.escape("an image of shape (8, 8, 1)")),

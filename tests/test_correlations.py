@@ -187,7 +187,7 @@ def test_fewer_than_two_images_are_refused(n):
 def test_inputs_that_are_nan_are_refused():
     x = integer_images(5, 4, 4, 1)
     x[3, 1, 2] = np.nan
-    with pytest.raises(ValueError, match="x: holds NaN"):
+    with pytest.raises(ValueError, match="x: 1 of 5 inputs have values that are not finite"):
         correlations.unit_input_correlations(mlp(), x, "dense_1")
 
 

@@ -566,6 +566,22 @@ def test_composed_archives_have_one_pair_per_image(archive, ours, image_shape, f
         assert_same_images(loaded, compose(base, False, 0))
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.zeros(5, int), r"y_train: int64 of shape \(5,\) was given for 6 images"),
+        (np.eye(6, dtype=int), r"y_train: int64 of shape \(6, 6\) was given for 6 images"),
+        (np.zeros(6), r"y_train: float64 of shape \(6,\) was given for 6 images"),
+        (np.arange(6), "y_train: classes from 0 to 5 were given; accepted are 0 to 4"),
+        (np.arange(6) - 2, "y_train: classes from -2 to 3 were given; accepted are 0 to 4"),
+    ],
+)
+def test_classes_that_are_none_of_the_images_are_refused(classes, message):
+    x = np.zeros((6, 4, 4, 1), np.float32)
+    with pytest.raises(ValueError, match=message):
+        Dataset("own", x, classes, x, np.zeros(6, int), 5)
+
+
 def test_training_and_test_images_of_different_shapes_are_refused():
     x, y = np.zeros((2, 4, 4, 1), np.float32), np.zeros(2, np.int64)
     with pytest.raises(ValueError, match=r"x_test: .*\(4, 5, 1\), but x_train has \(4, 4, 1\)"):

@@ -294,6 +294,22 @@ def test_activations_come_without_a_warning():
     forward.activations(branching(), noise(2, 4), "sum")
 
 
+def test_images_of_whole_numbers_are_cast_as_the_model_casts_them():
+    """Of bytes, 200 + 200 is 144."""
+    image = keras.Input((8,))
+    doubled = L.Dense(4, activation="relu", name="hidden")(L.Add()([image, image]))
+    model = keras.Model(image, L.Dense(3, name="out")(doubled))
+    x = np.random.default_rng(0).integers(0, 256, (50, 8), dtype=np.uint8)
+    for given in (x, x.astype(np.int64), x.tolist()):
+        hidden = forward.activations(model, given, "hidden")
+        np.testing.assert_array_equal(
+            hidden, forward.activations(model, x.astype(np.float32), "hidden")
+        )
+        np.testing.assert_allclose(
+            forward.logits(model, given), model.predict(x, verbose=0), rtol=1e-4
+        )
+
+
 def test_activations_of_a_layer_that_does_not_exist_are_refused():
     with pytest.raises(ValueError, match="no layer 'c'; accepted are image, a, b, sum, out"):
         forward.activations(branching(), noise(2, 4), "c")

@@ -47,6 +47,14 @@ def test_agreement_is_the_length_of_the_picture_relative_to_that_of_its_maps():
     np.testing.assert_allclose(table.random[1], [2 / 2, 2 / 2, 1 / 2])
 
 
+def test_maps_of_one_direction_tie_however_they_are_rounded():
+    rng = np.random.default_rng(0)
+    maps = {"dense": np.outer(rng.uniform(0.1, 1, 8), rng.uniform(-1, 1, 30))}
+    partition = Partition.from_labels({"dense": [0, 0, 0, 1, 1, 1, 1, 1]})
+    pictures = correlations.pictures(partition, maps, 50, min_size=1)
+    assert measures.agreement(pictures).p.tolist() == [1, 1]
+
+
 def test_maps_of_one_direction_agree_fully_and_opposite_ones_not_at_all():
     base = np.random.default_rng(0).normal(size=6)
     alike = np.outer([1, 2, -3, 0.5], base)

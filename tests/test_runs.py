@@ -1294,6 +1294,35 @@ def test_rows_are_known_by_parameters_and_not_by_code_and_new_ones_were_at_their
     collected = collecting.collect([with_default], elsewhere.store, before=before)
     assert (collected["n"].tolist(), collected["side"].tolist()) == ([1] * 3, [""] * 3)
     assert before.record(other) is None
+    assert before.record(points.point(source, {"n": 1, "side": "left"})) is None
+
+    target = settings.RESULTS / "again.csv"
+    collecting.write(collected, target, [with_default], elsewhere.store, before)
+    again = collecting.Collected(target)
+    assert again.record(with_default)["parameters"] == with_default.parameters
+    pd.testing.assert_frame_equal(
+        collecting.collect([with_default], elsewhere.store, before=again), collected
+    )
+
+
+def test_a_column_is_not_taken_for_a_parameter_that_came_later(few, main, monkeypatch):
+    monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
+    pretend(few.store, point(few, n=1), scores=table(2).assign(side=["left", "right"]))
+    assert main(few, "collect", few.sweep, "--partial")[0] == 0
+    shutil.move(few.store.folder, few.folder / "gone")
+    source = write_notebook(
+        few.tiny, PARAMETERS + '\nside: str = "8"', KEEPS, keeps=["scores"], uses=["lesions"]
+    )
+    forget()
+    run, path = points.point(source, {"n": 1}), settings.RESULTS / "points.csv"
+    collected = collecting.collect([run], few.store, before=collecting.Collected(path))
+    assert collected["side"].tolist() == ["8", "8"]
+    assert collected["side_found"].tolist() == ["left", "right"]
+
+    # As it is read again "8" is still no number, and what is in the table known.
+    collecting.write(collected, path, [run], few.store, collecting.Collected(path))
+    again = collecting.collect([run], few.store, before=collecting.Collected(path))
+    pd.testing.assert_frame_equal(again, collected)
 
 
 @pytest.mark.parametrize(("damage", "reason"), [("cut", "is damaged"), ("json", "no points.json")])

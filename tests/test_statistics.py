@@ -520,3 +520,27 @@ def test_of_many_images_as_many_are_drawn_as_there_are():
     (weights,) = statistics.drawn_again(np.zeros(30, int), 50, np.random.default_rng(0))
     np.testing.assert_array_equal(weights, weights.astype(int))
     np.testing.assert_array_equal(weights.sum(axis=1), 30)
+
+
+def test_what_is_masked_is_not_there():
+    masked = np.ma.masked_array([1.0, 2.0, 1e6], mask=[False, False, True])
+    assert statistics.mean_interval(masked) == statistics.mean_interval([1.0, 2.0])
+    with pytest.raises(ValueError, match="p_values: each must be a number"):
+        statistics.holm(np.ma.masked_array([0.001, 0.9], mask=[True, False]))
+    with pytest.raises(ValueError, match="true: NaN has no rank"):
+        statistics.exchangeable(np.ma.masked_array([9.0, 1], mask=[1, 0]), [[1, 2.0], [1, 2]])
+    assert np.isnan(statistics.partial_conjunction(np.ma.masked_array([0.1] * 3, [1, 0, 0])))
+
+
+@pytest.mark.parametrize("least", [1.5, 2.0, 0, 4])
+def test_a_number_of_networks_is_whole_and_one_that_there_is(least):
+    with pytest.raises(ValueError, match=f"least: {least} was given"):
+        statistics.partial_conjunction([0.1, 0.2, 0.3], least)
+
+
+def test_tables_of_tests_may_be_corrected_again_at_levels_that_are_some():
+    table = pd.DataFrame({"test": ["a", "a"], "p": [0.01, 0.2]})
+    once = statistics.multiple_comparisons(table)
+    pd.testing.assert_frame_equal(statistics.multiple_comparisons(once), once)
+    with pytest.raises(ValueError, match="fdr"):
+        statistics.multiple_comparisons(table.assign(p=np.nan), fdr=7)

@@ -1,14 +1,15 @@
 """Tables that runs kept, gathered into one in ``results/``, with a file that says where from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from helpers import files
-from helpers.book import provenance
+from helpers.book import provenance, sources
 from helpers.book.points import Run
 from helpers.book.store import TABLES, Store
 
@@ -45,20 +46,26 @@ class Collected:
         if path.suffix == ".parquet":
             self._table = pd.read_parquet(path)
         else:
+            # As they were given: "8" is no number, and "nan" is something.
+            given = [*chain.from_iterable(each["parameters"].items() for each in self._records)]
+            texts = {name for name, value in given if isinstance(value, str)}
             self._table = pd.read_csv(path)
+            self._table[[*texts]] = pd.read_csv(path, dtype=str, keep_default_na=False)[[*texts]]
 
     def record(self, run: Run) -> dict[str, Any] | None:
         """Return what is said of a run with these parameters and weights; None if there is none.
 
         Weights that are nowhere here, such as those of untrained networks before they are first
         made, are taken to be those of the record. Its notebook's code may have been another one,
-        and have had fewer parameters: those that came later are taken to have done by default what
-        was done before.
+        and have had fewer parameters: those that came later are taken to do by default what was
+        done before.
         """
+        defaults = sources.parameters(run.notebook)
         for record in self._records:
             if (
                 record["notebook"] == run.notebook.name
-                and record["parameters"].items() <= run.parameters.items()
+                and record["parameters"].keys() <= run.parameters.keys()
+                and defaults | record["parameters"] == run.parameters
                 and record["weights"].keys() == run.weights.keys()
                 and all(
                     ours in (None, record["weights"][name]) for name, ours in run.weights.items()
@@ -80,22 +87,27 @@ class Collected:
         ValueError
             If there are none.
         """
-        ours = _are_of(run, self._table)
+        # Another column may be called like a parameter that came later.
+        known = {name for record in self._records for name in record["parameters"]}
+        ours = _are_of(run, self._table, known)
         if not ours.any():
             raise ValueError(f"{self._path}: there are no rows of {run}, which it is said to be of")
-        known = [name for name in run.parameters if name in self._table]
-        return self._table[ours].drop(columns=known).reset_index(drop=True)
+        rows = self._table[ours].drop(columns=[each for each in known if each in self._table])
+        return rows.rename(columns=_beside(run)).reset_index(drop=True)
 
 
-def _are_of(run: Run, table: "pd.DataFrame") -> "pd.Series[bool]":
-    """Return which rows of a collected table are of a run, by its parameters."""
+def _are_of(run: Run, table: "pd.DataFrame", names: Iterable[str]) -> "pd.Series[bool]":
+    """Return which rows of a collected table are of a run, by some of its parameters."""
     ours = pd.Series(True, index=table.index)
-    for name, value in run.parameters.items():
-        if name in table:
-            column = table[name]
-            # Nothing between two commas is read as NaN.
-            ours &= column.isna() | (column == "") if value == "" else column == value
+    for name in names:
+        if name in table and name in run.parameters:  # Other runs may have others.
+            ours &= table[name] == run.parameters[name]
     return ours
+
+
+def _beside(run: Run) -> dict[str, str]:
+    """Return what columns are called that have the name of a parameter."""
+    return {name: f"{name}_found" for name in run.parameters}
 
 
 _NOTHING = Collected()
@@ -148,9 +160,11 @@ def collect(
         if not path.exists():
             raise ValueError(f"table: {chosen} was not kept by {run}")
         if files.sha256_of(path) != store.record(run)["tables"].get(path.name):
-            raise ValueError(f"{path} is damaged: it is not as {run} kept it")
-        both = {name: f"{name}_found" for name in run.parameters}
-        parts[run.key] = pd.read_csv(path).rename(columns=both)
+            raise ValueError(
+                f"{path} is damaged: it is not as {run} kept it; delete {folder.parent}, and it is "
+                "made again"
+            )
+        parts[run.key] = pd.read_csv(path).rename(columns=_beside(run))
     parts |= {run.key: before.rows(run) for run in known}
     whole = [
         pd.concat([pd.DataFrame([run.parameters] * len(parts[run.key])), parts[run.key]], axis=1)
@@ -189,11 +203,12 @@ def write(
         else:
             table.to_csv(temporary, index=False)
     found = [
-        store.record(run) if store.finished(run) else before.record(run)
+        (run, store.record(run) if store.finished(run) else before.record(run))
         for run in runs
-        if _are_of(run, table).any()
+        if _are_of(run, table, run.parameters).any()
     ]
-    records = [record for record in found if record]
+    # With the parameters that came later, as the table has them.
+    records = [each | {"parameters": run.parameters} for run, each in found if each]
     origin = {
         "sha256": files.sha256_of(target),
         "commit": provenance.commit(),

@@ -122,7 +122,7 @@ def sweep(
             else:
                 orders[key] = run
         except ValueError as damage:
-            report.errors[str(run)] = f"{damage}; delete it, and it is made again"
+            report.errors[str(run)] = f"{damage}; delete its folder, and it is made again"
     untrained = _train_missing(list(orders.values()), executor, cores)
     futures, leftovers = {}, begun(store)
     for key, run in orders.items():

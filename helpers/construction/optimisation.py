@@ -11,12 +11,12 @@ is loaded when the first image is made.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers import forward
+from helpers import forward, validation
 from helpers.backend import keras
 
 if TYPE_CHECKING:
@@ -108,9 +108,10 @@ def construct(
     ------
     ValueError
         If there is no such layer, it has no such unit, or a set is empty or not of integers; if
-        the model does not take images or puts out neither softmax nor linear values; if `n_steps`
-        or `chunk_size` is less than 1; if `decorrelate` is asked for images without three
-        channels; or if a transform leaves nothing of an image.
+        the model does not take images with channels last, or puts out neither softmax nor linear
+        values; if `n_steps` or `chunk_size` is less than 1, or `seed`, `value_range` or
+        `learning_rate` is none; if `decorrelate` is asked for images without three channels; or if
+        a transform leaves nothing of an image.
 
     Examples
     --------
@@ -124,6 +125,8 @@ def construct(
     from helpers.construction import lucid_bridge, lucid_graph
 
     shape = _image_shape(model)
+    validation.check_seed(seed)
+    _check_numbers(value_range, learning_rate)
     sets = _checked_sets(model, layer, unit_sets)
     if n_steps < 1:
         raise ValueError(f"n_steps: {n_steps} was given; accepted are integers from 1")
@@ -206,12 +209,31 @@ def _means_of_maps(activity: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]
     return np.asarray(activity.mean(tuple(range(1, activity.ndim - 1)), dtype=np.float64))
 
 
+def _check_numbers(value_range: Any, learning_rate: Any) -> None:
+    ends = np.asarray(value_range)
+    is_range = ends.shape == (2,) and ends.dtype.kind in "iuf" and np.isfinite(ends).all()
+    if not is_range or ends[0] == ends[1]:
+        raise ValueError(
+            f"value_range: {value_range!r} was given; accepted are two numbers that differ"
+        )
+    if not 0 < learning_rate < np.inf:
+        raise ValueError(
+            f"learning_rate: {learning_rate!r} was given; accepted are numbers above 0"
+        )
+
+
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:
     shapes = [tuple(each.shape[1:]) for each in getattr(model, "inputs", ())]
     if len(shapes) != 1 or len(shapes[0]) != 3 or None in shapes[0]:
         raise ValueError(
             f"model: {model.name!r} must be built and take images of a fixed size, shape (height, "
             f"width, channels), not {', '.join(map(str, shapes)) or 'nothing that it tells'}"
+        )
+    formats = (getattr(each.operation, "data_format", None) for each in forward.read(model).steps)
+    if "channels_first" in formats:
+        raise ValueError(
+            f"model: {model.name!r} has images with their channels first; accepted are those with "
+            "channels last"
         )
     height, width, channels = shapes[0]
     return height, width, channels

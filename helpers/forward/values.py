@@ -97,6 +97,7 @@ def logits(
             "without activation, whose outputs are then the logits"
         )
     tensor = last.inputs[0] if is_dense else scores
+    x = _taken(model, x)
     batches = [
         in_numpy(program.values((x[start : start + batch_size],), [tensor])[0])
         for start in range(0, len(x), batch_size)
@@ -141,6 +142,7 @@ def batches_of_activations(
     tensors = [program.tensor(layer) for layer in layers]
     axes = [unit_axis(program, each) for each in tensors]
     expected = program.shapes[program.inputs[0]][1:]
+    x = x if hasattr(x, "shape") else validation.as_array("x", x)
     if (
         len(program.inputs) != 1
         or x.ndim != len(expected) + 1
@@ -149,12 +151,18 @@ def batches_of_activations(
         raise ValueError(
             f"x: inputs of shape {x.shape[1:]} were given; {model.name!r} takes {expected}"
         )
+    x = _taken(model, x)
     for start in range(0, len(x), batch_size):
         outputs = program.values((x[start : start + batch_size],), tensors)
         yield {
             layer: _in_single(np.moveaxis(in_numpy(each), axis, -1))
             for layer, each, axis in zip(layers, outputs, axes, strict=True)
         }
+
+
+def _taken(model: keras.Model, x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return inputs as a model with one takes them; there may be none."""
+    return validation.check_images(model, x)[0] if len(x) else np.asarray(x)  # type: ignore[arg-type]
 
 
 def _in_single(activations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -68,12 +68,14 @@ def activation_variance(made: "Constructions", protocol: Protocol = PAPER) -> Co
     Returns
     -------
     Comparison
-        Of variances of the activations over the units; small ones are extreme. Where a score is
-        0 no unit is active, which is not consistency: such a sub-cluster is excluded as
-        "inactive", one with such a twin as "twins inactive".
+        Of variances of the activations over the units; small ones are extreme. Where all are 0
+        no unit is active, which is not consistency: such a sub-cluster is excluded as "inactive",
+        one with such a twin as "twins inactive".
     """
-    is_silent = made.true.scores <= 0
-    has_silent = (made.random.scores <= 0).any(axis=1)
+    is_silent, are_silent = (
+        (each.scores == 0) & (each.spreads == 0) for each in (made.true, made.random)
+    )
+    has_silent = are_silent.any(axis=1)
     reasons = np.where(is_silent, "inactive", np.where(has_silent, "twins inactive", ""))
     values = (made.true.spreads**2, made.random.spreads**2)
     return _compared("variance", "left", made, *values, protocol, times_typical(*values), reasons)
@@ -88,8 +90,8 @@ def variation_quartiles(made: "Constructions") -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        first, median and third quartile over the active sub-clusters, at least 0, NaN if there
-        is none; inactive, the number of those whose score is 0.
+        first, median and third quartile over the sub-clusters whose mean is positive, at least 0,
+        NaN if there is none; inactive, the number of the others.
     """
     active = made.true.scores > 0
     variation = made.true.spreads[active] / made.true.scores[active]

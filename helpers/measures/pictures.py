@@ -53,8 +53,15 @@ def agreement(pictures: "Pictures", protocol: Protocol = PAPER) -> Comparison:
     """
     lengths = (np.linalg.norm(each, axis=-1) for each in (pictures.true, pictures.random))
     strengths = (pictures.true_strength, pictures.random_strength)
-    true, random = (length / strength for length, strength in zip(lengths, strengths, strict=True))
+    # Maps of one direction agree wholly: what rounding makes of that must not rank them.
+    true, random = (
+        np.round(length / strength, _DIGITS)
+        for length, strength in zip(lengths, strengths, strict=True)
+    )
     return _compared("agreement", pictures, true, random, protocol)
+
+
+_DIGITS = 12
 
 
 def preference(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from helpers.statistics.ranks import Side, _finite_order, _right_sided
+from helpers.statistics.ranks import Side, _finite_order, _right_sided, floats
 
 _GRID_TOLERANCE = 1e-6
 
@@ -134,8 +134,8 @@ def exchangeable(
     >>> statistics.exchangeable(true, random) < 0.05
     True
     """
-    first = _finite_order(np.asarray(true, dtype=float), "true")
-    others = _finite_order(np.asarray(random, dtype=float), "random")
+    first = _finite_order(floats(true), "true")
+    others = _finite_order(floats(random), "random")
     if first.ndim != 1 or others.shape[:1] != first.shape or others.ndim != 2 or not others.size:
         raise ValueError(
             f"true and random: shapes {first.shape} and {others.shape} were given; accepted are "
@@ -235,7 +235,7 @@ def _on_grid(p_values: npt.ArrayLike, n_random: int) -> npt.NDArray[np.float64]:
 
 
 def _probabilities(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    p = np.atleast_1d(np.asarray(p_values, dtype=float))
+    p = np.atleast_1d(floats(p_values))
     if p.ndim != 1 or p.size == 0:
         raise ValueError("p_values: a sequence of at least one p value is needed")
     if np.isnan(p).any() or (p < 0).any() or (p > 1).any():

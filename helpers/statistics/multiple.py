@@ -101,18 +101,19 @@ def multiple_comparisons(
         raise ValueError(f"table: p is of {table['p'].dtype}; accepted are numbers")
     if table["test"].isna().any():
         raise ValueError("table: test is missing in some rows")
+    check_share(fdr, "fdr")
+    check_share(fwer, "fwer")
     is_test = table["p"].notna()
     tests = table[is_test]
-    verdicts = pd.DataFrame(
-        False, index=table.index, columns=["by_itself", "benjamini_hochberg", "holm"]
-    )
+    columns = ["by_itself", "benjamini_hochberg", "holm"]
+    verdicts = pd.DataFrame(False, index=table.index, columns=columns)
     if len(tests):
         verdicts.loc[is_test, "by_itself"] = tests["p"] <= fwer
         verdicts.loc[is_test, "benjamini_hochberg"] = tests.groupby("test")["p"].transform(
             lambda family: benjamini_hochberg(family, fdr)
         )
         verdicts.loc[is_test, "holm"] = holm(tests["p"], fwer)
-    return pd.concat([table, verdicts], axis=1)
+    return pd.concat([table.drop(columns=columns, errors="ignore"), verdicts], axis=1)
 
 
 def _multiple(

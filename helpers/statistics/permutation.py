@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from helpers.statistics.ranks import Side, _finite_order, _floats, _right_sided
+from helpers.statistics.ranks import Side, _finite_order, _right_sided, floats
 from helpers.statistics.replicates import Interval, share_interval
 
 AnySide = Side | Literal["two-sided"]
@@ -133,7 +133,7 @@ def permutation_test(
     >>> test.p, test.familywise.shape
     (0.01, (3,))
     """
-    first, others = _floats(true), _floats(permuted)
+    first, others = floats(true), floats(permuted)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
         raise ValueError(
             f"true and permuted: shapes {first.shape} and {others.shape} were given; accepted are "
@@ -250,7 +250,7 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
     >>> mean_effect_p([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.0, np.nan, np.nan]])
     0.25
     """
-    given = _floats(effects)
+    given = floats(effects)
     if given.ndim != 2 or not given.shape[1]:
         raise ValueError(f"effects: shape {given.shape} was given; accepted is (S, B + 1)")
     if np.isinf(given).any():

@@ -51,8 +51,8 @@ def p_value(
     >>> statistics.p_value(3.0, [1.0, 2.0, 3.0, 1.5])
     0.4
     """
-    values = _finite_order(np.atleast_1d(_floats(random)), "random")
-    one = _finite_order(_floats(true), "true")
+    values = _finite_order(np.atleast_1d(floats(random)), "random")
+    one = _finite_order(floats(true), "true")
     if values.size == 0 or values.ndim != 1:
         raise ValueError("random: a sequence of at least one random value is needed")
     if one.ndim:
@@ -64,7 +64,7 @@ def p_value(
     return float((n_extreme + 1) / (values.size + 1))
 
 
-def _floats(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def floats(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return values as floats; NaN where an array masks them, which NumPy would show again."""
     return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))
 

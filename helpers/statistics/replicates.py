@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
+from helpers.statistics.ranks import floats
+from helpers.validation import is_integer
+
 
 class Interval(NamedTuple):
     """A confidence interval."""
@@ -101,7 +104,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
         If the level is not in (0, 1).
     """
     check_share(level, "level")
-    known = np.asarray(values, dtype=float)
+    known = floats(values)
     known = known[~np.isnan(known)]
     if len(known) < 2:
         return Interval(float("nan"), float("nan"))
@@ -132,8 +135,8 @@ def partial_conjunction(p_values: npt.ArrayLike, least: int = 3) -> float:
     ValueError
         If `least` is not from 1 to R, or a p value is not in [0, 1].
     """
-    p = np.sort(np.asarray(p_values, dtype=float))
-    if p.ndim != 1 or not 1 <= least <= len(p):
+    p = np.sort(np.atleast_1d(floats(p_values)))
+    if p.ndim != 1 or not is_integer(least) or not 1 <= least <= len(p):
         raise ValueError(
             f"least: {least} was given for p values of shape {p.shape}; accepted "
             "are 1 to their number"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.statistics.permutation import TIED, which_tested
-from helpers.statistics.ranks import Side, _finite_order, _floats, _right_sided
+from helpers.statistics.ranks import Side, _finite_order, _right_sided, floats
 from helpers.statistics.replicates import check_share
 
 
@@ -100,7 +100,7 @@ def sequential_permutation_test(
     >>> len(list(draws)) > 900  # Most were not needed.
     True
     """
-    first, others = _floats(true), _floats(reference)
+    first, others = floats(true), floats(reference)
     if first.ndim != 1 or others.ndim != 2 or others.shape[1:] != first.shape or not len(others):
         raise ValueError(
             f"true and reference: shapes {first.shape} and {others.shape} were given; accepted "
@@ -125,7 +125,7 @@ def sequential_permutation_test(
     n_drawn, n_exceeding = 0, 0
     p = 1.0
     for values in draws:
-        row = _floats(values)
+        row = floats(values)
         if row.shape != first.shape:
             raise ValueError(f"draws: shape {row.shape} was given; accepted is {first.shape}")
         n_drawn += 1

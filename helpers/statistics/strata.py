@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from helpers.statistics.permutation import TIED, AnySide
+from helpers.statistics.ranks import floats
 from helpers.statistics.replicates import Interval, share_interval
 
 _ENUMERATED = 100_000
@@ -85,7 +86,7 @@ def stratified_test(
     n_draws random ways, and p = (r + 1) / (n_draws + 1). For values of bool and one stratum it is
     Fisher's exact test. Two-sided p values are twice the smaller one.
     """
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = floats(values)
     is_chosen, of = np.asarray(chosen, dtype=bool), np.asarray(strata)
     _check(numbers, is_chosen, of, side, n_draws)
     parts = []
