@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from helpers import forward, settings
+from helpers import forward, settings, validation
 from helpers.backend import keras
 from helpers.fingerprints import fingerprint
-from helpers.partitions import ISOLATED, Partition, SubCluster
+from helpers.partitions import ISOLATED, Partition, SubCluster, as_partition
 
 Floats = npt.NDArray[np.float64]
 
@@ -338,7 +338,7 @@ def responsive(partition: Partition, maps: dict[str, Maps]) -> Partition:
 
 
 def pictures(
-    partition: Partition,
+    partition: Partition | Mapping[str, npt.ArrayLike],
     maps: dict[str, Maps],
     n_random: int = 20,
     n_iterations: int = 20,
@@ -375,8 +375,8 @@ def pictures(
     ValueError
         If `n_random` is less than 1 or `n_iterations` is negative, or as `responsive`.
     """
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    validation.check_number("n_random", n_random)
+    partition = as_partition(partition)
     _check_iterations(n_iterations)
     rng = np.random.default_rng(seed)
     alive = responsive(partition, maps)

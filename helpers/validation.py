@@ -207,16 +207,16 @@ def as_numbers(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return given.astype(np.uint8) if given.dtype == bool else given
 
 
-def check_batch_size(batch_size: Any) -> None:
-    """Refuse a number of images to be worked on at once that is none.
+def check_number(name: str, given: Any) -> None:
+    """Refuse what is no number of things, such as of images or of random twins.
 
     Raises
     ------
     ValueError
         If it is anything but an integer from 1.
     """
-    if not is_integer(batch_size) or batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size!r} was given; accepted are integers from 1")
+    if not is_integer(given) or given < 1:
+        raise ValueError(f"{name}: {given!r} was given; accepted are integers from 1")
 
 
 def as_names(layers: Any) -> tuple[str, ...]:

@@ -201,3 +201,10 @@ def test_one_hot_classes_may_be_true_or_false_and_nothing_may_be_masked(mlp):
         validation.check_classes(np.ma.masked_equal(y, 2), 40, 3)
     with pytest.raises(ValueError, match="x: a masked array was given"):
         validation.check_images(model, np.ma.masked_equal(x, 0))
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, 2.0, True, None, "3"])
+def test_numbers_of_things_are_integers_from_1(given):
+    with pytest.raises(ValueError, match=rf"n_random: {given!r} was given; accepted are integers"):
+        validation.check_number("n_random", given)
+    validation.check_number("n_random", np.int64(1))

@@ -128,10 +128,9 @@ def construct(
     validation.check_seed(seed)
     _check_numbers(value_range, learning_rate)
     sets = _checked_sets(model, layer, unit_sets)
-    if n_steps < 1:
-        raise ValueError(f"n_steps: {n_steps} was given; accepted are integers from 1")
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f"chunk_size: {chunk_size} was given; accepted are integers from 1")
+    validation.check_number("n_steps", n_steps)
+    if chunk_size is not None:
+        validation.check_number("chunk_size", chunk_size)
     if decorrelate and shape[2] != 3:
         raise ValueError(f"decorrelate: images have {shape[2]} channels; colours need three")
     forward.logits(model, np.zeros((1, *shape), np.float32))
@@ -216,10 +215,8 @@ def _check_numbers(value_range: Any, learning_rate: Any) -> None:
         raise ValueError(
             f"value_range: {value_range!r} was given; accepted are two numbers that differ"
         )
-    if not 0 < learning_rate < np.inf:
-        raise ValueError(
-            f"learning_rate: {learning_rate!r} was given; accepted are numbers above 0"
-        )
+    if not 0 <= learning_rate < np.inf:
+        raise ValueError(f"learning_rate: {learning_rate!r} was given; accepted are numbers from 0")
 
 
 def _image_shape(model: keras.Model) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from helpers.backend import keras
 from helpers.construction.optimisation import Construction, construct
 from helpers.fingerprints import fingerprint
 from helpers.partitions import Partition, Pool, SubCluster, as_partition
-from helpers.validation import check_seed
+from helpers.validation import check_number, check_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,7 @@ def constructions(
         If `n_random` is less than 1, if no sub-cluster at all is within the size rule, or as in
         `construct`.
     """
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    check_number("n_random", n_random)
     partition = as_partition(partition)
     rng = np.random.default_rng(check_seed(seed))
     subclusters = partition.subclusters(min_size, max_fraction)

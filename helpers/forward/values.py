@@ -136,7 +136,7 @@ def batches_of_activations(
     ValueError
         As `activations`.
     """
-    validation.check_batch_size(batch_size)
+    validation.check_number("batch_size", batch_size)
     layers = validation.as_names(layers)
     program = read(model)
     tensors = [program.tensor(layer) for layer in layers]

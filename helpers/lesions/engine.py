@@ -44,7 +44,7 @@ from helpers.lesions import elsewhere
 from helpers.lesions.compiled import Graphs, Kind
 from helpers.lesions.own_layers import OwnLayers
 from helpers.lesions.propagation import Propagation, Rows, Trace, norms
-from helpers.validation import check_batch_size, check_x_y, n_classes_of
+from helpers.validation import check_number, check_x_y, n_classes_of
 
 Lesion = Mapping[str, Sequence[int] | npt.NDArray[np.integer[Any]]]
 """Units to lesion: layer name to unit indices. The empty mapping is the intact network."""
@@ -324,7 +324,7 @@ def _judged(
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
     """Yield batches: their classes, and what is right, shape (lesions of all groups, batch)."""
     if batch_size is not None:
-        check_batch_size(batch_size)
+        check_number("batch_size", batch_size)
     elsewhere.check_executor(executor)
     known, images, classes = _read(model, x, y)
     program = known.prepared.program

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from helpers.lesions.profiles import check
 from helpers.partitions import Partition, as_partition
+from helpers.validation import check_number
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -213,8 +214,7 @@ def sets_along(
     ValueError
         If `n_sizes` is less than 1.
     """
-    if n_sizes < 1:
-        raise ValueError(f"n_sizes: {n_sizes} was given; accepted are integers from 1")
+    check_number("n_sizes", n_sizes)
     along = [(layer, units) for layer, each in ordered.items() for units in each]
     missing = [
         (i, int(size))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers.fingerprints import fingerprint
 from helpers.partitions import Partition, SubCluster, as_partition
+from helpers.validation import check_number
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -437,8 +438,7 @@ def check(
     """
     from helpers import forward
 
-    if n_random < 1:
-        raise ValueError(f"{argument}: {n_random} was given; accepted are integers from 1")
+    check_number(argument, n_random)
     for layer in partition.hidden:
         n_units = forward.n_units(model, layer)
         if len(partition.labels[layer]) != n_units:

@@ -8,6 +8,7 @@ import pandas as pd
 from helpers import statistics
 from helpers.lesions.profiles import LesionProfiles
 from helpers.protocols import PAPER, Protocol
+from helpers.validation import is_integer
 
 KINDS = (
     "important",
@@ -130,7 +131,8 @@ def kinds_by_chance(
         If the twins are not those of permuted partitions, or there are too few of these.
     """
     n_permutations = profiles.n_random
-    if profiles.fixed is None or not 1 <= n_random < n_permutations:
+    is_number = is_integer(n_random) and 1 <= n_random < n_permutations
+    if profiles.fixed is None or not is_number:
         raise ValueError(
             f"n_random: {n_random} was given for {n_permutations} twins; accepted are 1 to less "
             "than the number of permuted partitions (lesions.permutation_profiles)"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from helpers.statistics.ranks import Side, _finite_order, _right_sided, floats
+from helpers.validation import check_number
 
 _GRID_TOLERANCE = 1e-6
 
@@ -141,8 +142,7 @@ def exchangeable(
             f"true and random: shapes {first.shape} and {others.shape} were given; accepted are "
             "(k,) and (k, n), not empty"
         )
-    if n_draws < 1:
-        raise ValueError(f"n_draws: {n_draws} was given; accepted are integers from 1")
+    check_number("n_draws", n_draws)
     rng = np.random.default_rng(0) if rng is None else rng
     n_sets, n_values = len(first), others.shape[1] + 1
     values = _right_sided(np.column_stack([first, others]), side)
@@ -221,8 +221,7 @@ def _bins(p: npt.NDArray[np.float64], n_values: int) -> npt.NDArray[np.intp]:
 
 def _on_grid(p_values: npt.ArrayLike, n_random: int) -> npt.NDArray[np.float64]:
     """Check that p values are multiples of 1 / (n_random + 1) in (0, 1]."""
-    if n_random < 1:
-        raise ValueError(f"n_random: {n_random} was given; accepted are integers from 1")
+    check_number("n_random", n_random)
     p = _probabilities(p_values)
     steps = p * (n_random + 1)
     off_grid = (np.abs(steps - np.rint(steps)) > _GRID_TOLERANCE) | (np.rint(steps) < 1)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from helpers.statistics.permutation import TIED, which_tested
 from helpers.statistics.ranks import Side, _finite_order, _right_sided, floats
 from helpers.statistics.replicates import check_share
+from helpers.validation import check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +111,7 @@ def sequential_permutation_test(
         ("max_permutations", max_permutations),
         ("max_exceeding", max_exceeding),
     ):
-        if number < 1 or number != int(number):
-            raise ValueError(f"{name}: {number} was given; accepted are integers from 1")
+        check_number(name, number)
     if alpha is not None:
         check_share(alpha, "alpha")
     chosen = which_tested(tested, first)

@@ -11,6 +11,7 @@ import pandas as pd
 from helpers.statistics.permutation import TIED, AnySide
 from helpers.statistics.ranks import floats
 from helpers.statistics.replicates import Interval, share_interval
+from helpers.validation import check_number
 
 _ENUMERATED = 100_000
 """Arrangements of labels up to which all of them are looked at."""
@@ -138,8 +139,7 @@ def _check(
         raise ValueError("values: accepted are finite numbers; leave undefined values out first")
     if side not in ("right", "left", "two-sided"):
         raise ValueError(f"side: {side!r} was given; accepted are right, left, two-sided")
-    if n_draws < 1:
-        raise ValueError(f"n_draws: {n_draws} was given; accepted are integers from 1")
+    check_number("n_draws", n_draws)
 
 
 def _rearranged(
