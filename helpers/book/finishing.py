@@ -317,7 +317,7 @@ def _lighten(pages: dict[Path, str], static: Path) -> None:
     theme = static / "styles" / "pydata-sphinx-theme.css"
     icons: set[int] = set()
     for sheet in (*static.glob("styles/*.css"), *static.glob("*.css")):
-        if sheet.name not in ("formulas.css", "book.css"):
+        if sheet.name != "formulas.css":
             css = stylesheets.used_only(sheet.read_text(), words)
             icons |= stylesheets.icons(css)
             with files.written_whole(sheet) as temporary:
