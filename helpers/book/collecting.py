@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +46,12 @@ class Collected:
             self._table = pd.read_parquet(path)
         else:
             # As they were given: "8" is no number, and "nan" is something.
-            given = [*chain.from_iterable(each["parameters"].items() for each in self._records)]
-            texts = {name for name, value in given if isinstance(value, str)}
+            given = (pair for record in self._records for pair in record["parameters"].items())
+            texts = list({name for name, value in given if isinstance(value, str)})
             self._table = pd.read_csv(path)
-            self._table[[*texts]] = pd.read_csv(path, dtype=str, keep_default_na=False)[[*texts]]
+            self._table[texts] = pd.read_csv(path, usecols=texts, dtype=str, keep_default_na=False)[
+                texts
+            ]
 
     def record(self, run: Run) -> dict[str, Any] | None:
         """Return what is said of a run with these parameters and weights; None if there is none.

@@ -29,8 +29,8 @@ def check_executor(executor: Any) -> None:
     Raises
     ------
     ValueError
-        If it is no executor, or a pool of processes that are forked: TensorFlow does not run in
-        them, so that nothing would ever come back.
+        If it is no executor, or a pool of processes that are forked: TensorFlow may wait in them
+        for ever.
     """
     if executor is not None and not hasattr(executor, "submit"):
         raise ValueError(
