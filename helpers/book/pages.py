@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from helpers import files, settings
-from helpers.book import collecting, finishing, points, printing, reading, scorecard, sweeps
-from helpers.book.found import found
+
+with settings.without("rfc3987_syntax"):  # A grammar of addresses takes seconds to compile.
+    import nbformat
+
+from helpers.book import collecting, finishing, points, printing, reading, sweeps
 from helpers.book.points import Run
 from helpers.book.store import NOTEBOOK, Store
 
@@ -81,6 +82,10 @@ def execute(scale: str, keep_stale: bool = False, sections: Sequence[str] = ()) 
         with files.written_whole(folder / run.notebook.name) as temporary:
             nbformat.write(page, temporary)
     if is_all:
+        # Loaded here: they bring TensorFlow, which takes seconds, and for which else nothing waits.
+        from helpers.book import scorecard
+        from helpers.book.found import found
+
         scorecard.write(found(), settings.RESULTS / "scorecard.csv")
     if scale == "paper" and "05-lesion-tests" in [run.notebook.stem for run in chosen]:
         save_figure(folder / "05-lesion-tests.ipynb", "fig-profiles", folder / "figures")

@@ -2,8 +2,8 @@
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; what a colour says, a
 marker, a line style or a label says too. Figures are shown as SVG. Exactly black and exactly white
-are ink and paper there: on a dark page the book swaps them (`helpers.book.pages`), and all other
-colours stay. Hence `ink` returns almost black and almost white.
+are ink and paper there: on a dark page the book swaps them (`helpers.book.finishing`), and all
+other colours stay. Hence `ink` returns almost black and almost white.
 """
 
 import io
