@@ -150,6 +150,21 @@ def test_some_of_the_sub_clusters_keep_the_effects_of_permuted_ones():
     assert some.permuted_effect.shape == (2, RANDOM.shape[1])
 
 
+def test_a_mean_effect_is_divided_by_that_of_permuted_partitions_where_theirs_is_known():
+    effect, permuted = np.array([1.0, 2.0, 9.0]), np.full(RANDOM.shape, 2.0)
+    # The last one is complete, and not tested.
+    alone = compared(fixed=np.zeros(3, bool), effect=effect).combine()
+    assert alone["effect"].eq(1.5).all()
+    assert alone["by_chance"].isna().all()
+    beside = compared(fixed=np.zeros(3, bool), effect=effect, permuted_effect=permuted).combine()
+    assert beside["effect"].eq(0.75).all()
+    assert beside["by_chance"].eq(2.0).all()
+    unknown = permuted * np.nan
+    none = compared(fixed=np.zeros(3, bool), effect=effect, permuted_effect=unknown).combine()
+    assert none["effect"].eq(1.5).all()
+    assert none["by_chance"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("true", "random"),
     [(TRUE[:2], RANDOM), (TRUE, RANDOM[:2]), (TRUE, RANDOM[:, :0]), (TRUE, TRUE)],

@@ -262,6 +262,24 @@ def test_the_mean_effect_is_ranked_among_those_of_permuted_partitions():
     assert np.isnan(statistics.mean_effect_p(np.empty((0, 3))))
 
 
+def test_a_mean_effect_by_chance_is_that_of_permuted_partitions():
+    effects = [[2.0, 1.0, 3.0, np.nan], [np.nan, 2.0, np.nan, np.nan]]
+    assert statistics.mean_effect_by_chance(effects) == (1.5 + 3) / 2
+    assert np.isnan(statistics.mean_effect_by_chance([[2.0, np.nan], [1.0, np.nan]]))
+    assert np.isnan(statistics.mean_effect_by_chance(np.empty((0, 3))))
+
+
+def test_a_ratio_to_the_median_is_1_by_chance_once_it_is_divided_by_that_of_permuted_partitions():
+    # As the spread of losses over classes is skewed to the right.
+    ratios = np.random.default_rng(0).lognormal(0, 0.5, (200, 8, 60))
+    plain = ratios[:, :, 0].mean(axis=1)
+    divided = plain / [statistics.mean_effect_by_chance(each) for each in ratios]
+    assert statistics.mean_interval(plain).low > 1.05
+    low, high = statistics.mean_interval(divided)
+    assert low < 1 < high
+    assert high - low < 0.1
+
+
 @pytest.mark.parametrize("effects", [[1.0, 2.0], np.empty((2, 0))])
 def test_effects_of_another_shape_are_refused(effects):
     with pytest.raises(ValueError, match="effects: shape"):

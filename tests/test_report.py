@@ -169,9 +169,23 @@ def test_an_effect_on_classes_has_an_interval_of_the_middle_of_its_draws(report)
     times = report._times["range"]
     known = np.isfinite(times.each)
     low, high = np.percentile(np.log(np.nanmean(times.draws[:, known], axis=1)), [15.87, 84.13])
-    assert row["effect"] == pytest.approx(times.each[known].mean())
+    assert row["effect"] == pytest.approx(times.each[known].mean())  # No permuted one is known.
     assert row["high"] / row["effect"] == pytest.approx(np.exp(1.96 * (high - low) / 2))
     assert row["effect"] / row["low"] == pytest.approx(np.exp(1.96 * (high - low) / 2))
+
+
+def test_an_effect_on_classes_is_divided_by_that_of_permuted_parts(report):
+    again = dataclasses.replace(report)
+    plain = report._mean_times("range", report.is_comparable)
+    # As if permuted parts could be compared, and were a quarter more uneven than is typical.
+    times = [
+        each._replace(typical=np.where(np.isnan(each.typical), each.spread / 1.25, each.typical))
+        for each in report._by_spread["range"]
+    ]
+    vars(again)["_by_spread"] = {"range": times}
+    vars(again)["_times"] = report._times
+    found = again._mean_times("range", report.is_comparable)
+    assert found == pytest.approx(np.array(plain) / 1.25)
 
 
 def test_a_draw_that_explodes_does_not_carry_an_interval_away_with_it():
@@ -351,7 +365,7 @@ def with_effects(report, p, p_classes, effects, low, high, familywise):
             "These 2 clusters are important: lesions of 2 of 4 parts cost more than random parts "
             "of the same size, on average 2.5 points more (1.6 to 2.7) and over all parts 2.1 "
             "points more (1.6 to 2.7); exact p = .001. They matter for particular classes: "
-            "undecided (1.25 times (1.10 to 1.40) as uneven as random sets that cost as much, "
+            "undecided (1.25 times (1.10 to 1.40) as uneven as random units that cost as much, "
             "exact p = .20).",
         ),
         (
@@ -446,7 +460,7 @@ def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
         assert words.is_class_wise(found) == "undecided"
         assert (
             f"They matter for particular classes: undecided ({effect:.2f} times ({low:.2f} to "
-            f"1.60) as uneven as random sets that cost as much, exact p = .010, {why})."
+            f"1.60) as uneven as random units that cost as much, exact p = .010, {why})."
         ) in found.verdict
 
 

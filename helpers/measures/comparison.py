@@ -266,7 +266,9 @@ class Comparison:
             sub-cluster is tested or the test is not defined; p_low and p_high, the 95 %
             Monte-Carlo interval of those that are drawn; p_two_sided, of the exact test and
             the exchangeable Fisher's; effect, the mean over the tested sub-clusters, and low and
-            high, its 95 % interval over test images, NaN where images are not known. The
+            high, its 95 % interval over test images, NaN where images are not known; by_chance,
+            the mean effect in permuted partitions where theirs are known
+            (`statistics.mean_effect_by_chance`), by which effect has been divided then. The
             exchangeable tests need inclusive ties and defined values.
         """
         tested = self.is_tested
@@ -280,8 +282,12 @@ class Comparison:
             exact = self.exact()
             p["exact"], between["exact"] = exact.p, exact.interval
             both["exact"] = statistics.two_sided(p["exact"], self.exact(other).p)
+        effect, low, high = self._mean_effect(random_state)
+        by_chance = float("nan")
         if self.effect is not None and self.permuted_effect is not None:
             effects = np.column_stack([self.effect, self.permuted_effect])[tested]
+            by_chance = statistics.mean_effect_by_chance(effects)
+            effect /= by_chance if by_chance > 0 else 1.0
             p["exact_effect"] = statistics.mean_effect_p(effects)
             n_known = int((~np.isnan(effects[:, 1:])).any(axis=0).sum())
             between["exact_effect"] = statistics.rank_interval(p["exact_effect"], n_known)
@@ -300,7 +306,6 @@ class Comparison:
                 both["exchangeable_fisher"] = statistics.two_sided(
                     p["exchangeable_fisher"], reverse
                 )
-        effect, low, high = self._mean_effect(random_state)
         return pd.DataFrame(
             {
                 "measure": self.measure,
@@ -314,6 +319,7 @@ class Comparison:
                 "effect": effect,
                 "low": low,
                 "high": high,
+                "by_chance": by_chance,
             }
         )
 

@@ -228,8 +228,10 @@ def coherence(
         Of the p values of `at_equal_damage`, of true sub-clusters and of those of permuted
         partitions; small ones are extreme. Its sub-clusters have, besides, damage (images),
         spread, typical (the median spread of random sets of this damage), reached (orderings) and
-        comparable. Those that are not comparable have a p value of 1, and stay. The effect is how
-        many times as uneven a sub-cluster is as is typical at its damage.
+        comparable. Those that are not comparable have a p value of 1, and stay. The effect of a
+        sub-cluster is how many times as uneven it is as is typical at its damage; the mean effect
+        is divided by that of permuted partitions, which need not be 1: spreads are skewed, and
+        those of random sets are mixtures, which are smoother.
 
     Notes
     -----

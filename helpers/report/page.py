@@ -110,7 +110,7 @@ def _head(report: "Report") -> str:
 
 
 def _effects_tables(report: "Report") -> str:
-    units = {"importance": "points of accuracy", "class_range": "times as uneven as random sets"}
+    units = {"importance": "points of accuracy", "class_range": "times as uneven as random units"}
     effects = report.effects.assign(whole=~report.effects["measure"].duplicated())
     tested = effects[(effects["tested"] > 0) | effects["whole"]]
     tables = "".join(
@@ -120,7 +120,7 @@ def _effects_tables(report: "Report") -> str:
     )
     return f'<div class="pair">{tables}</div>' + (
         '<p class="caption">Effects are means over parts: points beyond random parts of the same '
-        "size, and times as uneven as random sets of any size that cost as much. Parts found have "
+        "size, and times as uneven as random units that cost as much. Parts found have "
         "a p of at most .05 after correction for their number; rows in bold an exact p of at most "
         ".05. Layers without a testable part are not listed.</p>"
     )
@@ -249,7 +249,7 @@ def _tables(report: "Report") -> str:
     first = _table(
         "The exact tests, which the verdict rests on, in bold, with what their p may be with all "
         "permutations there are, and the paper's own beside them. Effects: points, and times as "
-        "uneven as random sets.",
+        "uneven as random units that cost as much.",
         ["question", "test", "p", "parts tested", "left out", "effect", "95 % interval"],
         tests,
         2,

@@ -235,7 +235,8 @@ class Report:
         Columns: measure, layer, tested (parts), found (parts with a familywise p of at most
         .05), effect, low, high (95 % interval): for importance the mean over tested parts of
         percentage points beyond random parts, for class_range how many times as uneven parts are
-        as random sets that cost as much, where comparable; p of the exact test.
+        as random units that cost as much, where comparable: than random sets typically are, and
+        that by the same of permuted parts where these can be compared; p of the exact test.
         """
         return pd.DataFrame(
             [
@@ -395,7 +396,15 @@ class Report:
     def _mean_times(
         self, spread: Spread, chosen: npt.NDArray[np.bool_]
     ) -> tuple[float, float, float]:
-        return self._times[spread].mean(chosen)
+        """Return the mean effect on classes of some parts, by that of permuted ones if it is known.
+
+        That need not be 1, see `measures.coherence`.
+        """
+        times = np.array([each.times for each in self._by_spread[spread]])
+        by_chance = statistics.mean_effect_by_chance(times[chosen])
+        found = np.array(self._times[spread].mean(chosen)) / (by_chance if by_chance > 0 else 1.0)
+        mean, low, high = map(float, found)
+        return mean, low, high
 
     def _ranked(self, spread: Spread) -> PermutationTest:
         p = np.array([each.p for each in self._by_spread[spread]])

@@ -377,7 +377,7 @@ def _of_classes(report: "Report") -> str:
             "They matter for particular classes: undecided (no part can be compared: each costs "
             f"fewer than {LEAST_DAMAGE} images, or more than random sets do)."
         )
-    size = f"{_times(effect)} as uneven as random sets that cost as much"
+    size = f"{_times(effect)} as uneven as random units that cost as much"
     if np.isnan(effect[0]):
         size = "random sets that cost as much cost all classes the same"
     p, answer, but = report.class_range.p, is_class_wise(report), ""
@@ -402,7 +402,7 @@ def _times(effect: tuple[float, float, float]) -> str:
 
 
 def _times_as_uneven(report: "Report") -> tuple[float, float, float]:
-    """Return how many times as uneven parts are as random sets that cost as much; maybe NaN."""
+    """Return how many times as uneven parts are as random units that cost as much; maybe NaN."""
     is_range = report.effects["measure"] == "class_range"
     mean, low, high = report.effects.loc[is_range, ["effect", "low", "high"]].iloc[0]
     return float(mean), float(low), float(high)

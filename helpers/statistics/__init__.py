@@ -6,7 +6,12 @@ Arrays go in and come out; nothing here knows what was measured. Anyone may ente
 from helpers.statistics.bootstrap import drawn_again
 from helpers.statistics.combination import chi2, exchangeable, fisher, median_bound, median_p_value
 from helpers.statistics.multiple import benjamini_hochberg, holm, multiple_comparisons
-from helpers.statistics.permutation import PermutationTest, mean_effect_p, permutation_test
+from helpers.statistics.permutation import (
+    PermutationTest,
+    mean_effect_by_chance,
+    mean_effect_p,
+    permutation_test,
+)
 from helpers.statistics.ranks import Side, Ties, p_value
 from helpers.statistics.replicates import (
     Interval,
@@ -32,6 +37,7 @@ __all__ = [
     "exchangeable",
     "fisher",
     "holm",
+    "mean_effect_by_chance",
     "mean_effect_p",
     "mean_interval",
     "median_bound",

@@ -250,13 +250,52 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
     >>> mean_effect_p([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.0, np.nan, np.nan]])
     0.25
     """
+    means = _mean_effects(effects)
+    if np.isnan(means[0]):
+        return float("nan")
+    known = means[~np.isnan(means)]
+    return float((known >= known[0] - TIED * abs(known[0])).mean())
+
+
+def mean_effect_by_chance(effects: npt.ArrayLike) -> float:
+    """Return the mean effect that sub-clusters of permuted partitions have.
+
+    Of differences from what is expected it is 0 on average, but a ratio to it need not be 1 where
+    there is nothing to be found: not if it is to a median and values are skewed, for example.
+
+    Parameters
+    ----------
+    effects : array-like of float, shape (S, B + 1)
+        As for `mean_effect_p`.
+
+    Returns
+    -------
+    float
+        Mean, over the permuted partitions of which any effect is known, of the mean over what is
+        known; NaN if there is none.
+
+    Raises
+    ------
+    ValueError
+        As `mean_effect_p`.
+
+    Examples
+    --------
+    >>> mean_effect_by_chance([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.2, np.nan, np.nan]])
+    1.0333333333333334
+    """
+    others = _mean_effects(effects)[1:]
+    known = others[~np.isnan(others)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _mean_effects(effects: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the mean of what is known of each partition, shape (B + 1,); NaN if nothing is."""
     given = floats(effects)
     if given.ndim != 2 or not given.shape[1]:
         raise ValueError(f"effects: shape {given.shape} was given; accepted is (S, B + 1)")
     if np.isinf(given).any():
         raise ValueError("effects: infinite ones have no mean; NaN stands for what is not known")
     n_known = (~np.isnan(given)).sum(axis=0)
-    if not n_known[0]:
-        return float("nan")
-    means = np.nansum(given, axis=0)[n_known > 0] / n_known[n_known > 0]
-    return float((means >= means[0] - TIED * abs(means[0])).mean())
+    empty = np.full(given.shape[1], np.nan)
+    return np.asarray(np.divide(np.nansum(given, axis=0), n_known, out=empty, where=n_known > 0))
