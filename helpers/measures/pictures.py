@@ -33,7 +33,7 @@ def contrast(pictures: "Pictures", protocol: Protocol = PAPER) -> Comparison:
         Of root mean square contrasts (Peli, 1990): the standard deviation of a picture's
         correlations over the inputs, in [0, 1]. Large is extreme.
     """
-    true, random = pictures.true.std(axis=-1), pictures.random.std(axis=-1)
+    true, random = (np.std(each, axis=-1) for each in (pictures.true, pictures.random))
     return _compared("contrast", pictures, true, random, protocol)
 
 
@@ -53,15 +53,12 @@ def agreement(pictures: "Pictures", protocol: Protocol = PAPER) -> Comparison:
     """
     lengths = (np.linalg.norm(each, axis=-1) for each in (pictures.true, pictures.random))
     strengths = (pictures.true_strength, pictures.random_strength)
-    # Maps of one direction agree wholly: what rounding makes of that must not rank them.
-    true, random = (
-        np.round(length / strength, _DIGITS)
-        for length, strength in zip(lengths, strengths, strict=True)
-    )
+    true, random = (length / strength for length, strength in zip(lengths, strengths, strict=True))
     return _compared("agreement", pictures, true, random, protocol)
 
 
 _DIGITS = 12
+"""Of equal maps, added up in any order: what rounding makes of that must not rank them."""
 
 
 def preference(
@@ -109,6 +106,7 @@ def _compared(
     **columns: npt.NDArray[np.intp],
 ) -> Comparison:
     description = pictures.partition.describe(pictures.subclusters).assign(**columns)
+    true, random = np.round(true, _DIGITS), np.round(random, _DIGITS)
     return compare(
         measure,
         "right",
