@@ -155,7 +155,7 @@ def correlation_maps(
     """
     _check_several(x)
     activities = responses(model, x, layers)
-    ranks = _centred_ranks(x.reshape(len(x), -1), "x")
+    ranks = _centred_ranks(x[:].reshape(len(x), -1), "x")  # Of files, too.
     return {
         layer: _correlations(_centred_ranks(activity, layer), ranks)
         for layer, activity in activities.items()

@@ -16,6 +16,11 @@ from PIL import Image
 from helpers import settings
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
+_LABELLED = re.compile(
+    r'"?(?P<name>.+?\.(?:jpe?g|png))"?(?:\s*[,;]\s*|\s+)"?(?P<label>\d+|n\d{8})"?', re.IGNORECASE
+)
+"""A line of a file of labels."""
+
 _SHORTER_SIDE = 256 / 224
 """Of a photograph, before it is cropped to its middle, as a multiple of the crop's side."""
 
@@ -53,6 +58,16 @@ class ImageFiles:
         lines = [f"{each.name} {each.stat().st_size}" for each in self.paths]
         return np.frombuffer("\n".join([str(self.size), *lines]).encode(), np.uint8)
 
+    @property
+    def ndim(self) -> int:
+        """As that of an array."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """As that of an array."""
+        return np.dtype(np.float32)
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
@@ -73,9 +88,10 @@ def validation_images(
     Parameters
     ----------
     folder : path, optional
-        With a folder of images for each class, named by its synset, or with images and a file of
-        labels (``.txt`` or ``.csv``, on each line a file's name and its class, a number or a
-        synset); by default what ``$IMAGENET_DIR`` names.
+        With a folder of images for each class, named by its synset or its number, or with images
+        and a file of labels (``.txt`` or ``.csv``, on each line a file's name and its class, a
+        number or a synset; the first line may be a heading); by default what ``$IMAGENET_DIR``
+        names. Numbers begin at 0 or 1.
     per_class : int
         How many images of each class; the paper took 10.
     seed : int
@@ -95,8 +111,14 @@ def validation_images(
     FileNotFoundError
         If there is no such folder: says how to get it.
     ValueError
-        If it holds no images or labels, or too few images of a class.
+        If it holds no images or labels, or too few images of a class; if a line of the labels is
+        none, or names an image twice; or if numbers of classes have gaps.
     """
+    from helpers import validation  # Which knows of `ImageFiles`.
+
+    validation.check_number("per_class", per_class)
+    validation.check_number("size", size)
+    seed = validation.check_seed(seed)
     chosen = folder or settings.imagenet_folder()
     if chosen is None or not Path(chosen).is_dir():
         looked = f"{chosen} does not exist" if chosen else "IMAGENET_DIR is not set"
@@ -116,15 +138,23 @@ def validation_images(
 
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     """Return the images of each class, both in a fixed order."""
-    folders = sorted(each for each in folder.iterdir() if each.is_dir())
+    folders = [each for each in folder.iterdir() if each.is_dir() and each.name[0] != "."]
     found = {each.name: _images_in(each) for each in folders} if folders else _labelled(folder)
     if not any(found.values()):
         raise ValueError(f"folder: {folder} holds no images ({', '.join(_SUFFIXES)}). {_ADVICE}")
-    return found
+    if not all(name.isdecimal() for name in found):
+        return {name: sorted(found[name]) for name in sorted(found)}
+    numbers = sorted(map(int, found))
+    if numbers not in ([*range(len(found))], [*range(1, len(found) + 1)]):
+        raise ValueError(
+            f"folder: classes {', '.join(map(str, numbers))} are in {folder}; accepted are numbers "
+            "from 0 or 1 on, each once"
+        )
+    return {name: sorted(found[name]) for name in sorted(found, key=int)}
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES)
+    return [each for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES]
 
 
 def _labelled(folder: Path) -> dict[str, list[Path]]:
@@ -135,23 +165,39 @@ def _labelled(folder: Path) -> dict[str, list[Path]]:
             f"folder: {folder} holds neither folders of classes nor one file of labels, but "
             f"{len(labels)} of them. {_ADVICE}"
         )
+    label_of: dict[str, str] = {}
+    for number, line in enumerate(labels[0].read_text("utf-8-sig").splitlines(), 1):
+        line_found = _LABELLED.fullmatch(line.strip())
+        is_heading = number == 1 and not any(each in line.lower() for each in _SUFFIXES)
+        if line_found is None and line.strip() and not is_heading:
+            raise ValueError(
+                f"folder: line {number} of {labels[0]} is {line[:80]!r}; accepted are the name of "
+                "an image and its class, a number or a synset (such as n01440764)"
+            )
+        if line_found is None:
+            continue
+        name, label = line_found["name"], line_found["label"]
+        if name in label_of:
+            raise ValueError(f"folder: {labels[0]} has {name!r} twice")
+        label_of[name] = str(int(label)) if label.isdecimal() else label
     found: dict[str, list[Path]] = {}
-    for line in labels[0].read_text().splitlines():
-        name, _, label = re.sub(r"[\s,;]+", " ", line.strip()).partition(" ")
-        if Path(name).suffix.lower() in _SUFFIXES:
-            found.setdefault(label, []).append(folder / name)
-    is_number = all(each.isdigit() for each in found)
-    order = sorted(found, key=int) if is_number else sorted(found)
-    return {name: sorted(found[name]) for name in order}
+    for name, label in label_of.items():
+        found.setdefault(label, []).append(folder / name)
+    if len({each.isdecimal() for each in found}) > 1:
+        raise ValueError(f"folder: {labels[0]} has both numbers and synsets")
+    return found
 
 
 def _photograph(path: Path, size: int) -> npt.NDArray[np.float32]:
     """Return the middle of a photograph."""
     try:
         with Image.open(path) as file:
+            is_deep = file.mode.startswith(("I", "F"))
             image = file.convert("RGB")
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is damaged, or no image ({error})") from error
+    if is_deep:  # What is above 255 would become white.
+        raise ValueError(f"{path} has more than 8 bits per colour; accepted are images of 8 bits")
     scale = _SHORTER_SIDE * size / min(image.size)
     width, height = (max(size, round(scale * side)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)

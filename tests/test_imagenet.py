@@ -8,7 +8,17 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from helpers import evaluation, forward, graphs, imagenet, lesions, networks, partitions, zoo
+from helpers import (
+    correlations,
+    evaluation,
+    forward,
+    graphs,
+    imagenet,
+    lesions,
+    networks,
+    partitions,
+    zoo,
+)
 from helpers.backend import keras
 from helpers.book import on_imagenet
 from helpers.cli import main
@@ -95,6 +105,66 @@ def test_folders_that_do_not_hold_what_is_asked_for_are_refused(by_synset, tmp_p
     (empty / "class").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         imagenet.validation_images(empty)
+
+
+@pytest.mark.parametrize("between", [" ", ", ", ";", "\t"])
+def test_classes_are_counted_by_their_numbers_however_labels_are_written(tmp_path, between):
+    lines = ["name,class"]
+    for i in (3, 11, 0, 7, 10, 1, 2, 4, 5, 6, 8, 9):
+        write_photograph(tmp_path / f"a photo {i}.png", (20 * i, 0, 0), (60, 60))
+        lines.append(f'"a photo {i}.png"{between}{i + 1:02d}')
+    (tmp_path / "val.csv").write_text("\ufeff" + "\n".join(lines) + "\n\n")
+    images, classes = imagenet.validation_images(tmp_path, 1)
+    assert [path.stem for path in images.paths] == [f"a photo {i}" for i in range(12)]
+    assert classes.tolist() == [*range(12)]
+
+
+def test_folders_named_by_numbers_are_counted_by_these_and_hidden_ones_are_not(tmp_path):
+    for i in range(12):
+        (tmp_path / str(i)).mkdir()
+        write_photograph(tmp_path / str(i) / "one.png", (20 * i, 0, 0), (60, 60))
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    images, _ = imagenet.validation_images(tmp_path, 1)
+    assert [path.parent.name for path in images.paths] == [str(i) for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.png,0,name", "line 2 of .* is 'a.png,0,name'; accepted are the name of an image and"),
+        ("a.png,3.0", "line 2 of"),
+        ("a.png", "line 2 of"),
+        ("a.png 0 1", "line 2 of"),
+        ("ILSVRC2012_val_00000001,n01440764 1 2 3 4", "line 2 of"),
+        ("b.png 0", "has 'b.png' twice"),
+        ("a.png 2", "classes 0, 2 are in .*; accepted are numbers from 0 or 1 on, each once"),
+        ("a.png n01440764", "has both numbers and synsets"),
+    ],
+)
+def test_labels_that_would_give_other_classes_are_refused(tmp_path, line, message):
+    (tmp_path / "val.txt").write_text(f"b.png 0\n{line}\n")
+    with pytest.raises(ValueError, match=message):
+        imagenet.validation_images(tmp_path, 1)
+
+
+def test_images_of_more_than_8_bits_are_refused(by_synset):
+    deep = (np.arange(4096).reshape(64, 64) * 16).astype(np.uint16)
+    Image.fromarray(deep).save(by_synset / SYNSETS[0] / "4.png")
+    images, _ = imagenet.validation_images(by_synset, 4, seed=1)
+    files = imagenet.ImageFiles((by_synset / SYNSETS[0] / "4.png", *images.paths), 32)
+    with pytest.raises(ValueError, match=r"4\.png has more than 8 bits per colour"):
+        files[:]
+
+
+def test_units_respond_to_files_as_to_their_images(by_synset):
+    images, _ = imagenet.validation_images(by_synset, 4, size=32)
+    model = networks.cnn((32, 32, 3), 3)
+    graph = graphs.activation_graph(model, images)
+    np.testing.assert_array_equal(
+        graph.adjacency, graphs.activation_graph(model, images[:]).adjacency
+    )
+    maps = [correlations.correlation_maps(model, each, ["conv_1"]) for each in (images, images[:])]
+    np.testing.assert_array_equal(maps[0]["conv_1"], maps[1]["conv_1"])
 
 
 def test_a_damaged_photograph_is_named(by_synset):
