@@ -187,6 +187,10 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
     from helpers import zoo
     from helpers.book import queue
 
+    if replicates != [0] and not names:
+        raise click.UsageError("--replicates: needs NAMES, which it is about")
+    if commit and not (settings.ROOT / ".git").exists():
+        raise click.UsageError(f"--commit: {settings.ROOT} is no git repository")
     asked = [(name, replicate) for replicate in replicates for name in names]
     try:
         for name in names:
@@ -195,7 +199,7 @@ def train(names: tuple[str, ...], replicates: list[int], commit: bool) -> None:
         for results in queue.work_alone(asked or queue.NETWORKS):
             if commit and results:
                 queue.commit(results)
-    except (ValueError, queue.BusyError) as error:
+    except (ValueError, OSError, queue.BusyError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -269,6 +273,7 @@ def imagenet(
     if not is_papers and into is None:
         raise click.UsageError("--into: other numbers than the paper's need a file of their own")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)  # Now: what follows may take hours.
         if plan.needs_images:
             x: Any  # Read slice by slice where an array is asked for.
             x, y = photographs.validation_images(images, per_class, seed)
@@ -288,11 +293,11 @@ def imagenet(
             with files.written_whole(picture) as temporary:
                 plots.constructed_images({name: made}).savefig(temporary)
             made_of = f"images of {steps} steps, drawn in {picture}"
+        rows.insert(0, "network", f"{results.ON_IMAGENET}{name}")
+        with files.written_whole(target) as temporary:
+            rows.to_csv(temporary, index=False)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    rows.insert(0, "network", f"{results.ON_IMAGENET}{name}")
-    with files.written_whole(target) as temporary:
-        rows.to_csv(temporary, index=False)
     click.echo(rows.to_string(index=False))
     click.echo(f"{target}: {made_of}")
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import lzma
 import os
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -43,7 +44,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         A name beside `path`, with the same suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f".{path.stem}-{writer}{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)

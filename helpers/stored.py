@@ -43,7 +43,13 @@ def manifest(path: Path) -> dict[str, Any] | None:
     """Return the manifest of stored weights, None if it is not whole."""
     try:
         found = json.loads(path.with_suffix(".json").read_text())
-    except ValueError:
+    except (ValueError, OSError):
         return None
-    is_whole = isinstance(found, dict) and {"recipe", "replicate", "data", "sha256"} <= set(found)
-    return found if is_whole else None
+    needed = {"recipe", "replicate", "epochs", "accuracy", "data", "sha256"}
+    is_whole = isinstance(found, dict) and needed <= set(found)
+    is_whole = is_whole and isinstance(found["accuracy"], dict)
+    return found if is_whole and _is_share(found["accuracy"].get("test")) else None
+
+
+def _is_share(given: Any) -> bool:
+    return isinstance(given, float | int) and 0 <= given <= 1

@@ -77,7 +77,21 @@ def fit(
         What `optimizer_state_of` returned then; needed if `first_epoch` is not 0.
     after_epoch : callable
         Called after each epoch with how many are done, and the mean loss in it.
+
+    Raises
+    ------
+    ValueError
+        If the schedule is unknown, a batch has no images, numbers of images and classes differ, or
+        the state of the optimizer is not given although the model has epochs behind it.
     """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule: {schedule!r} was given; accepted are {', '.join(SCHEDULES)}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size} was given; accepted are integers from 1")
+    if len(x) != len(y):
+        raise ValueError(f"y: {len(y)} classes were given for {len(x)} images")
+    if first_epoch and optimizer_state is None:
+        raise ValueError(f"optimizer_state: needed to go on after epoch {first_epoch}")
     steps = math.ceil(len(x) / batch_size)
     for kernel in kernels(model):
         kernel.regularizer = keras.regularizers.L2(l2) if l2 else None

@@ -23,7 +23,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from helpers import checkpoints, datasets, files, networks, settings, stored, training
+from helpers import checkpoints, datasets, files, networks, settings, stored, training, validation
 from helpers.backend import keras
 from helpers.datasets import Dataset
 from helpers.fingerprints import fingerprint
@@ -132,6 +132,9 @@ EARLY_EPOCHS = {("cifar10-vgg", 0): (4, 8), ("cifar10-vgg-dropout", 0): (4, 8)}
 """Epochs after which a network is kept besides the last one, to see what longer training does."""
 
 _NAME = re.compile(rf"(.+?)-({'|'.join(_VARIANTS)})((?:-\w+)*)")
+
+_LARGEST_SEED = 2**32 - 1
+"""That Keras takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -260,7 +263,7 @@ def trained(name: str, replicate: int = 0, epoch: int | None = None) -> TrainedN
     >>> net.dataset.name, net.accuracy > 0.95
     ('digits', True)
     """
-    wanted = _recipe_of(name, replicate)
+    wanted, replicate = _asked_for(name, replicate)
     early = EARLY_EPOCHS.get((name, replicate), ())
     if epoch is not None and epoch not in early:
         raise ValueError(
@@ -315,7 +318,7 @@ def train(wanted: Recipe, replicate: int, folder: Path, epoch: int | None = None
     seconds = _train_on(model, wanted, replicate, dataset, last)
     path = _keep(model, wanted, replicate, dataset, last, seconds, folder)
     if stored.find(_stem(wanted, replicate), {folder, *stored.folders()}):
-        checkpoints.remove(_checkpoint_folder(wanted, replicate))
+        checkpoints.remove(_checkpoint_folder(wanted, replicate, dataset))
     return path
 
 
@@ -332,7 +335,7 @@ def _train_on(
 
     It goes on from the newest checkpoint, unless that is further.
     """
-    folder = _checkpoint_folder(wanted, replicate)
+    folder = _checkpoint_folder(wanted, replicate, dataset)
     checkpoint = checkpoints.newest(folder)
     if checkpoint and checkpoint.epoch > last:
         checkpoint = None
@@ -403,7 +406,7 @@ def _keep(
         "epochs": epoch,
         "accuracy": accuracy,
         "sparsity": _sparsity(network),
-        "data": _fingerprint_of(dataset),
+        "data": _fingerprint_of(dataset, dataset.x_test, dataset.y_test),
         "training_seconds": round(seconds),
         "versions": {
             "python": platform.python_version(),
@@ -416,11 +419,16 @@ def _keep(
 
 
 def _rounded(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """Round to float16, unless a weight is too large for it.
+    """Round to float16, unless a weight is too large for it, or no number.
 
     Below 6e-5 float16 rounds coarsely, to multiples of 6e-8. That does not matter for the
     variances of batch normalisation, to which 1e-3 is added.
     """
+    if np.isnan(weights).any():
+        raise ValueError(
+            f"{name}: the training has diverged, weights are NaN; delete its checkpoints in "
+            f"{settings.cache_folder() / 'checkpoints'} to begin it anew"
+        )
     with np.errstate(over="ignore"):
         rounded = weights.astype(np.float16)
     if not np.isfinite(rounded).all():
@@ -428,10 +436,13 @@ def _rounded(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     return rounded
 
 
-def _recipe_of(name: str, replicate: int) -> Recipe:
-    if replicate < 0:
-        raise ValueError(f"replicate: {replicate} was given; accepted are integers from 0")
-    return recipe(name)
+def _asked_for(name: str, replicate: int) -> tuple[Recipe, int]:
+    replicate = validation.check_seed(replicate, "replicate")
+    if replicate > _LARGEST_SEED:
+        raise ValueError(
+            f"replicate: {replicate} was given; accepted are integers up to {_LARGEST_SEED}"
+        )
+    return recipe(name), replicate
 
 
 def train_once(name: str, replicate: int, folder: Path, epoch: int | None = None) -> Path:
@@ -454,7 +465,7 @@ def train_once(name: str, replicate: int, folder: Path, epoch: int | None = None
     ValueError
         As `train`, and if there is no such recipe.
     """
-    wanted = _recipe_of(name, replicate)
+    wanted, replicate = _asked_for(name, replicate)
     lock = _cache() / f"{_stem(wanted, replicate)}.lock"
     with filelock.FileLock(lock):
         path = stored.find(_stem(wanted, replicate, epoch))
@@ -477,9 +488,11 @@ def _cache() -> Path:
     return folder
 
 
-def _checkpoint_folder(wanted: Recipe, replicate: int) -> Path:
-    """Return where the checkpoints of a recipe lie; another recipe of the name has another."""
-    fingerprint = hashlib.sha256(json.dumps(asdict(wanted)).encode()).hexdigest()[:8]
+def _checkpoint_folder(wanted: Recipe, replicate: int, dataset: Dataset) -> Path:
+    """Return where checkpoints lie; another recipe of the name, or other images, have another."""
+    of_training = _fingerprint_of(dataset, dataset.x_train, dataset.y_train)
+    text = json.dumps(asdict(wanted)) + of_training
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:8]
     return settings.cache_folder() / "checkpoints" / f"{_stem(wanted, replicate)}-{fingerprint}"
 
 
@@ -495,7 +508,7 @@ def _load(path: Path, wanted: Recipe, replicate: int) -> TrainedNetwork:
     if manifest["recipe"] != asdict(wanted) or manifest["replicate"] != replicate:
         raise ValueError(f"{path} belongs to another recipe than {wanted}. {_remedy(path)}")
     dataset = datasets.load(wanted.dataset)
-    if manifest["data"] != _fingerprint_of(dataset):
+    if manifest["data"] != _fingerprint_of(dataset, dataset.x_test, dataset.y_test):
         raise ValueError(
             f"{path} was tested on other images than {dataset.name} has now, so that its accuracy "
             "says nothing about them. Is $MODULARITY_DATA the folder that it was?"
@@ -553,13 +566,13 @@ def _build(wanted: Recipe, dataset: Dataset, precision: str = "float32") -> kera
         keras.config.set_dtype_policy(before)
 
 
-def _fingerprint_of(dataset: Dataset) -> str:
-    """Return a name for test classes and images.
+def _fingerprint_of(dataset: Dataset, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> str:
+    """Return a name for classes and images of a data set.
 
     Halves are blurred, which processors may round differently: of them, for the classes alone.
     """
     is_exact = not dataset.name.startswith("halves")
-    return fingerprint(dataset.y_test, *([dataset.x_test] if is_exact else []))
+    return fingerprint(y, *([x] if is_exact else []))
 
 
 def _weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:

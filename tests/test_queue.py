@@ -31,9 +31,8 @@ def trained_at_once(monkeypatch, accuracy):
     def train_once(name, replicate, folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}-{replicate}.npz"
-        path.with_suffix(".json").write_text(
-            json.dumps({"accuracy": {"test": accuracy}, "epochs": 20})
-        )
+        known = {"recipe": name, "replicate": replicate, "data": "", "sha256": "", "epochs": 20}
+        path.with_suffix(".json").write_text(json.dumps(known | {"accuracy": {"test": accuracy}}))
         return path
 
     monkeypatch.setattr(zoo, "train_once", train_once)
@@ -122,6 +121,31 @@ def test_recipes_and_seeds_that_there_are_not_are_refused(arguments, folders, mo
     with pytest.raises(SystemExit):
         cli.main(["train", *arguments])
     assert "accepted are" in capsys.readouterr().err
+
+
+def test_replicates_without_names_are_refused_as_is_a_commit_without_a_repository(
+    folders, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(queue, "work", lambda networks: pytest.fail("it trained"))
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    for arguments, message in (
+        (["--replicates", "7"], "--replicates: needs NAMES"),
+        (["mnist-cnn", "--commit"], "is no git repository"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["train", *arguments])
+        assert message in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_had_are_told_in_a_sentence(folders, monkeypatch, capsys):
+    def lacking(networks):
+        raise FileNotFoundError("mnist: there is no such file")
+
+    monkeypatch.setattr(queue, "work", lacking)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "mnist-cnn"])
+    assert left.value.code == 1
+    assert "Error: mnist: there is no such file" in capsys.readouterr().err
 
 
 def test_commits_hold_what_is_new_and_nothing_else_that_is_staged(tmp_path, monkeypatch):

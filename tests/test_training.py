@@ -59,6 +59,21 @@ def test_weights_that_tie_with_the_smallest_kept_one_stay():
     np.testing.assert_array_equal(mask, [True, True, True, False, True])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schedule": "cosine"}, "schedule: 'cosine' was given; accepted are constant, one-cycle"),
+        ({"batch_size": 0}, "batch_size: 0 was given; accepted are integers from 1"),
+        ({"first_epoch": 1}, "optimizer_state: needed to go on after epoch 1"),
+        ({"y": np.zeros(3, np.int64)}, "y: 3 classes were given for"),
+    ],
+)
+def test_trainings_that_would_be_another_one_are_refused(options, message):
+    model, x, y = tiny()
+    with pytest.raises(ValueError, match=message):
+        training.fit(model, **({"x": x, "y": y, "epochs": 2, "batch_size": 2} | options))
+
+
 @pytest.mark.slow
 def test_training_learns_and_prints_nothing(capfd):
     model, _, y = tiny()

@@ -14,6 +14,7 @@ import pytest
 
 from helpers import checkpoints, settings, training, zoo
 from helpers.backend import keras
+from helpers.book import queue
 from helpers.datasets import Dataset
 
 IN_GIT = sorted((settings.ROOT / "zoo").glob("[!.]*.json"))
@@ -144,9 +145,17 @@ def test_a_network_is_trained_on_the_data_set_of_its_name(cache, trainings, monk
     assert trainings == [("fit", 12, 20, 128), ("prune", 12, 20, 128)]
 
 
-def test_negative_replicates_are_refused():
-    with pytest.raises(ValueError, match="replicate: -1 was given; accepted are integers from 0"):
-        zoo.trained("digits-mlp", -1)
+@pytest.mark.parametrize("replicate", [-1, True, 1.0, "0", None])
+def test_replicates_that_are_no_seeds_are_refused_and_leave_nothing(replicate, cache):
+    with pytest.raises(ValueError, match=r"replicate: .* was given; accepted are integers from 0"):
+        zoo.trained("digits-mlp", replicate)
+    assert not cache.exists()
+
+
+def test_a_replicate_is_an_integer_of_any_kind_that_keras_takes_for_a_seed(cache, trainings):
+    assert zoo.trained("mnist-mlp", np.int64(4)).replicate == 4
+    with pytest.raises(ValueError, match="replicate: 4294967296 was given; accepted are integers"):
+        zoo.trained("mnist-mlp", 2**32)
 
 
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn"])
@@ -281,9 +290,19 @@ def test_lost_weights_are_refused(stored):
         zoo.trained("digits-mlp")
 
 
-@pytest.mark.parametrize("text", ["", '{"recipe": ', "{}"])
+@pytest.mark.parametrize("text", ["", '{"recipe": ', "{}", "[]"])
 def test_a_damaged_manifest_is_refused(text, stored):
     stored.with_suffix(".json").write_text(text)
+    with pytest.raises(ValueError, match="is damaged"):
+        zoo.trained("digits-mlp")
+    with pytest.raises(ValueError, match=r"the manifest of .*digits-mlp-0\.npz is damaged"):
+        list(queue.work([("digits-mlp", 0)]))
+
+
+@pytest.mark.parametrize("accuracy", [None, "0.9", {}, {"test": "0.9"}, {"test": float("nan")}])
+def test_a_manifest_without_an_accuracy_is_damaged(accuracy, stored):
+    manifest = stored.with_suffix(".json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"accuracy": accuracy}))
     with pytest.raises(ValueError, match="is damaged"):
         zoo.trained("digits-mlp")
 
@@ -418,6 +437,10 @@ def normalised_mlp(shape, n_classes, dropout=0.0):
     )
 
 
+def checkpoint_folder(recipe):
+    return zoo._checkpoint_folder(recipe, 0, twelve_images(recipe.dataset))
+
+
 def stop_after(epoch, recipe, folder):
     """Train until there is a checkpoint of an epoch, and no further."""
     save = checkpoints.save
@@ -469,15 +492,15 @@ def test_training_goes_on_after_sigkill_from_the_last_whole_epoch(cache, tmp_pat
     process.kill()
     process.join()
     recipe = small(epochs=2000, pruning_epochs=0)
-    reached = checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).epoch
+    reached = checkpoints.newest(checkpoint_folder(recipe)).epoch
     assert 2 <= reached < 2000
     assert not list((tmp_path / "cache").rglob("*.json"))
     until = reached + 3
     states = []
     for _ in range(2):
         stop_after(until, recipe, cache)
-        states.append(checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).model)
-        checkpoints.remove(zoo._checkpoint_folder(recipe, 0))
+        states.append(checkpoints.newest(checkpoint_folder(recipe)).model)
+        checkpoints.remove(checkpoint_folder(recipe))
     for key, value in states[0].items():
         np.testing.assert_array_equal(states[1][key], value)
 
@@ -491,8 +514,24 @@ def test_checkpoints_are_removed_when_the_network_is_stored(cache):
 @pytest.mark.slow
 def test_another_recipe_of_the_name_does_not_go_on_from_its_checkpoint(cache):
     stop_after(1, small(), cache)
-    assert checkpoints.newest(zoo._checkpoint_folder(small(), 0)).epoch == 1
-    assert checkpoints.newest(zoo._checkpoint_folder(small(l2=1e-4), 0)) is None
+    assert checkpoints.newest(checkpoint_folder(small())).epoch == 1
+    assert checkpoints.newest(checkpoint_folder(small(l2=1e-4))) is None
+
+
+@pytest.mark.slow
+def test_a_training_on_other_images_does_not_go_on_from_a_checkpoint(cache, monkeypatch):
+    def brighter(name):
+        data = twelve_images(name)
+        return dataclasses.replace(data, x_train=data.x_train / 2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo.datasets, "load", brighter)
+        stop_after(1, small(), cache)
+    mixed = zoo.train(small(), 0, cache)
+    weights = dict(np.load(mixed))
+    shutil.rmtree(settings.cache_folder())
+    for key, value in np.load(zoo.train(small(), 0, cache)).items():
+        np.testing.assert_array_equal(weights[key], value)
 
 
 @pytest.mark.slow
@@ -547,7 +586,7 @@ def test_an_early_network_does_not_cost_what_was_trained_since(cache, monkeypatc
     for path in cache.glob("*-epoch-1.*"):
         path.unlink()
     zoo.trained(recipe.name, epoch=1)
-    assert checkpoints.newest(zoo._checkpoint_folder(recipe, 0)).epoch == 3
+    assert checkpoints.newest(checkpoint_folder(recipe)).epoch == 3
 
 
 def test_a_network_in_the_cache_is_not_trained_again_for_git(stored, trainings):

@@ -5,7 +5,6 @@ command is started again, and each is counted (`lesion_counts`) as soon as it is
 an epoch says how far it is.
 """
 
-import json
 import logging
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from helpers import settings, zoo
+from helpers import settings, stored, zoo
 from helpers.book import lesion_counts
 
 NETWORKS = (
@@ -62,7 +61,9 @@ def work(networks: Sequence[tuple[str, int]]) -> Iterator[list[Path]]:
     for name, replicate in networks:
         folder = home(name, replicate)
         path = zoo.train_once(name, replicate, folder)
-        manifest = json.loads(path.with_suffix(".json").read_text())
+        manifest = stored.manifest(path)
+        if manifest is None:
+            raise ValueError(f"the manifest of {path} is damaged; delete both, and ask again")
         accuracy, epochs = manifest["accuracy"]["test"], manifest["epochs"]
         _log.info("%s: accuracy %.4f after %d epochs", path.stem, accuracy, epochs)
         yield [path, path.with_suffix(".json")] if folder == settings.ZOO else []
