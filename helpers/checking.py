@@ -22,7 +22,7 @@ def check(model: keras.Model) -> pd.DataFrame:
     Parameters
     ----------
     model : keras.Model
-        Any model. Only its layers are read; nothing is computed.
+        Any model. Only its layers and weights are read; nothing is computed.
 
     Returns
     -------

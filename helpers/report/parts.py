@@ -22,6 +22,7 @@ _ACCEPTED = (
     "accepted are a Partition, {layer: labels}, {(layer, unit): label}, sets of (layer, unit), a "
     "fitted clusterer or its labels, and the path of a CSV with the columns layer, unit, label"
 )
+_OF_SEVERAL = "of several partitions, such as girvan_newman's, give one"
 _IN_NONE = "in none of them (units of no cluster have the label -1 in {layer: labels})"
 
 
@@ -279,9 +280,10 @@ def _members_of(communities: Iterable[Any]) -> Iterable[tuple[str, int, int]]:
                 or not isinstance(member[0], str)
                 or not validation.is_integer(member[1])
             ):
+                is_whole = isinstance(member, set | frozenset)
                 raise ValueError(
                     f"partition: {_short(member)} was given as a member of a community; accepted "
-                    "are pairs (layer, unit)"
+                    "are pairs (layer, unit)" + f"; {_OF_SEVERAL}" * is_whole
                 )
             yield member[0], int(member[1]), label
 

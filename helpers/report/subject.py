@@ -187,9 +187,6 @@ def _of_model(model: "keras.Model", x: Any, y: Any, executor: "Executor | None")
             f"model: {model.name!r} has no hidden layer whose units can be lesioned "
             "(`helpers.check` says layer by layer why)"
         )
-    for weight in model.weights:
-        if not np.isfinite(np.asarray(weight)).all():
-            raise ValueError(f"model: the weights {weight.path!r} are not all finite")
     return Subject(
         name=str(model.name),
         layers=layers,
