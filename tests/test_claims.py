@@ -273,3 +273,11 @@ def test_published_p_values_are_no_evidence_if_untrained_networks_have_small_one
 def test_effects_are_told_in_short_from_the_least_to_the_largest_mean_of_each_family():
     assert claims.in_short(claims.about(JUDGED, "A")) == "MLPs 0.75 to 2.5 points, CNNs -0.1 points"
     assert claims.in_short(claims.about(JUDGED, "B")) == ""
+
+
+def test_verdicts_are_counted_in_words():
+    rows = pd.DataFrame({"verdict": ["holds", "undecided", "undecided", "too few networks"]})
+    assert claims.counted(rows) == (
+        "1 holds, none does not, 2 are undecided, 1 has too few networks"
+    )
+    assert claims.counted(rows[:0]) == "none holds, none does not"

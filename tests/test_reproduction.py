@@ -6,7 +6,7 @@ import pytest
 
 from helpers import settings, statistics, zoo
 from helpers.book import lesion_counts, on_imagenet, points, published, scorecard, table1, tables
-from helpers.book.found import _driven
+from helpers.book.found import _driven, _readable
 from helpers.book.found import found as everything
 
 LESIONS = ("importance", "class_range")
@@ -183,7 +183,9 @@ def test_the_scorecard_counts_networks_and_says_what_is_still_to_run(found):
     assert card.loc["Figures 8, 9", "status"] == "run in full"
     assert card.loc["Table 7", "status"] == "run in full"
     under_one = found | {"kinds": found["kinds"].query("protocol == 'released'")}
-    assert scorecard.scorecard(under_one).loc["Table 7", "status"] == "not run here"
+    released = scorecard.scorecard(under_one).loc["Table 7"]
+    assert released["status"] == "not run here"
+    assert released["still to run"] == "some of fashion-mlp"
     assert card.loc["Figure 6", "networks"] == "1 of 2"
     assert card.loc["Figure 7", "status"] == "run in full"
     assert card.loc["Figure 7", "networks"] == "–"
@@ -391,6 +393,16 @@ def test_verdicts_on_constructed_inputs_rest_on_the_many_twins_that_there_are():
     rows = _driven(many, pd.concat([few, other]))
     assert rows[rows["network"] == "mnist-rgb-mlp"]["p"].eq(0.01).all()
     assert rows[rows["network"] == "cifar10-vgg"]["p"].eq(0.2).all()
+
+
+def test_an_effect_on_classes_is_not_read_without_that_of_permuted_partitions():
+    rows = pd.concat(
+        [collected("mnist-mlp", 0.3, [0], measures=[each]) for each in ("coherence", "importance")]
+    ).assign(effect=1.1)
+    (measure,) = rows.loc[_readable(rows)["effect"].notna(), "measure"].unique()
+    assert measure == "importance"
+    assert _readable(rows.assign(by_chance=1.05))["effect"].eq(1.1).all()
+    assert _readable(rows.assign(by_chance=np.nan))["effect"].isna().any()
 
 
 def test_a_kind_of_which_some_networks_only_have_many_twins_is_judged_by_few():

@@ -372,6 +372,39 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("–")
 
 
+_COUNTED = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not", "do not"),
+    "undecided": ("is undecided", "are undecided"),
+    TOO_FEW: ("has too few networks", "have too few networks"),
+    "not run here": ("was not run here", "were not run here"),
+}
+"""What one claim does, and what several do."""
+
+
+def counted(judgements: pd.DataFrame) -> str:
+    """Return how many claims have which verdict.
+
+    Parameters
+    ----------
+    judgements : pandas.DataFrame
+        Of `judged`.
+
+    Returns
+    -------
+    str
+        Such as ``13 hold, none does not, 10 are undecided``: always of the first two, and of the
+        others if there are any.
+    """
+    numbers = judgements["verdict"].value_counts()
+    told = []
+    for verdict, (one, several) in _COUNTED.items():
+        n = int(numbers.get(verdict, 0))
+        if n or verdict in ("holds", "does not hold"):
+            told.append(f"{n or 'none'} {one if n < 2 else several}")
+    return ", ".join(told)
+
+
 _SIGNS = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
 
 

@@ -262,11 +262,14 @@ def _done(item: Item, found: Mapping[str, pd.DataFrame]) -> tuple[int, list[str]
     networks = {(name, i) for name, n in item.networks.items() for i in range(n)}
     networks |= {(f"{results.ON_IMAGENET}{name}", 0) for name in item.on_imagenet}
     done = networks & (_under_both(found[item.results]) if item.results else set())
+    begun: set[str] = set()
     if item.name.startswith("Figure"):
         drawn = _drawn(SECTIONS[item.section])
         done = {(name, i) for name, i in done if name in drawn}
+    elif item.results:
+        begun = set(found[item.results]["network"])
     lacking = sorted({name for name, _ in networks - done})
-    return len(done), lacking, {name for name, _ in done}
+    return len(done), lacking, begun | {name for name, _ in done}
 
 
 def _trained_here(networks: Sequence[str]) -> list[str]:
