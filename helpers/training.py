@@ -310,8 +310,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def kernels(model: keras.Model) -> list[keras.Variable]:
-    """Return the kernels of a model's dense and convolutional layers, in layer order."""
-    return [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    """Return the kernels of a model's layers, both of a separable convolution, in layer order."""
+    weights = (weight for layer in model.layers for weight in layer.weights)
+    return [weight for weight in weights if weight.name.endswith("kernel")]
 
 
 def model_state_of(model: keras.Model) -> State:

@@ -269,3 +269,6 @@ def test_kernels_are_those_of_dense_and_convolutional_layers():
     model = networks.cnn((8, 8, 1), 3, channels=2, dense_width=5)
     shapes = [tuple(kernel.shape) for kernel in training.kernels(model)]
     assert shapes == [(3, 3, 1, 2), (3, 3, 2, 2), (3, 3, 2, 2), (8, 5), (5, 3)]
+    separable = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.SeparableConv2D(4, 3)])
+    shapes = [tuple(kernel.shape) for kernel in training.kernels(separable)]
+    assert shapes == [(3, 3, 2, 1), (1, 1, 2, 4)]
