@@ -112,13 +112,11 @@ def validation_images(
         If there is no such folder: says how to get it.
     ValueError
         If it holds no images or labels, or too few images of a class; if a line of the labels is
-        none, or names an image twice; or if numbers of classes have gaps.
+        none, or names an image twice; if numbers of classes have gaps; or if a number is none.
     """
-    from helpers import validation  # Which knows of `ImageFiles`.
-
-    validation.check_number("per_class", per_class)
-    validation.check_number("size", size)
-    seed = validation.check_seed(seed)
+    for name, given, least in (("per_class", per_class, 1), ("size", size, 1), ("seed", seed, 0)):
+        if not isinstance(given, int | np.integer) or given < least:
+            raise ValueError(f"{name}: {given!r} was given; accepted are integers from {least}")
     chosen = folder or settings.imagenet_folder()
     if chosen is None or not Path(chosen).is_dir():
         looked = f"{chosen} does not exist" if chosen else "IMAGENET_DIR is not set"

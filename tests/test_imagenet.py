@@ -147,6 +147,12 @@ def test_labels_that_would_give_other_classes_are_refused(tmp_path, line, messag
         imagenet.validation_images(tmp_path, 1)
 
 
+@pytest.mark.parametrize("given", [{"per_class": 1.0}, {"size": 15.5}, {"seed": None}])
+def test_numbers_that_are_none_are_refused(by_synset, given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))}: .* was given; accepted are integ"):
+        imagenet.validation_images(by_synset, **given)
+
+
 def test_images_of_more_than_8_bits_are_refused(by_synset):
     deep = (np.arange(4096).reshape(64, 64) * 16).astype(np.uint16)
     Image.fromarray(deep).save(by_synset / SYNSETS[0] / "4.png")
