@@ -264,16 +264,19 @@ def test_the_mean_effect_is_ranked_among_those_of_permuted_partitions():
 
 def test_a_mean_effect_by_chance_is_that_of_permuted_partitions():
     effects = [[2.0, 1.0, 3.0, np.nan], [np.nan, 2.0, np.nan, np.nan]]
-    assert statistics.mean_effect_by_chance(effects) == (1.5 + 3) / 2
-    assert np.isnan(statistics.mean_effect_by_chance([[2.0, np.nan], [1.0, np.nan]]))
-    assert np.isnan(statistics.mean_effect_by_chance(np.empty((0, 3))))
+    assert statistics.mean_effect_by_chance(effects) == pytest.approx((2.25, 0.75))
+    assert np.isnan(statistics.mean_effect_by_chance([[2.0, np.nan], [1.0, np.nan]])).all()
+    assert np.isnan(statistics.mean_effect_by_chance(np.empty((0, 3)))).all()
+    mean, error = statistics.mean_effect_by_chance([[2.0, 1.2]])
+    assert mean == 1.2
+    assert np.isnan(error)
 
 
 def test_a_ratio_to_the_median_is_1_by_chance_once_it_is_divided_by_that_of_permuted_partitions():
     # As the spread of losses over classes is skewed to the right.
     ratios = np.random.default_rng(0).lognormal(0, 0.5, (200, 8, 60))
     plain = ratios[:, :, 0].mean(axis=1)
-    divided = plain / [statistics.mean_effect_by_chance(each) for each in ratios]
+    divided = plain / [statistics.mean_effect_by_chance(each)[0] for each in ratios]
     assert statistics.mean_interval(plain).low > 1.05
     low, high = statistics.mean_interval(divided)
     assert low < 1 < high

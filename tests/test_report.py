@@ -186,6 +186,10 @@ def test_an_effect_on_classes_is_divided_by_that_of_permuted_parts(report):
     vars(again)["_times"] = report._times
     found = again._mean_times("range", report.is_comparable)
     assert found == pytest.approx(np.array(plain) / 1.25)
+    mean, low, high = report._times["range"].mean(report.is_comparable, 1.25, 0.1)
+    assert mean == pytest.approx(plain[0] / 1.25)
+    wider = np.hypot(np.log(plain[2] / plain[0]), 1.96 * 0.1 / 1.25)
+    assert (np.log(high / mean), np.log(mean / low)) == pytest.approx((wider, wider))
 
 
 def test_a_draw_that_explodes_does_not_carry_an_interval_away_with_it():

@@ -286,7 +286,7 @@ class Comparison:
         by_chance = float("nan")
         if self.effect is not None and self.permuted_effect is not None:
             effects = np.column_stack([self.effect, self.permuted_effect])[tested]
-            by_chance = statistics.mean_effect_by_chance(effects)
+            by_chance, _ = statistics.mean_effect_by_chance(effects)
             effect /= by_chance if by_chance > 0 else 1.0
             p["exact_effect"] = statistics.mean_effect_p(effects)
             n_known = int((~np.isnan(effects[:, 1:])).any(axis=0).sum())

@@ -142,23 +142,28 @@ class Times:
     each: npt.NDArray[np.float64]
     draws: npt.NDArray[np.float64]
 
-    def mean(self, chosen: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    def mean(
+        self, chosen: npt.NDArray[np.bool_], by_chance: float = 1.0, error: float = 0.0
+    ) -> tuple[float, float, float]:
         """Return the mean over some parts, and its 95 % interval; NaN if none is comparable.
 
-        It is 1.96 times as far from the mean, on a logarithmic scale, as the middle 68 % of draws
-        reach from theirs: a mean loss near zero makes single draws as large as one likes.
+        Both are divided by what the mean is by chance, whose standard error makes the interval
+        wider. Without that it is 1.96 times as far from the mean, on a logarithmic scale, as the
+        middle 68 % of draws reach from theirs: a mean loss near zero makes single draws as large
+        as one likes.
         """
         known = chosen & np.isfinite(self.each)
         # A part may not be comparable in a draw: all in a draw are rare, and left out.
         draws = self.draws[np.isfinite(self.draws[:, known]).any(axis=1)]
         if not known.any():
             return (float("nan"),) * 3
-        mean, means = float(self.each[known].mean()), np.nanmean(draws[:, known], axis=1)
+        mean = float(self.each[known].mean()) / by_chance
+        means = np.nanmean(draws[:, known], axis=1)
         means = np.log(means[means > 0])
         if len(means) < N_BOOTSTRAPS_OF_CLASSES / 2:
             return mean, float("nan"), float("nan")
         low, high = np.percentile(means, _MIDDLE)
-        factor = float(np.exp(_NORMAL * (high - low) / 2))
+        factor = float(np.exp(_NORMAL * np.hypot((high - low) / 2, error / by_chance)))
         return mean, mean / factor, mean * factor
 
 

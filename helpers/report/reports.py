@@ -401,10 +401,9 @@ class Report:
         That need not be 1, see `measures.coherence`.
         """
         times = np.array([each.times for each in self._by_spread[spread]])
-        by_chance = statistics.mean_effect_by_chance(times[chosen])
-        found = np.array(self._times[spread].mean(chosen)) / (by_chance if by_chance > 0 else 1.0)
-        mean, low, high = map(float, found)
-        return mean, low, high
+        by_chance, error = statistics.mean_effect_by_chance(times[chosen])
+        calibration = (by_chance, error) if by_chance > 0 else ()
+        return self._times[spread].mean(chosen, *calibration)
 
     def _ranked(self, spread: Spread) -> PermutationTest:
         p = np.array([each.p for each in self._by_spread[spread]])

@@ -257,8 +257,8 @@ def mean_effect_p(effects: npt.ArrayLike) -> float:
     return float((known >= known[0] - TIED * abs(known[0])).mean())
 
 
-def mean_effect_by_chance(effects: npt.ArrayLike) -> float:
-    """Return the mean effect that sub-clusters of permuted partitions have.
+def mean_effect_by_chance(effects: npt.ArrayLike) -> tuple[float, float]:
+    """Return the mean effect that sub-clusters of permuted partitions have, and how sure it is.
 
     Of differences from what is expected it is 0 on average, but a ratio to it need not be 1 where
     there is nothing to be found: not if it is to a median and values are skewed, for example.
@@ -270,9 +270,11 @@ def mean_effect_by_chance(effects: npt.ArrayLike) -> float:
 
     Returns
     -------
-    float
+    mean : float
         Mean, over the permuted partitions of which any effect is known, of the mean over what is
         known; NaN if there is none.
+    error : float
+        Its standard error; NaN if there are fewer than two.
 
     Raises
     ------
@@ -281,12 +283,15 @@ def mean_effect_by_chance(effects: npt.ArrayLike) -> float:
 
     Examples
     --------
-    >>> mean_effect_by_chance([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.2, np.nan, np.nan]])
-    1.0333333333333334
+    >>> mean, error = mean_effect_by_chance([[2.0, 1.0, 1.5, 0.5], [np.nan, 1.0, np.nan, np.nan]])
+    >>> round(mean, 3), round(error, 3)
+    (1.0, 0.289)
     """
     others = _mean_effects(effects)[1:]
     known = others[~np.isnan(others)]
-    return float(known.mean()) if len(known) else float("nan")
+    mean = float(known.mean()) if len(known) else float("nan")
+    is_sure = len(known) > 1
+    return mean, float(known.std(ddof=1) / np.sqrt(len(known))) if is_sure else float("nan")
 
 
 def _mean_effects(effects: npt.ArrayLike) -> npt.NDArray[np.float64]:
