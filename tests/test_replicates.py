@@ -61,6 +61,7 @@ def test_the_interval_of_a_mean_is_students():
     half = 4.302653 / np.sqrt(3)
     assert (low, high) == pytest.approx((2 - half, 2 + half), rel=1e-6)
     assert np.isnan(mean_interval([1.0])).all()
+    assert np.isnan(mean_interval([1.0, 2.0, np.inf])).all()
 
 
 @pytest.mark.parametrize("level", [0, 1, 1.5])

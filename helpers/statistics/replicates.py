@@ -96,7 +96,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     Returns
     -------
     Interval
-        NaN at both ends if fewer than two are left.
+        NaN at both ends if fewer than two are left, or any is infinite: there is no mean then.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     check_share(level, "level")
     known = floats(values)
     known = known[~np.isnan(known)]
-    if len(known) < 2:
+    if len(known) < 2 or np.isinf(known).any():
         return Interval(float("nan"), float("nan"))
     half = scipy.stats.t.ppf((1 + level) / 2, len(known) - 1) * scipy.stats.sem(known)
     return Interval(float(known.mean() - half), float(known.mean() + half))
