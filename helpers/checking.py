@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from helpers import forward, graphs, partitions
+from helpers import forward, graphs, partitions, validation
 from helpers.backend import keras
 from helpers.forward import rules
 
@@ -54,6 +54,8 @@ def check(model: keras.Model) -> pd.DataFrame:
     except ValueError as error:
         return _table([], str(error), str(error))
     _, of_lesions = _attempt(forward.read_classifier, model)
+    if not of_lesions:
+        _, of_lesions = _attempt(validation.check_weights, model)
     graph, of_graph = _attempt(graphs.weight_graph, model)
     in_graphs = {} if graph is None else _joined(graph)
     speed = "yes, slowly" if program.is_rough else "yes"

@@ -37,6 +37,19 @@ def check_x_y(
     return images, check_classes(y, len(images[0]), n_classes_of(model))
 
 
+def check_weights(model: "keras.Model") -> None:
+    """Refuse a model with weights that are not finite.
+
+    Raises
+    ------
+    ValueError
+        If there are any; names the first.
+    """
+    for weight in model.weights:
+        if not np.isfinite(np.asarray(weight)).all():
+            raise ValueError(f"model: the weights {weight.path!r} are not all finite")
+
+
 def n_classes_of(model: "keras.Model") -> int:
     """Return how many classes a classifier tells apart: as many as outputs, two by a single one."""
     return max(int(model.outputs[0].shape[-1]), 2)

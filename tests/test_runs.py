@@ -380,7 +380,8 @@ def manifest(tmp_path, monkeypatch):
     def write(name, checksum, folder="zoo"):
         path = tmp_path / folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"recipe": {}, "replicate": 0, "data": "", "sha256": checksum}))
+        known = {"recipe": {}, "replicate": 0, "epochs": 1, "accuracy": {"test": 0.9}, "data": ""}
+        path.write_text(json.dumps(known | {"sha256": checksum}))
 
     return write
 
@@ -1488,7 +1489,7 @@ def made(tmp_path, monkeypatch):
         monkeypatch.setattr(settings, name, tmp_path / name.lower())
     monkeypatch.setenv("MODULARITY_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(pages, "save_figure", lambda *_: None)
-    monkeypatch.setattr(pages, "found", dict)
+    monkeypatch.setattr("helpers.book.found.found", dict)
     monkeypatch.setattr(scorecard, "write", lambda *_: None)
     write_notebook(settings.NOTEBOOKS / "01-makes.ipynb", "n: int = 1", "n", uses=["lesions"])
     code, declared = 'results.collected("made")', ["results/made.csv"]

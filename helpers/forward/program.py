@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from helpers.backend import keras, values_of
+from helpers.backend import keras
 from helpers.forward import rules
 from helpers.forward.rules import Array, Depthwise, Elementwise, Linear, Merge, Rule
 
@@ -454,7 +454,7 @@ def read_classifier(model: keras.Model) -> Classifier:
     Raises
     ------
     ValueError
-        As `read`, or if the outputs are something else or weights are not finite.
+        As `read`, or if the outputs are something else.
     """
     for method in ("predict_step", "predict"):
         if getattr(type(model), method) is not getattr(keras.Model, method):
@@ -482,9 +482,6 @@ def read_classifier(model: keras.Model) -> Classifier:
             "sigmoid of a Dense layer or an Activation, the probability of class 1, or one score "
             "per class"
         )
-    for weight in model.weights:
-        if not np.isfinite(values_of(weight)).all():
-            raise ValueError(f"model: the weights {weight.path!r} are not all finite")
     classifier = Classifier(
         **{each.name: getattr(program, each.name) for each in fields(program)},
         scores=scores,

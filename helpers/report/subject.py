@@ -187,6 +187,7 @@ def _of_model(model: "keras.Model", x: Any, y: Any, executor: "Executor | None")
             f"model: {model.name!r} has no hidden layer whose units can be lesioned "
             "(`helpers.check` says layer by layer why)"
         )
+    validation.check_weights(model)
     return Subject(
         name=str(model.name),
         layers=layers,
