@@ -315,10 +315,11 @@ def train(wanted: Recipe, replicate: int, folder: Path, epoch: int | None = None
     last = wanted.all_epochs if epoch is None else epoch
     dataset = datasets.load(wanted.dataset)
     model = _initialised(wanted, replicate, dataset)
-    seconds = _train_on(model, wanted, replicate, dataset, last)
+    checkpointed = _checkpoint_folder(wanted, replicate, dataset)
+    seconds = _train_on(model, wanted, replicate, dataset, last, checkpointed)
     path = _keep(model, wanted, replicate, dataset, last, seconds, folder)
     if stored.find(_stem(wanted, replicate), {folder, *stored.folders()}):
-        checkpoints.remove(_checkpoint_folder(wanted, replicate, dataset))
+        checkpoints.remove(checkpointed)
     return path
 
 
@@ -329,13 +330,17 @@ def _initialised(wanted: Recipe, replicate: int, dataset: Dataset) -> keras.Mode
 
 
 def _train_on(
-    model: keras.Model, wanted: Recipe, replicate: int, dataset: Dataset, last: int
+    model: keras.Model,
+    wanted: Recipe,
+    replicate: int,
+    dataset: Dataset,
+    last: int,
+    folder: Path,
 ) -> float:
     """Train a model in place up to an epoch, and return the seconds that it took.
 
-    It goes on from the newest checkpoint, unless that is further.
+    It goes on from the newest checkpoint in a folder, unless that is further.
     """
-    folder = _checkpoint_folder(wanted, replicate, dataset)
     checkpoint = checkpoints.newest(folder)
     if checkpoint and checkpoint.epoch > last:
         checkpoint = None
