@@ -58,10 +58,26 @@ def test_for_shares_in_one_stratum_it_is_fishers_exact_test():
     chosen = [True] * 8 + [False] * 23
     table = [[6, 2], [10, 13]]
     expected = scipy.stats.fisher_exact(table, "greater").pvalue
-    found = stratified_test(values, chosen, ["one step"] * 31, "right", n_draws=40_000)
-    assert found.interval.low < expected < found.interval.high
+    found = stratified_test(values, chosen, ["one step"] * 31, "right")
+    assert found.p == pytest.approx(expected, rel=1e-12)
+    assert found.interval == (found.p, found.p)
     assert found.difference == pytest.approx(6 / 8 - 10 / 23)
     assert (found.n_chosen, found.n_others) == (8, 23)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.booleans(), st.booleans(), st.integers(0, 2)), min_size=1, max_size=7
+    )
+)
+def test_shares_are_rearranged_in_all_ways_however_many(rows):
+    values, chosen, of = zip(*rows, strict=True)
+    right, left = by_loops(values, chosen, of)
+    expected = {"right": right, "left": left, "two-sided": min(1, 2 * min(right, left))}
+    for side, p in expected.items():
+        found = stratified_test(values, chosen, of, side, n_draws=1)
+        assert found.reason or found.p == pytest.approx(p)
 
 
 def test_random_rearrangements_agree_with_all_of_them(monkeypatch):

@@ -7,6 +7,7 @@ from math import comb, prod
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.stats
 
 from helpers.statistics.permutation import TIED, AnySide
 from helpers.statistics.ranks import floats
@@ -66,7 +67,7 @@ def stratified_test(
     side : {"right", "left", "two-sided"}
         Whether it counts if the chosen values are larger, smaller, or either.
     n_draws : int
-        Random arrangements, from 1, where there are too many to look at each.
+        Random arrangements, from 1, where there are too many to look at each; not of bool.
     random_state : int
         Seed of these.
 
@@ -83,9 +84,10 @@ def stratified_test(
     Notes
     -----
     The statistic is the sum of the chosen values. Which values are chosen is rearranged within
-    each stratum in all ways, of which p is the share with a sum at least as extreme; or in
-    n_draws random ways, and p = (r + 1) / (n_draws + 1). For values of bool and one stratum it is
-    Fisher's exact test. Two-sided p values are twice the smaller one.
+    each stratum in all ways, of which p is the share with a sum at least as extreme; or, where
+    these are too many, in n_draws random ways, and p = (r + 1) / (n_draws + 1). Of bool all ways
+    are known without looking (hypergeometric in each stratum): in one stratum this is Fisher's
+    exact test. Two-sided p values are twice the smaller one.
     """
     numbers = floats(values)
     is_chosen, of = np.asarray(chosen, dtype=bool), np.asarray(strata)
@@ -103,14 +105,22 @@ def stratified_test(
     above = sum(float(part[mask].sum()) for part, mask in parts)
     noise = TIED * sum(float(np.abs(part).sum()) for part, _ in parts)
     sizes = [(len(mask), int(mask.sum())) for _, mask in parts]
-    sums, is_exact = _rearranged([part for part, _ in parts], sizes, n_draws, random_state)
-    right, left = (sums >= above - noise).sum(), (sums <= above + noise).sum()
-    n_beyond = int({"right": right, "left": left, "two-sided": min(right, left)}[side])
-    factor = 2 if side == "two-sided" else 1
-    p = factor * (n_beyond + (not is_exact)) / (len(sums) + (not is_exact))
-    interval = Interval(p, p) if is_exact else share_interval(n_beyond, len(sums))
-    if not is_exact:
-        interval = Interval(factor * interval.low, factor * interval.high)
+    centred = [part for part, _ in parts]
+    if np.isin(numbers, (0, 1)).all():
+        sums, shares, is_exact = *_of_zeros_and_ones(centred, sizes), True
+    else:
+        sums, shares, is_exact = _rearranged(centred, sizes, n_draws, random_state)
+    right, left = sums >= above - noise, sums <= above + noise
+    beyond = {"right": [right], "left": [left], "two-sided": [right, left]}[side]
+    factor = len(beyond)
+    if is_exact:
+        p = factor * min(float(shares[each].sum()) for each in beyond)
+        interval = Interval(p, p)
+    else:
+        n_beyond = min(int(each.sum()) for each in beyond)
+        p = factor * (n_beyond + 1) / (n_draws + 1)
+        of_share = share_interval(n_beyond, n_draws)
+        interval = Interval(factor * of_share.low, factor * of_share.high)
     n_chosen, n_all = sum(c for _, c in sizes), sum(n for n, _ in sizes)
     return StratifiedTest(
         difference=above / sum(c * (n - c) / n for n, c in sizes),
@@ -142,21 +152,33 @@ def _check(
     check_number("n_draws", n_draws)
 
 
+def _of_zeros_and_ones(
+    parts: list[npt.NDArray[np.float64]], sizes: list[tuple[int, int]]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the sums that chosen zeros and ones can have, and how often: hypergeometric ones."""
+    lowest, shares = 0.0, np.ones(1)
+    for part, (n, c) in zip(parts, sizes, strict=True):
+        ones = int((part > 0).sum())  # Around their mean; where all are equal, it does not matter.
+        lowest += c * float(part.min())
+        shares = np.convolve(shares, scipy.stats.hypergeom.pmf(np.arange(c + 1), n, ones, c))
+    return np.arange(len(shares), dtype=np.float64) + lowest, shares
+
+
 def _rearranged(
     parts: list[npt.NDArray[np.float64]],
     sizes: list[tuple[int, int]],
     n_draws: int,
     random_state: int,
-) -> tuple[npt.NDArray[np.float64], bool]:
-    """Return the sum of the chosen values under rearrangements, and whether these are all."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
+    """Return sums of the chosen under rearrangements, their shares, and whether these are all."""
     if prod(comb(n, c) for n, c in sizes) <= _ENUMERATED:
         sums = np.zeros(1)
         for part, (_, c) in zip(parts, sizes, strict=True):
             choices = np.array([sum(each) for each in combinations(part.tolist(), c)])
             sums = np.add.outer(sums, choices).ravel()
-        return sums, True
+        return sums, np.full(len(sums), 1 / len(sums)), True
     rng = np.random.default_rng(random_state)
     sums = np.zeros(n_draws)
     for part, (_, c) in zip(parts, sizes, strict=True):
         sums += rng.permuted(np.tile(part, (n_draws, 1)), axis=1)[:, :c].sum(axis=1)
-    return sums, False
+    return sums, np.full(n_draws, 1 / n_draws), False
