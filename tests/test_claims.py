@@ -187,6 +187,29 @@ def test_effects_stand_beside_with_the_interval_over_networks():
     assert row_of(judged(found(table)), IMPORTANT)["effect"] == "3 points (1 to 5)"
 
 
+def test_what_stands_behind_verdicts_is_known_as_numbers_of_each_network():
+    both = [
+        made("mnist-mlp", "importance", STRONG, [1.0, 2, 3, 4, 5]),
+        made("mnist-cnn", "importance", NOTHING, [0.1, 0.0, np.nan, 0.2, 0.1]),
+        made("cifar10-vgg", "importance", STRONG[:4], [3.0] * 4),
+    ]
+    tests = found(pd.concat(both))
+    table = claims.effects(tests)
+    assert list(table["network"]) == ["MLP on MNIST", "CNN on MNIST"], "four VGGs are too few"
+    assert list(table["verdict"]) == ["holds", "does not hold"]
+    strong, weak = table.to_dict("records")
+    assert strong["of_each"] == (1, 2, 3, 4, 5)
+    assert (strong["claim"], strong["unit"]) == (IMPORTANT, "points")
+    assert (strong["none"], strong["margin"]) == (0, claims.LEAST_POINTS)
+    assert (weak["effect"], np.isnan(weak["of_each"]).sum()) == (pytest.approx(0.1), 1)
+    for each in table.to_dict("records"):
+        text = row_of(judged(tests), each["claim"], each["network"])["effect"]
+        numbers = [each[end] for end in ("effect", "low", "high")]
+        said = [float(number) for number in re.findall(r"-?\d[\d.]*", text)][:3]
+        assert said == pytest.approx(numbers, rel=0.05)
+    assert claims.effects(found()).empty
+
+
 def test_what_was_not_run_says_so():
     rows = judged(found())
     of_vggs = rows[rows["claim"].str.contains("VGG") & ~rows["claim"].str.contains("Outside")]

@@ -508,8 +508,53 @@ def drawn(made, pictures, profiles):
         plots.dependency_graph(pairs, kinds),
         figures.table1(table.assign(source="published", effect=np.nan)),
         figures.audits(audited(), table),
+        figures.verdicts(judged_effects()),
         figures.corrected_p_values(statistics.multiple_comparisons(table, 0.05, 0.05), 0.05),
     ]
+
+
+def judged_effects():
+    """Effects behind verdicts: of two claims about accuracy, and one about ratios."""
+    important, small, uneven = "They matter.", "Some do.", "They are uneven."
+    ends = {"points": (0.0, 1.0), "more sub-clusters": (0.0, -np.inf), "times": (1.0, 1.1)}
+    rows = [
+        (important, "net", "holds", "points", 3.0, 2.0, 4.0, (2.5, 3.5)),
+        (important, "other net", "does not hold", "points", 0.1, 0.0, 0.2, (0.1, 0.1)),
+        (small, "net", "undecided", "more sub-clusters", 1.0, -1.0, 3.0, (0.0, 2.0)),
+        (uneven, "net", "undecided", "times", 1.2, 0.9, 1.5, (1.2, np.nan)),
+    ]
+    names = ["claim", "network", "verdict", "unit", "effect", "low", "high", "of_each"]
+    table = pd.DataFrame(rows, columns=names)
+    table["none"], table["margin"] = zip(*table["unit"].map(ends), strict=True)
+    return table
+
+
+def test_a_verdict_is_drawn_by_its_marker_its_interval_and_each_network():
+    figure = figures.verdicts(judged_effects())
+    assert [each.get_xlabel().split()[0] for each in figure.axes] == [
+        "percentage",
+        "sub-clusters",
+        "times",
+    ]
+    points, counts, _ = figure.axes
+    assert [each.get_text() for each in points.get_yticklabels()] == ["", "net", "other net"]
+    means = {
+        float(line.get_ydata()[0]): (line.get_marker(), float(line.get_xdata()[0]))
+        for line in points.lines
+        if line.get_marker() in ("o", "X")
+    }
+    assert means == {1: ("o", 3.0), 2: ("X", 0.1)}
+    (undecided,) = [line for line in counts.lines if line.get_marker() == "o"]
+    assert undecided.get_markerfacecolor() == "white"
+    strokes = [list(line.get_xdata()) for line in points.lines if line.get_marker() == "|"]
+    assert strokes == [[2.5, 3.5], [0.1, 0.1]]
+    intervals = [list(line.get_xdata()) for line in points.lines if line.get_marker() == "None"]
+    assert [2.0, 4.0] in intervals
+    assert (len(points.patches), len(counts.patches)) == (1, 0), "no number is too small"
+    written = {each.get_text() for each in points.texts}
+    assert written == {"They matter.", "✓ holds", "✗ does not hold"}
+    nothing = figures.verdicts(judged_effects()[:0])
+    assert nothing.axes[0].texts[0].get_text() == "of no kind have five networks been looked at"
 
 
 def audited():

@@ -88,8 +88,8 @@ class Judged:
         Of the effect.
     verdict : str
         If there is nothing to test.
-    n_effects : int, optional
-        In how many networks there is an effect to speak of, if not in all.
+    of_each : tuple of float
+        The effect on each network; NaN where there is none to speak of.
     lacks_a_test : bool
         Whether one of two tests that it takes has not been made of each network, so that p is not
         known. It then counts as 1.
@@ -104,7 +104,7 @@ class Judged:
     high: float = float("nan")
     unit: Unit = POINTS
     verdict: str = ""
-    n_effects: int | None = None
+    of_each: tuple[float, ...] = ()
     lacks_a_test: bool = False
 
 
@@ -182,7 +182,7 @@ class Tested:
             low,
             high,
             self.unit,
-            n_effects=int(effects.notna().sum()),
+            of_each=tuple(effects),
             lacks_a_test=lacks_a_test,
         )
 
@@ -358,10 +358,8 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     percentage point of accuracy, a ratio of 1.1). For one that something is not there it is the
     other way round. All else is undecided, and with fewer than five networks nothing is judged.
     """
-    answers = [(claim, each) for claim in CLAIMS for each in claim.question.answers(found)]
-    corrected = _holm([each.p for _, each in answers])
     by_claim: dict[str, list[dict[str, str]]] = {claim.text: [] for claim in CLAIMS}
-    for (claim, each), p in zip(answers, corrected, strict=True):
+    for claim, each, p in _answered(found):
         by_claim[claim.text].append(_row(claim, each, p))
     rows = []
     for claim in CLAIMS:
@@ -370,6 +368,47 @@ def judged(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             verdict = {"verdict": row["verdict"], "claim": claim.text}
             rows.append(verdict | row | {"section": claim.section})
     return pd.DataFrame(rows).fillna("–")
+
+
+def effects(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the mean effects that stand behind verdicts, as numbers.
+
+    Parameters
+    ----------
+    found : mapping of str to pandas.DataFrame
+        As for `judged`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per claim and kind of network with a mean effect and its interval: claim, network,
+        verdict; unit, in words; effect, low, high; of_each, a tuple of float, the effect on each
+        network, NaN where there is none to speak of; none, what is no effect; and margin, up to
+        where none matters, infinite if there is none.
+    """
+    rows = [
+        {
+            "claim": claim.text,
+            "network": each.network,
+            "verdict": _verdict(claim, each, p),
+            "unit": each.unit.text.partition(" ")[2],
+            "effect": each.effect,
+            "low": each.low,
+            "high": each.high,
+            "of_each": each.of_each,
+            "none": each.unit.none,
+            "margin": each.unit.margin,
+        }
+        for claim, each, p in _answered(found)
+    ]
+    return pd.DataFrame(rows).dropna(subset=["effect", "low", "high"], ignore_index=True)
+
+
+def _answered(found: Mapping[str, pd.DataFrame]) -> list[tuple[Claim, Judged, float]]:
+    """Return what became of each claim, with p values after Holm's correction over all."""
+    answers = [(claim, each) for claim in CLAIMS for each in claim.question.answers(found)]
+    corrected = _holm([each.p for _, each in answers])
+    return [(claim, each, p) for (claim, each), p in zip(answers, corrected, strict=True)]
 
 
 _COUNTED = {
@@ -405,7 +444,8 @@ def counted(judgements: pd.DataFrame) -> str:
     return ", ".join(told)
 
 
-_SIGNS = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
+SIGNS = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
+"""What stands for a verdict where there is little room."""
 
 
 def about(judgements: pd.DataFrame, start: str) -> pd.DataFrame:
@@ -450,7 +490,7 @@ def chips(rows: pd.DataFrame, address: str, whose: str = "") -> str:
     families = rows["network"].map(_family)
     marks = []
     for verdict, kinds in rows.groupby("verdict", sort=False):
-        sign, kind = _SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
+        sign, kind = SIGNS.get(str(verdict), "…"), str(verdict).replace(" ", "-")
         named = [
             _named(family, of_family, n_of_family=int((families == family).sum()))
             for family, of_family in kinds.groupby(families, sort=False)
@@ -559,8 +599,9 @@ def _effect(each: Judged) -> str:
     if not np.isnan(low):
         number = each.unit.text.split(" ")[0]
         text = f"{text} ({number.format(low)} to {number.format(high)})"
-    is_partial = each.n_effects is not None and each.n_effects < each.n_networks
-    return text + f", in {each.n_effects} of {each.n_networks} networks" * is_partial
+    n_known = int(np.isfinite(each.of_each).sum())
+    is_partial = n_known < len(each.of_each)
+    return text + f", in {n_known} of {each.n_networks} networks" * is_partial
 
 
 def _holm(p: list[float]) -> list[float]:

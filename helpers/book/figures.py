@@ -1,12 +1,15 @@
 """Figures of the book's own tables."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.book.claims import SIGNS
 from helpers.book.table1 import effect_in_words, mean_effects
 from helpers.book.tables import rows_of
 from helpers.plots.headings import MEASURES, TESTS
@@ -17,7 +20,9 @@ from helpers.plots.style import (
     LOWEST_P,
     P_TICKS,
     VERMILLION,
+    WHITE_BOX,
     make_panels,
+    notice,
     styled,
 )
 
@@ -127,6 +132,92 @@ def table1(table: pd.DataFrame) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+_VERDICT_STYLES = {
+    "holds": ("o", BLUE, BLUE),
+    "undecided": ("o", BLUE, "white"),
+    "does not hold": ("X", VERMILLION, VERMILLION),
+}
+
+_UNITS = {
+    "points": "percentage points of accuracy",
+    "more sub-clusters": "sub-clusters more than chance gives",
+    "times": "times what is typical of random sets",
+    "nats": "nats of entropy beyond random sets'",
+}
+
+
+@styled
+def verdicts(table: pd.DataFrame) -> Figure:
+    """Draw the mean effect behind each verdict, with its interval over networks.
+
+    A panel per unit, in which each claim has a line for its name, and its networks below.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `claims.effects`.
+    """
+    if not len(table):
+        return notice("of no kind have five networks been looked at")
+    groups = {unit: table[table["unit"] == unit] for unit in _UNITS if unit in set(table["unit"])}
+    lines = {unit: _lines(rows) for unit, rows in groups.items()}
+    heights = [len(each) for each in lines.values()]
+    figure, panels = make_panels(
+        0.6 + 0.58 * len(groups) + 0.2 * sum(heights), len(groups), height_ratios=heights
+    )
+    for axes, (unit, rows) in zip(panels[:, 0], groups.items(), strict=True):
+        names = lines[unit]
+        for row in rows.to_dict("records"):
+            y = names.index((row["claim"], row["network"]))
+            _draw_verdict(axes, y, row)
+        # Claims are longer than a panel is wide: they begin where the figure does.
+        below = mpl.transforms.blended_transform_factory(figure.transFigure, axes.transData)
+        for y, (claim, network) in enumerate(names):
+            if not network:
+                style = {"weight": "bold", "va": "center", "bbox": WHITE_BOX}
+                axes.text(0.005, y, claim, transform=below, **style).set_in_layout(False)
+        none, margin = rows[["none", "margin"]].iloc[0]
+        axes.axvline(none, color=BLACK, ls=":", lw=1, zorder=0)
+        if np.isfinite(margin):
+            axes.axvspan(none, margin, color=GREY, alpha=0.25, lw=0, zorder=0)
+        axes.set_yticks(range(len(names)), [network for _, network in names])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(_UNITS[unit])
+    figure.legend(handles=_verdict_handles(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return claims, each without a network and then with each of its networks."""
+    return [
+        line
+        for claim, kinds in rows.groupby("claim", sort=False)
+        for line in [(str(claim), ""), *((str(claim), each) for each in kinds["network"])]
+    ]
+
+
+def _draw_verdict(axes: Axes, y: int, row: Mapping[Any, Any]) -> None:
+    """Draw an effect with its interval and what it is the mean of, and the verdict beside it."""
+    marker, colour, face = _VERDICT_STYLES[row["verdict"]]
+    axes.plot([row["low"], row["high"]], [y, y], color=colour, lw=1.6, zorder=2)
+    axes.plot(row["of_each"], np.full(len(row["of_each"]), y), "|", color=BLACK, ms=7, mew=0.8)
+    axes.plot(row["effect"], y, marker, color=colour, mfc=face, ms=6, zorder=3)
+    beside = axes.get_yaxis_transform()
+    axes.text(1.01, y, f"{SIGNS[row['verdict']]} {row['verdict']}", transform=beside, va="center")
+
+
+def _verdict_handles() -> list[Any]:
+    handles: list[Any] = [
+        mpl.lines.Line2D([], [], color=colour, marker=marker, mfc=face, label=verdict)
+        for verdict, (marker, colour, face) in _VERDICT_STYLES.items()
+    ]
+    handles.append(mpl.lines.Line2D([], [], color=BLACK, marker="|", ls="", label="one network"))
+    handles.append(mpl.patches.Patch(color=GREY, alpha=0.25, lw=0, label="too little to matter"))
+    return handles
 
 
 _GRAPHS = {"released": "released graph", "paper": "the text's graph"}
