@@ -128,7 +128,11 @@ def test_the_site_has_an_icon_a_card_a_sitemap_and_a_page_for_what_is_not_there(
     assert sorted(listed) == sorted(f"{address}book/{each.name}" for each in html.glob("*.html"))
     lost = (folder / "404.html").read_text()
     assert sorted(re.findall(r'<a href="([^"]+)"', lost)) == sorted(listed)
-    assert f'og:image" content="{address}{site.CARD}"' in (folder / "index.html").read_text()
+    first = (folder / "index.html").read_text()
+    assert f'og:image" content="{address}{site.CARD}"' in first
+    assert "A paper [Hod" in first, "the key of the citation in place of what it says"
+    assert f'rel="icon" href="{address}_static/favicon.svg"' in lost
+    assert 'rel="icon" href="_static/favicon.svg"' in first
 
 
 @pytest.fixture(scope="module", params=["https://github.com/someone/their-fork", ""])

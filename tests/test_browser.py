@@ -392,6 +392,15 @@ def test_a_search_shows_sentences_that_have_the_word(book):
             assert not re.search(r"Toggle|Download|\.ipynb|import |Contents", sentence)
 
 
+def test_a_sentence_that_a_search_shows_has_the_word_and_not_only_what_its_stem_begins(book):
+    with book.visitor() as page:
+        page.goto(f"{book.address}search.html?q=ties")  # Its stem is "ti", as in "times".
+        search_results(page)
+        page.wait_for_function("document.querySelectorAll('p.context').length >= 3")
+        shown = page.locator("p.context").all_inner_texts()
+        assert sum(bool(re.search(r"\bties\b", each, re.I)) for each in shown) >= 3
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_a_reader_finds_the_search_box_and_with_it_the_pages_with_a_word(book, screen):
     with book.visitor(screen) as page:

@@ -91,7 +91,7 @@ def _describe(
     """Add previews, and how to cite it, to what a page is made of."""
     address, root = app.config.html_baseurl, app.config.root_doc
     if name == "index":  # It leads to the first page, and is what people share.
-        doctree = app.env.get_doctree(root)
+        doctree = app.env.get_and_resolve_doctree(root, app.builder)
     is_page = name in app.env.found_docs
     title = app.env.titles[name].astext() if is_page else app.config.html_title
     said = {"description": description(doctree)}
