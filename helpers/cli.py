@@ -141,6 +141,9 @@ def evaluate(
     try:
         # Before anything is computed: what takes an hour must have where to go.
         out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _BadInput(f"--out: no folder {out} can be made ({error.strerror})") from error
+    try:
         x, y = subject.load_data(data)
         report = helpers.evaluate(
             model,

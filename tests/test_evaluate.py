@@ -351,6 +351,12 @@ def test_clusters_that_are_whole_layers_are_refused_with_a_way_out(network, monk
         helpers.evaluate(*network, n_clusters=2, **QUIET)
 
 
+def test_images_beside_a_function_of_lesions_are_said_not_to_be_used():
+    options = slow_function(0.0) | {"n_permutations": 19, "progress": False}
+    assert "x was not used" in helpers.evaluate(**options, x=np.zeros((3, 2))).summary()
+    assert "not used" not in helpers.evaluate(**options).summary()
+
+
 def test_options_of_clustering_beside_a_partition_are_said_not_to_be_used(network, report):
     found = helpers.evaluate(*network, HALVES, n_clusters=5, edges="activations", **QUIET)
     assert "n_clusters = 5 was not used, because a partition was given." in found.summary()
@@ -639,6 +645,40 @@ def test_nothing_is_executed_from_a_file(network, tmp_path):
         helpers.evaluate(tmp_path / "other.keras", x, y, **QUIET)
 
 
+class OwnCall(keras.Model):
+    """Keras knows no graph of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = keras.layers.Dense(8), keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+def test_models_without_a_graph_are_refused_before_their_inputs_are_looked_at(is_called):
+    x, y = np.zeros((9, 4)), np.arange(9) % 3
+    models = [OwnCall(), keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])]
+    for model in models[: 1 if is_called else 2]:
+        if is_called:
+            model(x)
+        with pytest.raises(ValueError, match="is not built, or no Sequential or functional"):
+            helpers.evaluate(model, x, y, **QUIET)
+
+
+def test_a_file_with_classes_of_its_own_says_how_to_load_it(network, tmp_path):
+    _, x, y = network
+
+    class Mine(keras.layers.Dense):
+        pass
+
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), Mine(3)])
+    model.save(tmp_path / "mine.keras")
+    with pytest.raises(ValueError, match="if it has classes of your own, load it yourself"):
+        helpers.evaluate(tmp_path / "mine.keras", x, y, **QUIET)
+
+
 @pytest.mark.parametrize("partition", [None, {"lstm": [0, 1] * 3}, [0, 1]])
 def test_a_network_without_a_layer_that_can_be_lesioned_is_refused(partition):
     layers = [keras.layers.LSTM(6, name="lstm"), keras.layers.Dense(4)]
@@ -672,6 +712,8 @@ def test_a_dataset_must_end_have_batches_and_classes(network, monkeypatch):
         (pairs.batch(64).repeat(), None, "x: a tf.data.Dataset was given that repeats without"),
         (pairs.batch(64).take(0), None, "x: a tf.data.Dataset without any batch"),
         (tf.data.Dataset.from_tensor_slices(x).batch(9), None, "none of pairs"),
+        (tf.data.Dataset.from_tensor_slices((x, {"out": y})).batch(9), None, "a dict of 1; accep"),
+        (tf.data.Dataset.from_tensor_slices((x, (y, y))).batch(9), None, "a tuple of 2; accepted"),
     ):
         with pytest.raises(ValueError, match=message):
             helpers.evaluate(model, dataset, classes, HALVES, **QUIET)
@@ -1069,6 +1111,10 @@ def test_an_unknown_way_of_clustering_is_refused_also_beside_a_partition(network
         ([1, 2], "partition: labels of shape .2,. were given; accepted is one for each of the 20"),
         ([1.5, 2.5], "partition: 1.5 was given as a community"),
         ("none.csv", "partition: there is no file none.csv"),
+        (
+            pd.DataFrame({"layer": ["first"], "unit": [0], "label": [1]}),
+            r"partition: a DataFrame was given; accepted are .*, as its .to_csv\(path, index=False",
+        ),
     ],
 )
 def test_partitions_that_do_not_fit_are_refused_before_anything_is_computed(

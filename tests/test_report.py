@@ -445,18 +445,20 @@ def test_why_nothing_is_said_about_classes_is_true(report, monkeypatch):
     ) in found.verdict
 
 
-def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
+def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report, monkeypatch):
     found = with_effects(report, 0.01, 0.01, [3.0, 1.0, 2.0, 2.4], 1, 3, [1] * 4)
     assert "particular classes: yes (1.25 times (1.10 to 1.40) as uneven" in found.verdict
-    damage, small = "which larger damage alone brings about, too", "an effect too small or unsure"
+    damage = "which larger damage alone can bring about; of the mean effect p = {}"
+    small = "an effect too small or unsure"
     few = "but parts of random partitions cost too little to be compared in 95.0 % of them"
     cases = (
         (1.05, 1.01, 0.01, 0.0, small),
         (1.3, 0.9, 0.01, 0.0, small),
-        (1.3, 1.2, 0.06, 0.0, damage),
-        (1.3, 1.2, 0.5, 0.4, damage),
+        (1.3, 1.2, 0.06, 0.0, damage.format(".060")),
+        (1.3, 1.2, 0.5, 0.4, damage.format(".50")),
         (1.3, 1.2, 0.45, 0.95, few),
     )
+    monkeypatch.setattr(Report, "most_times", 2.0)
     for effect, low, p, incomparable, why in cases:
         vars(found)["share_incomparable"] = incomparable
         vars(found)["effects"] = report.effects.assign(effect=effect, low=low, high=1.6)
@@ -466,6 +468,38 @@ def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report):
             f"They matter for particular classes: undecided ({effect:.2f} times ({low:.2f} to "
             f"1.60) as uneven as random units that cost as much, exact p = .010, {why})."
         ) in found.verdict
+
+
+def test_where_random_units_fall_on_single_classes_too_it_is_said_that_no_more_is_possible():
+    rng = np.random.default_rng(0)
+    n_classes, n_each, n_inputs, n_images = 4, 6, 5, 200
+    y = np.arange(n_images) % n_classes
+    own = np.repeat(np.arange(n_classes), n_each)
+    signal = np.eye(n_classes)[y][:, :, np.newaxis]
+    x = signal + rng.normal(0, 0.6, (n_images, n_classes, n_inputs))
+    read = rng.uniform(0.3, 1, (len(own), n_inputs))
+    hidden = np.maximum((x[:, own] * read).sum(axis=-1), 0)
+    out = np.eye(n_classes)[own] * rng.uniform(0.3, 1, (len(own), 1))
+
+    def correct(lesions):
+        kept = np.ones((len(lesions), len(own)))
+        for row, each in zip(kept, lesions, strict=True):
+            row[list(each.get("h", []))] = 0
+        return ((hidden * kept[:, np.newaxis]) @ out).argmax(axis=-1) == y
+
+    found = helpers.evaluate(
+        correct,
+        y=y,
+        layers={"h": len(own)},
+        partition={"h": own},
+        n_permutations=99,
+        progress=False,
+    )
+    assert words.is_important(found) == "yes"
+    typical = found.subclusters["random_class_range"]
+    assert found.most_times == pytest.approx((n_classes / typical).mean())
+    assert (found.most_times < 1.1) == ("so that no part can be 1.1 times" in found.verdict)
+    assert found.most_times < 1.1
 
 
 def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):

@@ -154,6 +154,8 @@ def evaluate(
         divided, notes = partition_given(partition, subject)
         notes += _unused(n_clusters=n_clusters, edges=edges, scope=scope)
         source = "The partition that was given"
+    if subject.model is None and x is not None:
+        notes = [*notes, "x was not used: a function of lesions has its images itself."]
     groups, unknown = _strata(subject, divided, choices) if n_within else (None, [])
     left = None if budget is None else max(budget - (time.monotonic() - started), 0.0)
     measured = measure(subject, divided, n_permutations, seed, left, progress, groups, n_within)

@@ -109,6 +109,11 @@ def _labels_of(given: Any, subject: Subject) -> Mapping[str, Any]:
         return _assembled(_pairs_of(given), subject, _IN_NONE) if _has_pairs(given) else given
     if isinstance(given, str | Path):
         return _assembled(_rows_of(Path(given)), subject, "not in the file")
+    if isinstance(given, pd.DataFrame):
+        raise ValueError(
+            f"partition: a DataFrame was given; {_ACCEPTED}, as its .to_csv(path, index=False) "
+            "writes it"
+        )
     if hasattr(given, "labels_"):
         return _divided(np.asarray(given.labels_), subject)
     if _are_labels(given):

@@ -130,6 +130,18 @@ class Report:
         return float(np.isnan(times[~self.measured.is_complete]).all(axis=0).mean())
 
     @property
+    def most_times(self) -> float:
+        """How many times as uneven parts would be whose damage fell on a single class each.
+
+        Beside what is typical of random units that cost as much, on average over the parts that
+        are comparable: no effect on classes can be larger by much. NaN if no part is comparable.
+        """
+        compared = self._by_spread["range"]
+        typical = [each.typical[0] for each in compared if each.is_comparable[0]]
+        n_classes = int((self.measured.class_sizes > 0).sum())
+        return float(np.mean([n_classes / each for each in typical])) if typical else float("nan")
+
+    @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
         """Whether each part costs enough images to compare how they fall on classes, shape (S,)."""
         return np.array([each.is_comparable[0] for each in self._by_spread["range"]], dtype=bool)

@@ -97,7 +97,7 @@ def subject_of(
     if _is_keras(model):
         if layers is not None:
             raise ValueError("layers: given beside a Keras model, which knows its own")
-        return _of_model(model, *_unpacked(x, y, len(model.inputs[0].shape)), executor)
+        return _of_model(model, x, y, executor)
     if not callable(model):
         raise ValueError(
             f"model: {type(model).__name__} was given; accepted are a keras.Model, the path of a "
@@ -133,7 +133,10 @@ def load(path: Path) -> "keras.Model":
                 "file; load it yourself if you trust it, and give the model"
             ) from None
         first = " ".join(str(error).split()).partition(". ")[0]
-        raise ValueError(f"model: Keras cannot load {path} ({first[:200]})") from None
+        raise ValueError(
+            f"model: Keras cannot load {path} ({first[:200]}); if it has classes of your own, load "
+            "it yourself (custom_objects of keras.models.load_model), and give the model"
+        ) from None
 
 
 def load_data(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -175,6 +178,7 @@ def _of_model(model: "keras.Model", x: Any, y: Any, executor: "Executor | None")
     from helpers.lesions import engine
 
     program = forward.read_classifier(model)
+    x, y = _unpacked(x, y, len(model.inputs[0].shape))
     images, classes = validation.check_x_y(model, x, y)
     outputs = program.layers_behind(program.outputs)
     layers = {
@@ -334,6 +338,11 @@ def _unpacked(x: Any, y: Any, rank: int) -> tuple[Any, Any]:
     spec = x.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2:
         raise ValueError("x: a tf.data.Dataset was given that is none of pairs (images, classes)")
+    if isinstance(spec[1], Mapping | list | tuple):
+        raise ValueError(
+            f"x: a tf.data.Dataset was given whose classes are a {type(spec[1]).__name__} of "
+            f"{len(spec[1])}; accepted is one array, which its .map can choose"
+        )
     first: Any = next(iter(spec[0].values())) if isinstance(spec[0], Mapping) else spec[0]
     first = first[0] if isinstance(first, list | tuple) else first
     if spec[1].shape.rank == 0 or first.shape.rank == rank - 1:

@@ -382,7 +382,8 @@ def _of_classes(report: "Report") -> str:
         size = "random sets that cost as much cost all classes the same"
     p, answer, but = report.class_range.p, is_class_wise(report), ""
     if p <= ALPHA and answer != "yes":
-        but = ", which larger damage alone brings about, too"
+        of_effect = p_text(report.class_effect_p)
+        but = f", which larger damage alone can bring about; of the mean effect p = {of_effect}"
         n_comparable = (report.measured.n_permutations + 1) * (1 - report.share_incomparable)
         if report.class_effect_p <= ALPHA:
             but = ", an effect too small or unsure"
@@ -390,6 +391,11 @@ def _of_classes(report: "Report") -> str:
             but = (
                 ", but parts of random partitions cost too little to be compared in "
                 f"{percent(report.share_incomparable)} of them"
+            )
+        if report.most_times < LEAST_TIMES:
+            but += (
+                "; random units that cost as much fall on single classes, too, so that no part can "
+                f"be {LEAST_TIMES} times as uneven"
             )
     return f"They matter for particular classes: {answer} ({size}, exact p = {p_text(p)}{but})."
 
