@@ -656,13 +656,12 @@ class OwnCall(keras.Model):
         return self.last(self.hidden(x))
 
 
-@pytest.mark.parametrize("is_called", [False, True])
-def test_models_without_a_graph_are_refused_before_their_inputs_are_looked_at(is_called):
+def test_models_without_a_graph_are_refused_before_their_inputs_are_looked_at():
     x, y = np.zeros((9, 4)), np.arange(9) % 3
-    models = [OwnCall(), keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])]
-    for model in models[: 1 if is_called else 2]:
-        if is_called:
-            model(x)
+    called = OwnCall()
+    called(x)
+    unbuilt = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])
+    for model in (OwnCall(), called, unbuilt):
         with pytest.raises(ValueError, match="is not built, or no Sequential or functional"):
             helpers.evaluate(model, x, y, **QUIET)
 

@@ -498,8 +498,8 @@ def test_where_random_units_fall_on_single_classes_too_it_is_said_that_no_more_i
     assert words.is_important(found) == "yes"
     typical = found.subclusters["random_class_range"]
     assert found.most_times == pytest.approx((n_classes / typical).mean())
-    assert (found.most_times < 1.1) == ("so that no part can be 1.1 times" in found.verdict)
     assert found.most_times < 1.1
+    assert "so that no part can be 1.1 times" in found.verdict
 
 
 def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):

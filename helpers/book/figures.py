@@ -1,6 +1,6 @@
 """Figures of the book's own tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -92,12 +92,7 @@ def table1(table: pd.DataFrame) -> Figure:
         Of `table1.table1`, or those of its rows that are to be drawn.
     """
     rows = rows_of(table)
-    # Each kind of network has a line for its name, and its measures below.
-    lines = [
-        line
-        for network in dict.fromkeys(network for network, _ in rows)
-        for line in ((network, ""), *(row for row in rows if row[0] == network))
-    ]
+    lines = _lines(rows)
     figure, panels = make_panels(1.0 + 0.2 * len(lines), 1, 2, sharey=True, sharex=True)
     position = {line: -i for i, line in enumerate(lines) if line[1]}
     for axes, test, title in zip(panels[0], ("fisher", "chi2"), ("Fisher", "chi²"), strict=True):
@@ -162,7 +157,10 @@ def verdicts(table: pd.DataFrame) -> Figure:
     if not len(table):
         return notice("of no kind have five networks been looked at")
     groups = {unit: table[table["unit"] == unit] for unit in _UNITS if unit in set(table["unit"])}
-    lines = {unit: _lines(rows) for unit, rows in groups.items()}
+    lines = {
+        unit: _lines(rows[["claim", "network"]].itertuples(index=False, name=None))
+        for unit, rows in groups.items()
+    }
     heights = [len(each) for each in lines.values()]
     figure, panels = make_panels(
         0.6 + 0.58 * len(groups) + 0.2 * sum(heights), len(groups), height_ratios=heights
@@ -191,13 +189,12 @@ def verdicts(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return claims, each without a network and then with each of its networks."""
-    return [
-        line
-        for claim, kinds in rows.groupby("claim", sort=False)
-        for line in [(str(claim), ""), *((str(claim), each) for each in kinds["network"])]
-    ]
+def _lines(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return rows of a group and what is in it, below a line for each group's name alone."""
+    within: dict[str, list[tuple[str, str]]] = {}
+    for group, name in rows:
+        within.setdefault(group, [(group, "")]).append((group, name))
+    return [line for each in within.values() for line in each]
 
 
 def _draw_verdict(axes: Axes, y: int, row: Mapping[Any, Any]) -> None:
