@@ -251,6 +251,20 @@ def test_columns_of_pictures_carry_cluster_and_layer(pictures):
     assert not axes.get_title(loc="left")  # One panel needs no letter.
 
 
+def test_layers_without_room_for_their_pictures_go_to_the_next_line_at_the_same_size(pictures):
+    panels = {"net": (pictures, (2, 2, 2)), "same": (pictures, (2, 2, 2))}
+    figure = plots.subcluster_pictures(panels, n_shown=2, size=0.6, width=2)
+    names = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert names == [["a"], ["b"], ["a"], ["b"]]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["(a) net", "", "(b) same", ""]
+    figure.draw_without_rendering()
+    per_pixel = [axes.get_window_extent().width / np.ptp(axes.get_xlim()) for axes in figure.axes]
+    np.testing.assert_allclose(per_pixel, per_pixel[0])
+    (in_one,) = plots.subcluster_pictures({"net": panels["net"]}, size=0.4, width=2).axes
+    assert [text.get_text() for text in in_one.texts] == ["a", "b"]
+
+
 def test_a_network_without_pictures_says_so(pictures):
     none = replace(pictures, subclusters=[], true=pictures.true[:0], random=pictures.random[:0])
     figure = plots.subcluster_pictures({"net": (none, (2, 2, 2))})

@@ -1,6 +1,7 @@
 """Images: samples, what sub-clusters respond to, and what was made to drive them."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,14 +61,18 @@ def example_images(
 
 @styled
 def subcluster_pictures(
-    panels: dict[str, tuple[Pictures, tuple[int, int, int]]], n_shown: int = 4, size: float = 0.42
+    panels: dict[str, tuple[Pictures, tuple[int, int, int]]],
+    n_shown: int = 4,
+    size: float = 0.36,
+    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw what sub-clusters respond to above what random twins respond to (Figures 1 and 4).
 
-    One column per sub-cluster, layer by layer, with its cluster's number below. Correlations are
-    scaled from black to white for each column by itself, all its rows together. Of two channels
-    the absolute correlations are drawn, in the colours of `example_images`: hue says which of the
-    two images a sub-cluster responds to, brightness how strongly.
+    One column per sub-cluster, layer by layer, with its cluster's number below; a line holds as
+    many layers as it has room for. Correlations are scaled from black to white for each column by
+    itself, all its rows together. Of two channels the absolute correlations are drawn, in the
+    colours of `example_images`: hue says which of the two images a sub-cluster responds to,
+    brightness how strongly.
 
     Parameters
     ----------
@@ -76,22 +81,32 @@ def subcluster_pictures(
     n_shown : int
         Random twins per sub-cluster to draw; all if there are fewer.
     size : float
-        Width of a picture in inches, if there is room for so many.
+        Width of a picture in inches; less in a layer that has too many for a line.
+    width : float
+        Of the figure, in inches.
     """
     if not panels:
         return notice("no networks to draw")
-    widths = [len(each.subclusters) for each, _ in panels.values()]
-    cells = [min(size, (PAGE_WIDTH - 0.6) / max(width, 1)) for width in widths]
-    heights = [(n_shown + 1) * cell + 0.95 for cell in cells]
-    figure, drawn = make_panels(sum(heights), len(panels), height_ratios=heights)
-    for axes, (pictures, image_shape) in zip(drawn[:, 0], panels.values(), strict=True):
+    room = width - 0.65
+    most = int(room / size)
+    lines = [
+        (line, image_shape, i == 0)
+        for pictures, image_shape in panels.values()
+        for i, line in enumerate(_lines_of_layers(pictures, most))
+    ]
+    cells = [room / max(len(line.subclusters), most) for line, *_ in lines]
+    heights = [(n_shown + 1.1) * cell for cell in cells]
+    height = sum(heights) + 0.5 * len(lines) + 0.2 * (len(panels) - 1)
+    figure, drawn = make_panels(height, len(lines), width=width, height_ratios=heights)
+    for axes, (line, image_shape, _) in zip(drawn[:, 0], lines, strict=True):
         axes.set_anchor("W")
-        if pictures.subclusters:
-            _draw_pictures(axes, pictures, image_shape, n_shown)
+        if line.subclusters:
+            _draw_pictures(axes, line, image_shape, n_shown, most)
         else:
             write_note(axes, "no sub-cluster within the size rule")
     if len(panels) > 1:
-        letter_panels(drawn[:, 0], panels)
+        is_first = [first for *_, first in lines]
+        letter_panels(drawn[is_first, 0], panels)
     return figure
 
 
@@ -154,10 +169,29 @@ def addition_table(sums: npt.NDArray[np.int64]) -> Figure:
     return figure
 
 
+def _lines_of_layers(pictures: Pictures, most: int) -> list[Pictures]:
+    """Divide pictures into lines of whole layers, of at most so many columns where that can be."""
+    layers = [each.layer for each in pictures.subclusters]
+    lines: list[list[int]] = [[]]
+    for _, columns in pd.Series(range(len(layers)), dtype=int).groupby(layers, sort=False):
+        if lines[-1] and len(lines[-1]) + len(columns) > most:
+            lines.append([])
+        lines[-1].extend(columns)
+    return [
+        replace(
+            pictures,
+            subclusters=[pictures.subclusters[column] for column in line],
+            true=pictures.true[line],
+            random=pictures.random[line],
+        )
+        for line in lines
+    ]
+
+
 def _draw_pictures(
-    axes: Axes, pictures: Pictures, image_shape: tuple[int, int, int], n_shown: int
+    axes: Axes, pictures: Pictures, image_shape: tuple[int, int, int], n_shown: int, room: int
 ) -> None:
-    """Draw one panel of `subcluster_pictures`."""
+    """Draw one line of `subcluster_pictures`, which has room for so many columns."""
     rows = np.concatenate([pictures.true[:, np.newaxis], pictures.random[:, :n_shown]], axis=1)
     n_shown = rows.shape[1] - 1
     if image_shape[2] == 2:
@@ -174,6 +208,7 @@ def _draw_pictures(
     top = np.arange(n_shown + 1) * (height + 1) + gap * (np.arange(n_shown + 1) > 0)
     left = np.arange(len(rows)) * (width + 1) + gap * (is_next_layer.cumsum() - 1)
     axes.imshow(mosaic(images, top, left))
+    axes.set_xlim(right=max(axes.get_xlim()[1], room * (width + 1)))
     middle = left + (width - 1) / 2
     name_columns(axes, middle, [str(each.cluster) for each in pictures.subclusters])
     axes.set_yticks([(height - 1) / 2, top[1:].mean() + (height - 1) / 2], ["true", "random"])
