@@ -88,7 +88,7 @@ def subcluster_pictures(
     if not panels:
         return notice("no networks to draw")
     room = width - 0.65
-    most = int(room / size)
+    most = max(int(room / size), 1)
     lines = [
         (line, image_shape, i == 0)
         for pictures, image_shape in panels.values()
