@@ -341,7 +341,13 @@ def assign(variables: list[keras.Variable], state: Mapping[str, npt.NDArray[Any]
     if len(variables) != len(state):
         raise ValueError(f"state: {len(state)} variables were given for {len(variables)}")
     for position, variable in enumerate(variables):
-        variable.assign(state[str(position)])
+        value = state[str(position)]
+        if value.shape != tuple(variable.shape):  # Keras would print all numbers.
+            raise ValueError(
+                f"state: an array of shape {value.shape} was given for {variable.path}, which has "
+                f"shape {tuple(variable.shape)}"
+            )
+        variable.assign(value)
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

@@ -423,6 +423,14 @@ def test_partitions_are_marked_as_found_only_if_their_effects_are_beyond_chance_
     assert filled == [[True, True, True, False], [False] * 4]
 
 
+def test_what_parts_cost_in_a_robust_network_is_seen_beside_a_fragile_one():
+    robust = MADE.assign(network="robust")
+    robust[["effect", "low", "high"]] /= np.where(robust[["measure"]] == "importance", 100, 1)
+    fragile, of_fragile, small, of_small = plots.partitions_compared(pd.concat([MADE, robust])).axes
+    assert small.get_xlim()[1] < 0.1 < 3 < fragile.get_xlim()[1]
+    assert of_small.get_xlim() == of_fragile.get_xlim()
+
+
 def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_something():
     table = pd.DataFrame(
         {

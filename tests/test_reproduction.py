@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 
 from helpers import settings, statistics, zoo
-from helpers.book import lesion_counts, on_imagenet, points, published, scorecard, table1, tables
+from helpers.book import (
+    lesion_counts,
+    on_imagenet,
+    points,
+    published,
+    results,
+    scorecard,
+    table1,
+    tables,
+)
 from helpers.book.found import _driven, _readable
 from helpers.book.found import found as everything
 
@@ -222,6 +231,21 @@ def test_rows_on_imagenet_that_do_not_belong_in_table_1_are_refused(tmp_path, mo
         on_imagenet.collected("1b")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"imagenet-1b-notes\.csv is no table"),
+        ("a,b\n1,2\n", r"imagenet-1b-notes\.csv has no column network"),
+        ("network,n_clusters,n_random\n", r"imagenet-1b-notes\.csv has no rows"),
+    ],
+)
+def test_what_is_no_table_of_a_network_on_imagenet_is_named(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    (tmp_path / "imagenet-1b-notes.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        on_imagenet.collected("1b")
+
+
 def test_rows_on_imagenet_are_read_with_all_else_that_was_found(monkeypatch):
     before = everything()
     rows = collected("imagenet-resnet18", 0.02, [0])
@@ -230,6 +254,27 @@ def test_rows_on_imagenet_are_read_with_all_else_that_was_found(monkeypatch):
     for name, table in {"lesions": "1b", "constructed": "1a", "by_k": "3"}.items():
         assert len(after[name]) == len(before[name]) + len(rows)
         assert after[name]["table"].iloc[-1] == table
+
+
+def test_rows_with_12_clusters_from_the_sweep_of_table_3_stand_in_table_1b(monkeypatch):
+    before, read = everything(), results.collected
+    of_cnn = read("table3").query("network == 'mnist-cnn' and replicate == 0 and k == 8")
+    more = of_cnn.assign(replicate=1, k=12, n_clusters="12")
+
+    def collected_too(name):
+        rows = read(name)
+        if name != "table3":
+            return rows
+        rows = rows[(rows["network"] != "mnist-cnn") | (rows["replicate"] != 1) | (rows["k"] != 12)]
+        return pd.concat([rows, more])
+
+    monkeypatch.setattr(results, "collected", collected_too)
+    after = everything()
+    assert set(after["by_k"]["k"]) == {8, 18}
+    assert len(after["by_k"]) == len(before["by_k"])
+    ours = after["lesions"].query("network == 'mnist-cnn' and replicate == 1")
+    np.testing.assert_array_equal(ours["p"], more["p"])
+    assert set(ours["n_clusters"]) == {12}
 
 
 def test_other_numbers_of_clusters_on_imagenet_count_when_all_are_there(
@@ -303,7 +348,7 @@ def test_the_scorecard_for_programs_is_that_of_the_results_and_says_how_to_go_on
     assert (card.loc[is_full, "command"] == "").all()
     assert card.loc[~is_full, "command"].str.startswith("modularity ").all()
     assert "train cifar10-vgg" in card.loc["Table 1b", "command"]
-    assert "sweep sweeps/table1b.yaml --add --keep-stale;" in card.loc["Table 1b", "command"]
+    assert "sweep sweeps/table3.yaml --add --keep-stale;" in card.loc["Table 1b", "command"]
     assert "modularity imagenet" in card.loc["Table 1b", "command"]
 
 

@@ -272,3 +272,17 @@ def test_kernels_are_those_of_dense_and_convolutional_layers():
     separable = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.SeparableConv2D(4, 3)])
     shapes = [tuple(kernel.shape) for kernel in training.kernels(separable)]
     assert shapes == [(3, 3, 2, 1), (1, 1, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state | {"0": state["0"].T}, r"shape \(10, 20\) was given for .*\(20, 10\)"),
+        (lambda state: dict(list(state.items())[:-1]), r"\d+ variables were given for \d+"),
+    ],
+)
+def test_the_state_of_another_network_is_refused_without_printing_its_weights(change, message):
+    model, *_ = tiny()
+    with pytest.raises(ValueError, match=message) as refused:
+        training.set_model_state(model, change(training.model_state_of(model)))
+    assert len(str(refused.value)) < 200

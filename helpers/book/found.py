@@ -22,20 +22,16 @@ def found() -> dict[str, pd.DataFrame]:
     """
     counted = lesion_counts.combined(lesion_counts.VGGS)
     constructed = results.collected("table1a")
+    lesions, by_k = _by_table(results.collected("table1b"), results.collected("table3"))
     return {
-        "lesions": _with_imagenet(
-            lesion_counts.beside(results.collected("table1b"), counted), "1b"
-        ),
+        "lesions": _with_imagenet(lesion_counts.beside(lesions, counted), "1b"),
         "exact": lesion_counts.beside(_readable(results.collected("exact")), counted),
         "chance": claims.of_chance(results.collected("chance")),
         "constructed": _with_imagenet(constructed, "1a"),
         "driven": _driven(results.collected("constructed"), constructed),
         "kinds": pd.concat([results.collected("table7"), lesion_counts.kinds(lesion_counts.VGGS)]),
         "by_k": _with_imagenet(
-            lesion_counts.beside(
-                results.collected("table3"), lesion_counts.by_clusters(lesion_counts.VGGS)
-            ),
-            "3",
+            lesion_counts.beside(by_k, lesion_counts.by_clusters(lesion_counts.VGGS)), "3"
         ),
         "pictures": results.collected("figures_1_and_4").rename(columns={"name": "network"}),
         "pairs": results.collected("table9"),
@@ -46,6 +42,13 @@ def found() -> dict[str, pd.DataFrame]:
         "partition_pictures": results.collected("partition_pictures"),
         "partition_scores": results.collected("partition_scores"),
     }
+
+
+def _by_table(table1b: pd.DataFrame, table3: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of Tables 1b and 3; the sweep of the latter makes some of the former, too."""
+    is_first = table3["k"] == lesion_counts.PLANS[0].n_clusters
+    first = table3[is_first].drop(columns="n_clusters").rename(columns={"k": "n_clusters"})
+    return pd.concat([table1b, first], ignore_index=True), table3[~is_first]
 
 
 def _readable(tests: pd.DataFrame) -> pd.DataFrame:

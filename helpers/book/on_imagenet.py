@@ -1,6 +1,7 @@
 """The rows of networks on ImageNet, for a reader who has their weights and the images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -141,13 +142,14 @@ def collected(table: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are rows of a network twice, or not of the paper's numbers of clusters and twins.
+        If there are rows of a network twice, or not of the paper's numbers of clusters and twins,
+        or if a file holds no such rows; names it.
     """
     results.check_read(f"results/{results.ON_IMAGENET}*.csv")
     plan = PLANS[table]
     parts: dict[str, pd.DataFrame] = {}
     for path in sorted(settings.RESULTS.glob(f"{results.ON_IMAGENET}{table}-*.csv")):
-        rows = pd.read_csv(path).assign(replicate=0)
+        rows = _read(path).assign(replicate=0)
         name = str(rows["network"].iloc[0])
         is_papers = set(rows["n_clusters"]) == {*plan.n_clusters}
         if name in parts or not is_papers or (rows["n_random"] != plan.n_random).any():
@@ -158,3 +160,18 @@ def collected(table: str) -> pd.DataFrame:
             )
         parts[name] = rows.rename(columns={"n_clusters": "k"}) if table == "3" else rows
     return pd.concat(parts.values(), ignore_index=True) if parts else pd.DataFrame()
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read rows of a network, and refuse a file of anything else."""
+    try:
+        rows = pd.read_csv(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is no table ({error})") from None
+    lacks = [each for each in ("network", "n_clusters", "n_random") if each not in rows]
+    if lacks or rows.empty:
+        raise ValueError(
+            f"{path} has {f'no column {lacks[0]}' if lacks else 'no rows'}; accepted in results/ "
+            "under such a name is what `modularity imagenet` makes"
+        )
+    return rows

@@ -51,7 +51,8 @@ class Item:
     on_imagenet : tuple of str
         Which networks trained on ImageNet besides.
     sweep : str
-        The file in ``sweeps/`` that makes its results, "" if a page makes it alone.
+        The file in ``sweeps/`` that makes its results, or what is left of them, "" if a page makes
+        it alone.
     """
 
     name: str
@@ -88,7 +89,7 @@ ITEMS = (
         "lesions",
         _MLPS_AND_CNNS | _VGGS,
         _LESIONED,
-        "table1b",
+        "table3",
     ),
     Item(
         "Table 2",

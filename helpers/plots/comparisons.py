@@ -160,8 +160,8 @@ def over_n_clusters(table: pd.DataFrame, marked: Sequence[int] = ()) -> Figure:
 def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> Figure:
     """Draw how much the parts of several partitions matter beyond permuted parts.
 
-    One row of panels per network, and one column per measure; vertical lines where it does not
-    matter which units a part has.
+    One row of panels per network, each with a scale of its own of what parts cost, and one column
+    per measure; vertical lines where it does not matter which units a part has.
 
     Parameters
     ----------
@@ -176,18 +176,20 @@ def partitions_compared(table: pd.DataFrame, controls: Collection[str] = ()) -> 
         "coherence": ("less uneven random sets (%)", 50),
     }
     figure, panels = make_panels(
-        0.7 + (0.4 + 0.24 * len(names)) * len(networks), len(networks), 2, sharex="col", sharey=True
+        0.6 + (0.5 + 0.24 * len(names)) * len(networks), len(networks), 2, sharey=True
     )
     for row, network in zip(panels, networks, strict=True):
-        for axes, (measure, (label, chance)) in zip(row, headings.items(), strict=True):
+        for axes, (measure, (_, chance)) in zip(row, headings.items(), strict=True):
             chosen = table[(table["network"] == network) & (table["measure"] == measure)]
             axes.axvline(chance, color=BLACK, ls=":", lw=1, zorder=0)
             for each in chosen.itertuples():
                 colour = GREY if each.partition in controls else BLUE
                 _draw_effect(axes, names.index(each.partition), each, colour, chance)
             axes.set_title(f"{network}: {measure}")
-            axes.set_xlabel(label)
-            axes.label_outer()
+    for axes, (label, _) in zip(panels[-1], headings.values(), strict=True):
+        axes.set_xlabel(label)
+    for axes in panels[:-1, 1]:
+        axes.sharex(panels[-1, 1])
     panels[0, 0].set_yticks(range(len(names)), names)
     panels[0, 0].set_ylim(len(names) - 0.5, -0.5)
     figure.legend(handles=_effect_handles(), loc="outside upper center", ncols=3)
