@@ -420,7 +420,10 @@ def collect(
         raise click.UsageError(str(error)) from error
     for each in stale:
         click.echo(f"STALE, KEPT: {each}")
-    click.echo(f"{target}: {n_found} of {len(asked)} runs, {len(stale)} of them stale")
+    click.echo(
+        f"{target}: {n_found} of {len(asked)} runs, {len(stale)} of them stale, "
+        f"{sum(map(before.is_of_other_code, added))} by earlier code of the notebook"
+    )
 
 
 def _table_of(sweep: Path) -> Path:

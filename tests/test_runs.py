@@ -1306,6 +1306,17 @@ def test_rows_are_known_by_parameters_and_not_by_code_and_new_ones_were_at_their
     )
 
 
+def test_it_is_said_how_many_collected_runs_are_by_earlier_code_of_the_notebook(elsewhere, main):
+    _, lines, _ = main(elsewhere, "collect", elsewhere.sweep, "--add", "--partial")
+    assert lines[-1].endswith("2 of 4 runs, 0 of them stale, 0 by earlier code of the notebook")
+    uses = ["importance", "lesions"]
+    write_notebook(elsewhere.tiny, PARAMETERS, KEEPS, "pass", keeps=["scores"], uses=uses)
+    forget()
+    pretend(elsewhere.store, point(elsewhere, n=1, keeps=True), scores=table(3))
+    _, lines, _ = main(elsewhere, "collect", elsewhere.sweep, "--add", "--partial")
+    assert lines[-1].endswith("3 of 4 runs, 0 of them stale, 2 by earlier code of the notebook")
+
+
 def test_a_column_is_not_taken_for_a_parameter_that_came_later(few, main, monkeypatch):
     monkeypatch.setattr(settings, "RESULTS", few.folder / "results")
     pretend(few.store, point(few, n=1), scores=table(2).assign(side=["left", "right"]))

@@ -10,7 +10,7 @@ import pandas as pd
 from helpers import files
 from helpers.book import provenance, sources
 from helpers.book.points import Run
-from helpers.book.store import TABLES, Store
+from helpers.book.store import TABLES, Store, described
 
 _SAID = ("commit", "notebook", "given", "parameters", "code", "weights", "provenance")
 """What is said of each run beside a collected table."""
@@ -79,6 +79,11 @@ class Collected:
         """Name what has changed since a run was executed, such as its data."""
         record = self.record(run)
         return provenance.changed(record["provenance"], run.provenance) if record else []
+
+    def is_of_other_code(self, run: Run) -> bool:
+        """Tell whether a run's notebook had other code when it was executed; that is not stale."""
+        record = self.record(run)
+        return record is not None and record["code"] != described(run)["code"]
 
     def rows(self, run: Run) -> "pd.DataFrame":
         """Return the rows of a run, without its parameters.
