@@ -502,6 +502,32 @@ def test_where_random_units_fall_on_single_classes_too_it_is_said_that_no_more_i
     assert "so that no part can be 1.1 times" in found.verdict
 
 
+def test_of_perfect_class_detectors_it_is_said_that_random_units_fall_on_single_classes_too():
+    """And random units that lose nothing lose exactly nothing, in the table, too."""
+    n_classes, n_each, y = 3, 5, np.repeat(np.arange(3), 30)
+    own = np.repeat(np.arange(n_classes), n_each)
+
+    def correct(lesions):
+        kept = np.ones((len(lesions), len(own)))
+        for row, each in zip(kept, lesions, strict=True):
+            row[list(each.get("h", []))] = 0
+        scores = np.eye(n_classes)[y] * (kept @ np.eye(n_classes)[own])[:, np.newaxis]
+        return (scores + np.array([0.2, 0.1, 0.1])).argmax(axis=-1) == y
+
+    found = helpers.evaluate(
+        correct,
+        y=y,
+        layers={"h": len(own)},
+        partition={"h": own},
+        n_permutations=99,
+        progress=False,
+    )
+    assert words.is_important(found) == "yes"
+    assert found.class_range.p == 1
+    assert "exact p = 1.00; random units that cost as much fall on single classes" in found.verdict
+    assert (found.subclusters["random_damage"] == 0).sum() >= 2
+
+
 def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
     each = [6.2, -20.0, -1.0, -1.0]
     found = with_effects(report, 0.4, 0.5, each, -5, -3, [1] * 4)

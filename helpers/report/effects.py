@@ -18,7 +18,9 @@ N_BOOTSTRAPS = 2000
 N_BOOTSTRAPS_OF_CLASSES = 100
 """Fewer: each compares all parts with all random sets again."""
 
-_DIGITS = 9
+DIGITS = 9
+"""Decimals of effects that are kept: what is beyond them is rounding."""
+
 _INTERVAL = (2.5, 97.5)
 _NORMAL, _MIDDLE = 1.96, (15.87, 84.13)
 _VALUES_AT_ONCE = 2**24
@@ -98,7 +100,7 @@ def excess_damage(
     draws += weights @ (accuracies - accuracies.mean(axis=0)) / n_permutations
     # Whether an effect is above 0 must not be up to rounding where there is none.
     each, draws = 100 * beyond.mean(axis=1), 100 * draws / n_images
-    return Effects(each.round(_DIGITS), draws.round(_DIGITS))
+    return Effects(each.round(DIGITS), draws.round(DIGITS))
 
 
 def damages_in_images(

@@ -15,6 +15,7 @@ from helpers.measures import Comparison, EqualDamage
 from helpers.measures.equal_damage import SPREADS, Spread, by_spread
 from helpers.protocols import Protocol
 from helpers.report.effects import (
+    DIGITS,
     Effects,
     Times,
     damages_in_images,
@@ -182,7 +183,7 @@ class Report:
         of_range, of_variance = self._by_spread["range"], self._by_spread["variance"]
         return measured.partition.describe(measured.parts).assign(
             damage=damage,
-            random_damage=damage - effect.each,
+            random_damage=(damage - effect.each).round(DIGITS) + 0.0,
             effect=np.where(complete, np.nan, effect.each),
             low=np.where(complete, np.nan, low),
             high=np.where(complete, np.nan, high),

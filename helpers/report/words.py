@@ -392,11 +392,11 @@ def _of_classes(report: "Report") -> str:
                 ", but parts of random partitions cost too little to be compared in "
                 f"{percent(report.share_incomparable)} of them"
             )
-        if report.most_times < LEAST_TIMES:
-            but += (
-                "; random units that cost as much fall on single classes, too, so that no part can "
-                f"be {LEAST_TIMES} times as uneven"
-            )
+    if answer != "yes" and report.most_times < LEAST_TIMES:
+        but += (
+            "; random units that cost as much fall on single classes, too, so that no part can be "
+            f"{LEAST_TIMES} times as uneven"
+        )
     return f"They matter for particular classes: {answer} ({size}, exact p = {p_text(p)}{but})."
 
 
