@@ -135,12 +135,14 @@ class Report:
         """How many times as uneven parts would be whose damage fell on a single class each.
 
         Beside what is typical of random units that cost as much, on average over the parts that
-        are comparable: no effect on classes can be larger by much. NaN if no part is comparable.
+        are comparable: no effect on classes can be larger by much. Infinite if those cost all
+        classes the same, NaN if no part is comparable.
         """
         compared = self._by_spread["range"]
-        typical = [each.typical[0] for each in compared if each.is_comparable[0]]
+        typical = np.array([each.typical[0] for each in compared if each.is_comparable[0]])
         n_classes = int((self.measured.class_sizes > 0).sum())
-        return float(np.mean([n_classes / each for each in typical])) if typical else float("nan")
+        with np.errstate(divide="ignore"):
+            return float(np.mean(n_classes / typical)) if typical.size else float("nan")
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:
