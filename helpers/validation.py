@@ -186,7 +186,7 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
         or if rows are not one-hot.
     """
     given = as_array("y", y)
-    if given.dtype == bool and given.ndim == 1 and n_classes > 2:
+    if given.dtype == bool and given.shape[1:] in {(), (1,)} and n_classes > 2:
         raise ValueError(
             f"y: truths were given for {n_classes} classes; accepted are whole numbers"
         )
@@ -204,6 +204,8 @@ def check_classes(y: Any, n_images: int, n_classes: int) -> npt.NDArray[np.int64
         )
     if len(given) != n_images:
         raise ValueError(f"x and y: {n_images} images but {len(given)} classes were given")
+    if n_unknown := int(np.isnan(given).sum()):
+        raise ValueError(f"y: {n_unknown} of {len(given)} classes are NaN")
     if not np.array_equal(given, np.round(given)):
         raise ValueError("y: classes that are no whole numbers were given")
     if len(given) and not (given.min() >= 0 and given.max() < n_classes):
