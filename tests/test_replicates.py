@@ -19,7 +19,9 @@ def test_with_u_of_one_it_is_fishers_combination():
 
 
 def test_with_u_of_all_it_is_the_largest():
-    assert partial_conjunction([0.02, 0.3, 0.6], 3) == pytest.approx(0.6)
+    assert partial_conjunction([0.02, 0.3, 0.6], 3) == 0.6
+    for p in np.arange(1, 201) / 200:
+        assert partial_conjunction([p], 1) == p
 
 
 def test_two_strong_networks_do_not_make_three():

@@ -145,6 +145,8 @@ def partial_conjunction(p_values: npt.ArrayLike, least: int = 3) -> float:
         return float("nan")
     if (p < 0).any() or (p > 1).any():
         raise ValueError("p_values: accepted are numbers from 0 to 1")
+    if least == len(p):
+        return float(p[-1])  # Which the logarithm and its inverse may miss by a digit.
     with np.errstate(divide="ignore"):
         statistic = -2 * np.log(p[least - 1 :]).sum()
     return float(scipy.stats.chi2.sf(statistic, 2 * (len(p) - least + 1)))
