@@ -137,7 +137,7 @@ def evaluate(
     import helpers
     from helpers.report import subject
 
-    is_new = not out.exists()
+    new = [each for each in (out, *out.parents) if not each.exists()]
     try:
         # Before anything is computed: what takes an hour must have where to go.
         out.mkdir(parents=True, exist_ok=True)
@@ -163,8 +163,10 @@ def evaluate(
         )
         report.save(out)
     except (ValueError, OSError) as error:
-        if is_new and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
+        for folder in new:
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
         raise _BadInput(str(error)) from error
     click.echo(report.summary())
     click.echo(f"\n{out / 'index.html'}")

@@ -101,6 +101,13 @@ def test_damaged_archives_are_refused_or_read_as_they_were(files):
             np.testing.assert_array_equal(ours, right)
 
 
+def test_where_nothing_can_be_evaluated_no_folders_are_left(files):
+    paths = [str(files / each) for each in ("model.keras", "data.npz", "new/and/newer")]
+    options = ["--out", paths[2], "--clusters", "1000"]
+    assert CliRunner().invoke(main, ["evaluate", *paths[:2], *options]).exit_code == 2
+    assert not (files / "new").exists()
+
+
 def test_where_nothing_can_be_written_nothing_is_computed(files, monkeypatch):
     monkeypatch.setattr(helpers, "evaluate", lambda *_, **__: pytest.fail("was computed"))
     paths = [str(files / each) for each in ("model.keras", "data.npz", "labels.csv/report")]

@@ -441,6 +441,8 @@ def test_reports_are_drawn_with_their_intervals_and_filled_where_they_found_some
         },
         index=["ours", "theirs"],
     )
+    figure = plots.reports_compared(table.rename(index={"ours": "$a_{$"}))
+    figure.draw_without_rendering()  # A name is no formula.
     (axes,) = plots.reports_compared(table).axes
     chance, *drawn = axes.get_lines()
     assert list(chance.get_xdata()) == [0, 0]

@@ -210,7 +210,7 @@ def reports_compared(table: pd.DataFrame) -> Figure:
     for y, row in enumerate(table.to_dict("records")):
         ends = (row["importance_low"], row["importance_effect"], row["importance_high"])
         _draw_marker(axes, y, ends, row["importance_p"], BLUE, 0)
-    axes.set_yticks(range(len(table)), list(table.index))
+    axes.set_yticks(range(len(table)), list(table.index), parse_math=False)
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlabel("lost beyond permuted parts (points of accuracy)")
     figure.legend(handles=_effect_handles()[:2], loc="outside upper center", ncols=2)
