@@ -96,6 +96,14 @@ def among_alike(report, n=99, cost=0.0):
     return dataclasses.replace(report, measured=dataclasses.replace(measured, within=within))
 
 
+def with_unsure_effect_within(report):
+    """The report, in which what parts cost among units as strong may be nothing."""
+    unsure = dataclasses.replace(report)
+    draws = report.effect_within.draws - report.effect_within.draws.mean(axis=0)
+    vars(unsure)["effect_within"] = dataclasses.replace(report.effect_within, draws=draws)
+    return unsure
+
+
 # Numbers.
 
 
@@ -110,6 +118,9 @@ def test_the_verdict_says_whether_importance_is_of_strong_weights_alone(report):
         not_more.verdict
     )
     assert not_more.mean_within()[2] < 0
+    unsure = with_unsure_effect_within(more)
+    assert unsure.within_strata.p <= 0.05
+    assert "beyond the strength of its units is undecided" in unsure.verdict
     tests = more.tests.set_index("measure")
     assert tests.loc["within_strata", "p"] == more.within_strata.p
     assert "importance among units of similar strength" in more._repr_html_()
@@ -470,7 +481,7 @@ def test_a_small_p_value_without_unevenness_does_not_speak_of_classes(report, mo
         ) in found.verdict
 
 
-def test_where_random_units_fall_on_single_classes_too_it_is_said_that_no_more_is_possible():
+def test_where_classes_gain_it_is_not_said_that_parts_cannot_be_as_uneven_as_they_are():
     rng = np.random.default_rng(0)
     n_classes, n_each, n_inputs, n_images = 4, 6, 5, 200
     y = np.arange(n_images) % n_classes
@@ -498,8 +509,19 @@ def test_where_random_units_fall_on_single_classes_too_it_is_said_that_no_more_i
     assert words.is_important(found) == "yes"
     typical = found.subclusters["random_class_range"]
     assert found.most_times == pytest.approx((n_classes / typical).mean())
-    assert found.most_times < 1.1
-    assert "so that no part can be 1.1 times" in found.verdict
+    # Each part costs its own class more than all its damage: others gain.
+    effect = found.effects.set_index("measure")["effect"]
+    assert found.most_times < 1.1 < effect["class_range"].min()
+    assert "single classes" not in found.verdict
+
+
+def test_where_random_units_make_classes_gain_unevenness_has_no_bound(report, monkeypatch):
+    assert np.isfinite(report.most_times)
+    n_classes = np.count_nonzero(report.measured.class_sizes)
+    typical = np.array([n_classes + 0.5] * 4)
+    compared = [each._replace(typical=typical) for each in report._by_spread["range"]]
+    monkeypatch.setitem(vars(report), "_by_spread", {**report._by_spread, "range": compared})
+    assert report.most_times == np.inf
 
 
 def test_of_perfect_class_detectors_it_is_said_that_random_units_fall_on_single_classes_too():
@@ -525,6 +547,7 @@ def test_of_perfect_class_detectors_it_is_said_that_random_units_fall_on_single_
     assert words.is_important(found) == "yes"
     assert found.class_range.p == 1
     assert "exact p = 1.00; random units that cost as much fall on single classes" in found.verdict
+    assert "cannot be 1.1 times as uneven on average, unless a class gains)." in found.verdict
     assert (found.subclusters["random_damage"] == 0).sum() >= 2
 
 
@@ -544,9 +567,50 @@ def test_single_parts_that_cost_much_leave_it_undecided_and_are_named(report):
     ) in named.replace("−", "-")
 
 
+def test_a_report_is_saved_whatever_the_function_is_called(tmp_path):
+    def correct(lesions):
+        return np.ones((len(lesions), 9), dtype=bool)
+
+    correct.__name__ = "\ud800"
+    found = helpers.evaluate(
+        correct,
+        y=[0, 1, 2] * 3,
+        layers={"h": 4},
+        partition={"h": [0, 0, 1, 1]},
+        n_permutations=19,
+        progress=False,
+    )
+    found.save(tmp_path / "report")
+    assert helpers.Report.load(tmp_path / "report").name == "\\ud800"
+
+
+def test_what_costs_nothing_has_no_effect_beside_random_parts_by_rounding():
+    """Classes that count the same have weights such as 1/3, which add up to no whole numbers."""
+    y = np.repeat([0, 1, 2], [13, 29, 22])
+    intact = np.arange(len(y)) % 3 > 0
+    found = helpers.evaluate(
+        lambda lesions: np.array([intact] * len(lesions)),
+        y=y,
+        layers={"h": 8},
+        partition={"h": np.arange(8) // 2},
+        n_permutations=19,
+        progress=False,
+        protocol="released",
+    ).subclusters
+    assert (found["damage"] == 0).all()
+    assert found["relative"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("p", "text"),
-    [(0.001, ".001"), (0.05, ".050"), (0.21, ".21"), (1.0, "1.00"), (1e-4, ".0001")],
+    [
+        (0.001, ".001"),
+        (0.05, ".050"),
+        (0.21, ".21"),
+        (1.0, "1.00"),
+        (1e-4, ".0001"),
+        (6 / 119, ".0505"),
+    ],
 )
 def test_p_values_are_printed_as_in_papers(p, text):
     assert words.p_text(p) == text

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 N_BOOTSTRAPS = 2000
 
+DIGITS = 9
+"""Decimals of effects that are kept: what is beyond them is rounding."""
+
 LEAST_POINTS = 1.0
 """Percentage points of accuracy below which a mean effect counts as absent: the paper's own
 threshold."""
@@ -71,7 +74,9 @@ def damages(outcomes: "Outcomes", n_random: int, weights: npt.NDArray[np.float64
     intact = weights @ outcomes.intact.astype(np.float64)
     lesioned = weights @ outcomes.true.T.astype(np.float64)
     random = weights @ (outcomes.random.T / n_random)
-    return Damages(intact[..., np.newaxis] - lesioned, intact[..., np.newaxis] - random)
+    # What cost nothing must not have cost something by rounding.
+    true, twins = ((intact[..., np.newaxis] - each).round(DIGITS) for each in (lesioned, random))
+    return Damages(true, twins)
 
 
 def bootstrapped(

@@ -10,16 +10,13 @@ import numpy.typing as npt
 from helpers import statistics
 from helpers.lesions.nested import Orderings
 from helpers.lesions.profiles import Outcomes
-from helpers.measures.effects import Damages, bootstrapped, damages
+from helpers.measures.effects import DIGITS, Damages, bootstrapped, damages
 from helpers.measures.equal_damage import EqualDamage, Spread, by_spread
 from helpers.report.measuring import Measured
 
 N_BOOTSTRAPS = 2000
 N_BOOTSTRAPS_OF_CLASSES = 100
 """Fewer: each compares all parts with all random sets again."""
-
-DIGITS = 9
-"""Decimals of effects that are kept: what is beyond them is rounding."""
 
 _INTERVAL = (2.5, 97.5)
 _NORMAL, _MIDDLE = 1.96, (15.87, 84.13)

@@ -170,7 +170,7 @@ def evaluate(
             f"{MIN_PERMUTATIONS} permutations and {LEAST_ORDERINGS} random orderings at the least.",
         ]
     return Report(
-        name=subject.name,
+        name=subject.name.encode(errors="backslashreplace").decode(),
         source=source,
         measured=measured,
         protocol=choices,

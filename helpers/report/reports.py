@@ -12,10 +12,10 @@ import pandas as pd
 from helpers import measures, statistics
 from helpers.lesions import LesionProfiles, class_mean_accuracy, overall_accuracy
 from helpers.measures import Comparison, EqualDamage
+from helpers.measures.effects import DIGITS
 from helpers.measures.equal_damage import SPREADS, Spread, by_spread
 from helpers.protocols import Protocol
 from helpers.report.effects import (
-    DIGITS,
     Effects,
     Times,
     damages_in_images,
@@ -135,14 +135,17 @@ class Report:
         """How many times as uneven parts would be whose damage fell on a single class each.
 
         Beside what is typical of random units that cost as much, on average over the parts that
-        are comparable: no effect on classes can be larger by much. Infinite if those cost all
-        classes the same, NaN if no part is comparable.
+        are comparable: unless a class gains, no effect on classes can be larger by much. Infinite
+        if random units cost all classes the same, or make some class gain; NaN if no part is
+        comparable.
         """
         compared = self._by_spread["range"]
         typical = np.array([each.typical[0] for each in compared if each.is_comparable[0]])
         n_classes = int((self.measured.class_sizes > 0).sum())
-        with np.errstate(divide="ignore"):
-            return float(np.mean(n_classes / typical)) if typical.size else float("nan")
+        # More than that many times the mean is lost by one class only where another gains.
+        is_bound = (typical > 0) & (typical <= n_classes * (1 + 1e-9))
+        times = np.divide(n_classes, typical, out=np.full_like(typical, np.inf), where=is_bound)
+        return float(times.mean()) if times.size else float("nan")
 
     @property
     def is_comparable(self) -> npt.NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """What a report says in words: a verdict that a colleague understands, and what it rests on."""
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -231,7 +232,7 @@ def _how_within(report: "Report") -> list[str]:
     return [
         "Beyond the strength of units: the exact test again, with labels permuted "
         f"{len(within.permuted)} times among about eight units at a time whose edges in the graph "
-        "of weights add up to about as much."
+        "of weights add up to about as much: what little they differ may still play a part."
     ]
 
 
@@ -246,12 +247,17 @@ def count(n: int, noun: str) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p value as printed: .001, .21, 1; below one in ten thousand that it is."""
+    """Return a p value as printed: .001, .21, 1; below one in ten thousand that it is.
+
+    What is above `ALPHA` does not read as if it were not.
+    """
     if np.isnan(p):
         return "undefined"
     if p < 0.0001:
         return "< .0001"
     text = f"{p:.2g}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p > ALPHA >= float(text):
+        text = f"{math.ceil(1e4 * p) / 1e4:.4f}"
     return text.removeprefix("0")
 
 
@@ -336,13 +342,17 @@ def _of_strength(report: "Report") -> str:
     """Say whether any part of important ones matters beyond the strength of its units.
 
     The test is of all parts together: of those that are found it would be too bold, because they
-    are chosen for what they cost.
+    are chosen for what they cost. An effect beyond 0 has to be there, too: units of a group are
+    similar in strength, not equal, so that what strength alone brings about may have a small p.
     """
     test, (mean, low, high) = report.within_strata, report.mean_within()
     changes = report.measured.changes_within
     if test is None or is_important(report) != "yes" or not changes.any():
         return ""
-    is_more = test.p <= ALPHA and ((test.familywise <= ALPHA).any() or high >= 0)
+    is_found = test.familywise <= ALPHA
+    if report.effect_within is not None:
+        is_found &= report.effect_within.intervals()[:, 0] > 0
+    is_more = test.p <= ALPHA and (low > 0 or bool(is_found.any()))
     answer = (
         "Some parts matter beyond the strength of their units"
         if is_more
@@ -392,10 +402,11 @@ def _of_classes(report: "Report") -> str:
                 ", but parts of random partitions cost too little to be compared in "
                 f"{percent(report.share_incomparable)} of them"
             )
-    if answer != "yes" and report.most_times < LEAST_TIMES:
+    cannot_be_more = effect[0] < LEAST_TIMES and report.most_times < LEAST_TIMES
+    if answer != "yes" and cannot_be_more:
         but += (
-            "; random units that cost as much fall on single classes, too, so that no part can be "
-            f"{LEAST_TIMES} times as uneven"
+            "; random units that cost as much fall on single classes, too, so that parts cannot be "
+            f"{LEAST_TIMES} times as uneven on average, unless a class gains"
         )
     return f"They matter for particular classes: {answer} ({size}, exact p = {p_text(p)}{but})."
 
